@@ -1,0 +1,51 @@
+/** An agent group: configuration, working folder, policy. Many sessions share it. */
+import { Schema } from "effect"
+import { GroupId } from "./Ids.ts"
+import { EpochMs, Millis } from "./Instant.ts"
+import { PolicyOverride } from "./Policy.ts"
+
+/** Where a session's answers and notices can go. `channelType` names a configured channel, or `agent` for another group. */
+export const Destination = Schema.Struct({
+  /** What the agent calls it. */
+  name: Schema.String.check(Schema.isPattern(/^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$/)),
+  displayName: Schema.NullOr(Schema.String),
+  type: Schema.Literals(["channel", "agent"]),
+  channelType: Schema.NullOr(Schema.String),
+  platformId: Schema.NullOr(Schema.String),
+  /** With `type: "agent"`: the group that receives. */
+  agentGroupId: Schema.NullOr(GroupId),
+})
+export type Destination = typeof Destination.Type
+
+/** What answers inside the container. The runner reads it from container.json. */
+export const ProviderConfig = Schema.Struct({
+  /** `echo`, `command`, or a provider that the runner's image adds. */
+  name: Schema.String.check(Schema.isPattern(/^[a-z][a-z0-9-]{0,31}$/)),
+  /** `command` only: program and arguments; the prompt arrives on stdin, stdout is the answer. */
+  command: Schema.NullOr(Schema.NonEmptyArray(Schema.String)),
+  /** The longest time a silent turn may take: declared to the host as the timeout of the tool in flight. */
+  timeoutMs: Schema.NullOr(Millis),
+  model: Schema.NullOr(Schema.String),
+})
+export type ProviderConfig = typeof ProviderConfig.Type
+
+export const Group = Schema.Struct({
+  id: GroupId,
+  name: Schema.String.check(Schema.isBetweenLength(1, 200)),
+  assistantName: Schema.String.check(Schema.isBetweenLength(1, 200)),
+  provider: ProviderConfig,
+  /** IANA zone; null takes the daemon's. */
+  zone: Schema.NullOr(Schema.String),
+  policy: PolicyOverride,
+  destinations: Schema.Array(Destination),
+  /** Users who may use admin commands in this group, beside the owners and global admins of the configuration. */
+  admins: Schema.Array(Schema.String),
+  /** Container image; null takes the configured base. The process runtime ignores it. */
+  imageTag: Schema.NullOr(Schema.String),
+  /** False for runners that never look twice at an acked id: a retry then needs a fresh incarnation. */
+  runnerReoffers: Schema.Boolean,
+  createdAt: EpochMs,
+  /** Grows with each change; an update that names an old one is refused. */
+  revision: Schema.Int,
+})
+export type Group = typeof Group.Type

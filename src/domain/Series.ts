@@ -1,0 +1,67 @@
+/**
+ * A series: one row of truth for a task, with its schedule, policy, revision and indexed next slot. When the slot comes, one
+ * transaction inserts the occurrence (or a run row that says why not) and advances `nextSlot`. The end of an occurrence arms
+ * nothing, so a series can neither fork nor die, whatever its runs do.
+ */
+import { Schema } from "effect"
+import { GroupId, SeriesId, SessionId } from "./Ids.ts"
+import { EpochMs, Millis } from "./Instant.ts"
+import { Priority } from "./Message.ts"
+
+/** The canonical, stored form of a schedule. `Recurrence.ts` parses human forms into it and finds slots. */
+export const Schedule = Schema.Union([
+  Schema.TaggedStruct("Once", { at: EpochMs }),
+  /** Five or six fields, or `@daily` and the like, in the series' zone. */
+  Schema.TaggedStruct("Cron", { expression: Schema.String, zone: Schema.String }),
+  /** A grid: `anchor + n · everyMs`. */
+  Schema.TaggedStruct("Interval", { everyMs: Millis, anchor: EpochMs }),
+])
+export type Schedule = typeof Schedule.Type
+
+/** `completed`: no slot is left (a `Once` that fired, an end that passed). */
+export const SeriesStatus = Schema.Literals(["active", "paused", "completed", "cancelled"])
+export type SeriesStatus = typeof SeriesStatus.Type
+
+/** Names as Temporal and Kubernetes use them. Only the defaults (first) are implemented so far; others are refused. */
+export const OverlapPolicy = Schema.Literals([
+  "skip",
+  "buffer-one",
+  "buffer-all",
+  "cancel-other",
+  "allow-all",
+])
+export type OverlapPolicy = typeof OverlapPolicy.Type
+export const CatchUpPolicy = Schema.Literals(["latest", "skip", "all"])
+export type CatchUpPolicy = typeof CatchUpPolicy.Type
+
+export const Series = Schema.Struct({
+  id: SeriesId,
+  groupId: GroupId,
+  /** The session that its occurrences go to. */
+  sessionId: SessionId,
+  name: Schema.NullOr(Schema.String),
+  prompt: Schema.String,
+  /** Bash, run inside the container before the agent; its last line of JSON can skip the occurrence. */
+  script: Schema.NullOr(Schema.String),
+  schedule: Schedule,
+  /** The zone in which it is shown, and in which cron is read. */
+  zone: Schema.String,
+  overlap: OverlapPolicy,
+  catchUp: CatchUpPolicy,
+  priority: Priority,
+  /** An occurrence that nothing claimed within this expires; null: never. */
+  ttlMs: Schema.NullOr(Millis),
+  status: SeriesStatus,
+  note: Schema.NullOr(Schema.String),
+  /** Grows with each change; an update that names an old one is refused. */
+  revision: Schema.Int,
+  /** The next slot that will fire; null when paused for good or exhausted. Indexed. */
+  nextSlot: Schema.NullOr(EpochMs),
+  /** The last slot that was dealt with (fired, skipped or missed). */
+  lastSlot: Schema.NullOr(EpochMs),
+  channelType: Schema.NullOr(Schema.String),
+  platformId: Schema.NullOr(Schema.String),
+  threadId: Schema.NullOr(Schema.String),
+  createdAt: EpochMs,
+})
+export type Series = typeof Series.Type

@@ -1,0 +1,191 @@
+/**
+ * The exchange pair: how a session and its container talk. The host writes inbound.db and only reads outbound.db, which is
+ * hostile from the moment a container has seen it. Each incarnation has a fresh pair, fenced by path.
+ */
+import { Context, type Effect, Schema } from "effect"
+import type { Destination } from "../domain/Group.ts"
+import type { GroupId, IncarnationNumber, OutboundId, SessionId } from "../domain/Ids.ts"
+import type { EpochMs } from "../domain/Instant.ts"
+import type { Message } from "../domain/Message.ts"
+
+/** Names one pair. */
+export interface Pair {
+  readonly groupId: GroupId
+  readonly sessionId: SessionId
+  readonly incarnation: IncarnationNumber
+}
+
+/** Host paths of one pair's directories. */
+export interface PairPaths {
+  readonly inDir: string
+  readonly outDir: string
+}
+
+/** A row of `messages_out` that a new pair is born with: they keep edit-by-seq and the seq floor, and are never ingested again. */
+export interface CarriedRow {
+  readonly id: OutboundId
+  readonly seq: number
+  readonly inReplyTo: string | null
+  readonly timestampMs: EpochMs
+  readonly kind: string
+  readonly channelType: string | null
+  readonly platformId: string | null
+  readonly threadId: string | null
+  readonly content: string
+}
+
+/** What a new pair is born with. */
+export interface Carryover {
+  readonly sessionState: ReadonlyArray<{ readonly key: string; readonly value: string }>
+  readonly outbound: ReadonlyArray<CarriedRow>
+  readonly createdAt: EpochMs
+}
+
+/** One row of `messages_in` as the container shall see it. `status` is `pending` for everything that it may still do. */
+export interface ProjectedMessage {
+  readonly message: Message
+  readonly status: "pending" | "completed" | "failed"
+}
+
+/** A preview of a series, for listing only: its `process_after` is RFC 9557 text that no runner takes for due. */
+export interface ProjectedSeries {
+  readonly id: string
+  readonly seq: number
+  readonly nextSlotText: string
+  readonly recurrence: string | null
+  readonly content: string
+  readonly channelType: string | null
+  readonly platformId: string | null
+  readonly threadId: string | null
+}
+
+export interface ProjectedDelivery {
+  readonly outboundId: OutboundId
+  readonly status: "delivered" | "failed"
+  readonly platformMessageId: string | null
+  readonly at: EpochMs
+}
+
+/** The changes that bring a file of revision `from` to `revision`; applied in one transaction, repeatable. */
+export interface Projection {
+  readonly revision: number
+  readonly messages: ReadonlyArray<ProjectedMessage>
+  readonly delivered: ReadonlyArray<ProjectedDelivery>
+  /** Whole lists, replaced; null leaves what is there. */
+  readonly series: ReadonlyArray<ProjectedSeries> | null
+  readonly destinations: ReadonlyArray<Destination> | null
+  readonly routing: {
+    readonly channelType: string | null
+    readonly platformId: string | null
+    readonly threadId: string | null
+  } | null
+}
+
+/** A row of `processing_ack`, decoded and bounded. */
+export interface AckRow {
+  readonly messageId: string
+  readonly status: "processing" | "completed" | "failed"
+  /** Null: unparsable. `precision` says whether the text was cut to the second. */
+  readonly changedAt: EpochMs | null
+  readonly precision: "ms" | "s"
+  /** The `tries` of the row as the container claimed it; null from runners that do not write it. */
+  readonly tries: number | null
+  /** `skipped` when its pre-task script said no. */
+  readonly outcome: string | null
+  readonly detail: {
+    readonly retryable: boolean
+    readonly error: string | null
+    readonly result: string | null
+  }
+}
+
+/** A row of `messages_out`, decoded and bounded. */
+export interface OutboundRow {
+  readonly id: OutboundId
+  readonly seq: number | null
+  readonly inReplyTo: string | null
+  readonly timestamp: EpochMs | null
+  readonly deliverAfter: EpochMs | null
+  readonly recurrence: string | null
+  readonly kind: string
+  readonly channelType: string | null
+  readonly platformId: string | null
+  readonly threadId: string | null
+  /** JSON text, checked to parse. */
+  readonly content: string
+}
+
+export interface ToolInFlight {
+  readonly tool: string
+  readonly declaredTimeoutMs: number | null
+  readonly startedAt: EpochMs | null
+}
+
+/** One bounded snapshot of what the container wrote. */
+export interface Reading {
+  readonly acks: ReadonlyArray<AckRow>
+  /** Rows whose id is not in `seen`, by seq. */
+  readonly outbound: ReadonlyArray<OutboundRow>
+  readonly tool: ToolInFlight | null
+  readonly sessionState: ReadonlyArray<{ readonly key: string; readonly value: string }>
+  /** Rows that could not be accepted, with the reason: reported once, never lost silently. */
+  readonly rejected: ReadonlyArray<{ readonly table: string; readonly id: string; readonly reason: string }>
+  /** The file was cut at a limit: there is more than a container may write in one life. */
+  readonly outgrown: boolean
+}
+
+/** What a few lstat calls tell. Equal stamps mean that nothing was written since. */
+export interface Glance {
+  readonly stamp: string
+  /** The heartbeat file's modification time as it stands there: the container can set it to anything. */
+  readonly heartbeatMtime: EpochMs | null
+}
+
+/** Could not be read just now; a later try may work. Nothing is known about what is in it. */
+export class Unreadable extends Schema.TaggedError<Unreadable>()("Unreadable", { message: Schema.String }) {}
+
+/** Will not be read: it is not what the host made. */
+export class Quarantined extends Schema.TaggedError<Quarantined>()("Quarantined", {
+  reason: Schema.String,
+}) {}
+
+/** The host's own side failed: the pair could not be made or written. */
+export class MailboxError extends Schema.TaggedError<MailboxError>()("MailboxError", {
+  message: Schema.String,
+}) {}
+
+/** Somebody holds a lock on inbound.db that did not go away in time. */
+export class ProjectionBlocked extends Schema.TaggedError<ProjectionBlocked>()("ProjectionBlocked", {
+  message: Schema.String,
+}) {}
+
+export class Mailbox extends Context.Service<
+  Mailbox,
+  {
+    readonly paths: (pair: Pair) => PairPaths
+    /** Makes both files with their schema and what is carried over. An existing pair of that name is an error. */
+    readonly create: (pair: Pair, carry: Carryover) => Effect.Effect<void, MailboxError>
+    /** The revision that inbound.db stands at. */
+    readonly revision: (pair: Pair) => Effect.Effect<number, MailboxError>
+    /** Applies the changes in one transaction, the revision with them. A file already at or past it is left alone. */
+    readonly project: (
+      pair: Pair,
+      projection: Projection,
+    ) => Effect.Effect<void, MailboxError | ProjectionBlocked>
+    /** Cheap enough for every look. */
+    readonly glance: (pair: Pair) => Effect.Effect<Glance, Unreadable | Quarantined>
+    /**
+     * One bounded snapshot. `live`: the container may be writing. `final`: the runtime confirmed its death, so a hot journal
+     * is rolled back on a private copy.
+     */
+    readonly read: (
+      pair: Pair,
+      options: { readonly seen: ReadonlySet<string>; readonly mode: "live" | "final" },
+    ) => Effect.Effect<Reading, Unreadable | Quarantined>
+    /** Removes every pair of the session with a number below `below`, never following a link. */
+    readonly removeBelow: (
+      session: { readonly groupId: GroupId; readonly sessionId: SessionId },
+      below: IncarnationNumber,
+    ) => Effect.Effect<void, MailboxError>
+  }
+>()("lamplighter/services/Mailbox") {}

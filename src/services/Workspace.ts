@@ -1,0 +1,53 @@
+/** The files that the host composes for agents and operators: group folders, container.json, session lists, exit logs. */
+import { Context, type Effect, Schema } from "effect"
+import type { Group } from "../domain/Group.ts"
+import type { GroupId, SessionId } from "../domain/Ids.ts"
+import type { EpochMs } from "../domain/Instant.ts"
+import type { Pair } from "./Mailbox.ts"
+
+export class WorkspaceError extends Schema.TaggedError<WorkspaceError>()("WorkspaceError", {
+  message: Schema.String,
+}) {}
+
+/** What the runner reads at its start: the same for every session of a group. Its fields are fixed in docs/exchange.md. */
+export interface ContainerJson {
+  readonly provider: string
+  readonly command: ReadonlyArray<string> | null
+  readonly providerTimeoutMs: number | null
+  readonly model: string | null
+  readonly assistantName: string
+  readonly groupName: string
+  readonly agentGroupId: GroupId
+  readonly maxMessagesPerPrompt: number
+  readonly zone: string
+  readonly mcpServers: Readonly<Record<string, never>>
+  readonly skills: "all" | ReadonlyArray<string>
+}
+
+export interface GroupPaths {
+  readonly groupDir: string
+  readonly globalDir: string
+  readonly containerJson: string
+}
+
+export class Workspace extends Context.Service<
+  Workspace,
+  {
+    /** Makes the group's folders if they are missing, and writes container.json (temporary file, rename) if it differs. */
+    readonly prepareGroup: (group: Group, json: ContainerJson) => Effect.Effect<GroupPaths, WorkspaceError>
+    /** Writes current_tasks.json and available_groups.json into the pair's `in/`. */
+    readonly writeSessionLists: (
+      pair: Pair,
+      lists: { readonly tasks: ReadonlyArray<unknown>; readonly groups: ReadonlyArray<unknown> },
+    ) => Effect.Effect<void, WorkspaceError>
+    /** Writes one exit log, bounded, and removes those past the retention. Returns its path. */
+    readonly writeExitLog: (log: {
+      readonly sessionId: SessionId
+      readonly incarnation: number
+      readonly at: EpochMs
+      readonly header: ReadonlyArray<readonly [string, string]>
+      readonly stdout: string
+      readonly stderr: string
+    }) => Effect.Effect<string, WorkspaceError>
+  }
+>()("lamplighter/services/Workspace") {}
