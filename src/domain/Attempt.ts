@@ -5,7 +5,7 @@ import { EpochMs } from "./Instant.ts"
 
 /**
  * `completed`, `skipped` and `failed` are the container's own words. `crashed`: it died with the claim open. `stuck`: the host
- * killed it for silence. `host-stopped`: the host stopped it for a reason of its own. `released`: the container gave it back.
+ * killed it for silence. `host-stopped`: the host stopped it for a reason of its own. `released`: the container gave it back. `late`: the message was terminal already.
  */
 export const AttemptOutcome = Schema.Literals([
   "completed",
@@ -15,6 +15,7 @@ export const AttemptOutcome = Schema.Literals([
   "stuck",
   "host-stopped",
   "released",
+  "late",
 ])
 export type AttemptOutcome = typeof AttemptOutcome.Type
 

@@ -39,6 +39,8 @@ export const Series = Schema.Struct({
   groupId: GroupId,
   /** The session that its occurrences go to. */
   sessionId: SessionId,
+  /** The (even) sequence number of its preview row in inbound.db. */
+  seq: Schema.Int,
   name: Schema.NullOr(Schema.String),
   prompt: Schema.String,
   /** Bash, run inside the container before the agent; its last line of JSON can skip the occurrence. */

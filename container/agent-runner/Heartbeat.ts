@@ -1,0 +1,31 @@
+/**
+ * The heartbeat: the modification time of a file, touched when the agent made progress and never by a timer, which would hide
+ * every hang. A beat that fails must not cost the turn, so it is reported once and otherwise ignored.
+ */
+import { closeSync, futimesSync, openSync } from "node:fs"
+import { log, messageOf } from "./Log.ts"
+
+export class Heartbeat {
+  readonly #path: string
+  #reported = false
+
+  constructor(path: string) {
+    this.#path = path
+  }
+
+  beat(): void {
+    try {
+      const descriptor = openSync(this.#path, "a")
+      try {
+        const now = new Date()
+        futimesSync(descriptor, now, now)
+      } finally {
+        closeSync(descriptor)
+      }
+    } catch (error) {
+      if (this.#reported) return
+      this.#reported = true
+      log("warn", `can't touch the heartbeat ${this.#path}: ${messageOf(error)}; the host may take this agent for stuck`)
+    }
+  }
+}

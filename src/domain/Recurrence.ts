@@ -1,0 +1,73 @@
+/**
+ * Recurrence: from a schedule to its slots. The public face of scheduling: what a slot is, which comes next, which came last.
+ * Slots are functions of the schedule alone, so a restart, a late finish or a change of clock can neither move nor repeat one.
+ * Reading schedules is in `ScheduleText.ts`, showing them in `ScheduleWords.ts`, cron and daylight saving in `CronSchedule.ts`.
+ */
+import { Result } from "effect"
+import { nextCronSlot, parseCron, previousCronSlot } from "./CronSchedule.ts"
+import type { EpochMs } from "./Instant.ts"
+import { MAX_SLOT } from "./ScheduleText.ts"
+import type { Schedule } from "./Series.ts"
+
+export { MAX_SCHEDULE_LENGTH, MAX_SLOT, parseSchedule, ScheduleError, validateZone } from "./ScheduleText.ts"
+export { describeSchedule, formatSchedule } from "./ScheduleWords.ts"
+
+/** `preview` gives at most this many slots. */
+export const MAX_PREVIEW = 1000
+
+/**
+ * The first slot strictly after an instant; null when there is none up to the year 9999. Jumps over any distance. An interval's
+ * first slot is its anchor. A cron schedule that `parseSchedule` would refuse has no slots.
+ */
+export const nextSlot = (schedule: Schedule, after: EpochMs): EpochMs | null => {
+  if (after >= MAX_SLOT) return null
+  const slot = findNext(schedule, after)
+  return slot === null || slot > MAX_SLOT ? null : slot
+}
+
+const findNext = (schedule: Schedule, after: EpochMs): EpochMs | null => {
+  switch (schedule._tag) {
+    case "Once":
+      return schedule.at > after ? schedule.at : null
+    case "Interval": {
+      const { anchor, everyMs } = schedule
+      if (everyMs < 1) return null
+      return after < anchor ? anchor : anchor + (Math.floor((after - anchor) / everyMs) + 1) * everyMs
+    }
+    case "Cron": {
+      const cron = parseCron(schedule.expression)
+      return Result.isSuccess(cron) ? nextCronSlot(cron.success, schedule.zone, after) : null
+    }
+  }
+}
+
+/** The last slot strictly before an instant; null when there is none since 1970. The mirror of `nextSlot`. */
+export const previousSlot = (schedule: Schedule, before: EpochMs): EpochMs | null => {
+  const limit = Math.min(before, MAX_SLOT + 1)
+  switch (schedule._tag) {
+    case "Once":
+      return schedule.at < limit ? schedule.at : null
+    case "Interval": {
+      const { anchor, everyMs } = schedule
+      if (everyMs < 1 || anchor >= limit) return null
+      return anchor + (Math.ceil((limit - anchor) / everyMs) - 1) * everyMs
+    }
+    case "Cron": {
+      const cron = parseCron(schedule.expression)
+      return Result.isSuccess(cron) ? previousCronSlot(cron.success, schedule.zone, limit) : null
+    }
+  }
+}
+
+/** The next slots after an instant, at most `count` and at most `MAX_PREVIEW`; fewer when the schedule ends. */
+export const preview = (schedule: Schedule, after: EpochMs, count: number): ReadonlyArray<EpochMs> => {
+  const slots: Array<EpochMs> = []
+  let last = after
+  while (slots.length < Math.min(count, MAX_PREVIEW)) {
+    const slot = nextSlot(schedule, last)
+    if (slot === null) break
+    slots.push(slot)
+    last = slot
+  }
+  return slots
+}

@@ -1,0 +1,91 @@
+/**
+ * What becomes of a message when one of its attempts ends: done, given back at no cost, tried again after a backoff, or failed
+ * for good. An attempt ends once; asking again about one that has ended changes nothing.
+ */
+import type { Attempt, AttemptOutcome } from "./Attempt.ts"
+import { type EpochMs, MAX_EPOCH_MS, type Millis } from "./Instant.ts"
+import { isTerminal, type Message, wakes } from "./Message.ts"
+import type { Policy } from "./Policy.ts"
+
+/** Ten years: no wait is longer. */
+const MAX_WAIT_MS = 315_576_000_000
+
+export type RetryDecision =
+  /** Nothing to decide: the attempt or its message has ended, or the message has its next instant already. */
+  | { readonly _tag: "AlreadyClosed" }
+  | { readonly _tag: "Complete" }
+  | { readonly _tag: "Skip" }
+  /** Due again at no cost. */
+  | { readonly _tag: "Release"; readonly dueAt: EpochMs }
+  /** `tries`: spent, this one included. */
+  | { readonly _tag: "Retry"; readonly tries: number; readonly dueAt: EpochMs; readonly backoffMs: Millis }
+  | {
+      readonly _tag: "Fail"
+      readonly tries: number
+      readonly reason: "retries-exhausted" | "not-retryable"
+    }
+
+/** How an attempt ended. `retryable: false` is the container's word that trying again is of no use. */
+export interface AttemptEnding {
+  readonly outcome: AttemptOutcome
+  readonly retryable: boolean
+  readonly at: EpochMs
+}
+
+/**
+ * `retryBaseMs · 2^tries`, where `tries` were spent before the one that just ended, and a random share of it on top; never more
+ * than `retryCapMs`, jitter included. `random`: 0 to 1.
+ */
+export const backoffMs = (
+  tries: number,
+  policy: Pick<Policy, "retryBaseMs" | "retryCapMs" | "retryJitter">,
+  random: number,
+): Millis => {
+  const limit = Math.min(policy.retryCapMs ?? MAX_WAIT_MS, MAX_WAIT_MS)
+  // Past 2^50 every base of a millisecond or more is over the limit; the bound keeps 0 · 2^n from becoming NaN.
+  const exponent = Math.min(Math.max(0, tries), 50)
+  const share = random > 0 ? Math.min(random, 1) : 0
+  const wait = policy.retryBaseMs * 2 ** exponent * (1 + policy.retryJitter * share)
+  return Math.floor(Math.min(wait, limit))
+}
+
+/** Whether an attempt with this end spends a try: the container died or hung with it, or says itself that it failed. */
+export const costsTry = (outcome: AttemptOutcome): boolean => {
+  switch (outcome) {
+    case "failed":
+    case "crashed":
+    case "stuck":
+      return true
+    case "completed":
+    case "skipped":
+    case "host-stopped":
+    case "released":
+    case "late":
+      return false
+  }
+}
+
+export const decideRetry = (
+  message: Pick<Message, "state" | "tries" | "dueAt" | "trigger" | "kind">,
+  attempt: Pick<Attempt, "endedAt">,
+  end: AttemptEnding,
+  policy: Policy,
+  random: number,
+): RetryDecision => {
+  if (attempt.endedAt !== null || isTerminal(message.state) || end.outcome === "late") {
+    return { _tag: "AlreadyClosed" }
+  }
+  if (end.outcome === "completed") return { _tag: "Complete" }
+  if (end.outcome === "skipped") return { _tag: "Skip" }
+  // Context rides along: whatever happened to the container is no fault of it.
+  if (!costsTry(end.outcome) || !wakes(message)) {
+    return { _tag: "Release", dueAt: Math.max(message.dueAt, end.at) }
+  }
+  // It was scheduled already: another look must not push it further, nor spend a second try for one execution.
+  if (message.state === "pending" && message.dueAt > end.at) return { _tag: "AlreadyClosed" }
+  const tries = message.tries + 1
+  if (!end.retryable) return { _tag: "Fail", tries, reason: "not-retryable" }
+  if (tries > policy.retryLimit) return { _tag: "Fail", tries, reason: "retries-exhausted" }
+  const backoff = backoffMs(message.tries, policy, random)
+  return { _tag: "Retry", tries, dueAt: Math.min(end.at + backoff, MAX_EPOCH_MS), backoffMs: backoff }
+}

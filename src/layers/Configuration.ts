@@ -1,0 +1,139 @@
+/**
+ * The daemon's configuration: environment over file over defaults, read through Effect's Config and validated whole at start. Every
+ * setting is described once, in `configuration/SettingsCatalogue.ts`; docs/configuration.md is its manual.
+ */
+import { Effect } from "effect"
+import { homedir } from "node:os"
+import { join, resolve } from "node:path"
+import type { HostLimits, Policy } from "../domain/Policy.ts"
+import type { ChannelSettings } from "./channels/ChannelRegistry.ts"
+import { channelOfVariable, expandHome, readChannels } from "./configuration/ChannelConfiguration.ts"
+import {
+  type ConfigurationError,
+  type ConfigurationIssue,
+  reportOf,
+} from "./configuration/ConfigurationError.ts"
+import { type JsonObject, readConfigurationFile, shapeIssues } from "./configuration/ConfigurationFile.ts"
+import { nearestName } from "./configuration/NearestName.ts"
+import { environmentName } from "./configuration/Setting.ts"
+import { type Environment, makeReader } from "./configuration/SettingReader.ts"
+import * as Catalogue from "./configuration/SettingsCatalogue.ts"
+
+export { ConfigurationError, type ConfigurationIssue } from "./configuration/ConfigurationError.ts"
+export type { Environment } from "./configuration/SettingReader.ts"
+
+export interface Settings {
+  /** Absolute. */
+  readonly dataDir: string
+  readonly runtime: "process"
+  /** IANA. */
+  readonly zone: string
+  readonly policy: Policy
+  readonly limits: HostLimits
+  readonly sweepIntervalMs: number
+  readonly pollIntervalMs: number
+  /** By name, which is the `channelType` of its deliveries. `stdout` is always there. */
+  readonly channels: Readonly<Record<string, ChannelSettings>>
+  readonly owners: ReadonlyArray<string>
+  readonly globalAdmins: ReadonlyArray<string>
+  readonly keepZeroExitLogs: "keep" | "discard"
+  readonly exitLogRetention: { readonly count: number; readonly ageMs: number }
+  readonly maxLogBytes: number
+  readonly log: {
+    readonly format: "auto" | "pretty" | "json"
+    readonly level: (typeof Catalogue.logLevels)[number]
+  }
+}
+
+export interface LoadOptions {
+  readonly env: Environment
+  /** Wins over LAMPLIGHTER_DATA: a command's own option. */
+  readonly dataDir?: string | undefined
+  /** Where `~` and the default data directory are; the user's home. */
+  readonly homeDir?: string | undefined
+  /** What relative paths of options and environment start at; the current directory. */
+  readonly workDir?: string | undefined
+}
+
+export const DATA_VARIABLE = "LAMPLIGHTER_DATA"
+export const FILE_VARIABLE = "LAMPLIGHTER_CONFIG"
+export const DEFAULT_FILE_NAME = "lamplighter.json"
+
+/** Where the configuration lives, before any of it is read. Empty variables count as unset. */
+export const locate = (options: LoadOptions) => {
+  const home = options.homeDir ?? homedir()
+  const fromWorkDir = (path: string) => resolve(options.workDir ?? process.cwd(), expandHome(path, home))
+  const dataDir = fromWorkDir(options.dataDir || options.env[DATA_VARIABLE] || "~/.lamplighter")
+  const named = options.env[FILE_VARIABLE]
+  return {
+    home,
+    dataDir,
+    file: named ? fromWorkDir(named) : join(dataDir, DEFAULT_FILE_NAME),
+    named: Boolean(named),
+  }
+}
+
+/** Reads and validates everything. Fails with all that is wrong, in one report. */
+export const loadSettings = (options: LoadOptions): Effect.Effect<Settings, ConfigurationError> =>
+  Effect.gen(function* () {
+    const { dataDir, file, home, named } = locate(options)
+    const issues: Array<ConfigurationIssue> = []
+    const root = yield* readConfigurationFile(file, named ? "refused" : "allowed").pipe(
+      Effect.catch((issue) => {
+        issues.push(issue)
+        return Effect.succeed<JsonObject>({})
+      }),
+    )
+    issues.push(...shapeIssues(file, root))
+    // A key of the wrong shape is reported by now; what else is wrong is looked for in the rest.
+    const misshapen = new Set(issues.map(({ key }) => key))
+    const reader = makeReader({ env: options.env, root, file, issues, misshapen })
+
+    const runtime = yield* reader.read(Catalogue.settings.runtime)
+    if (runtime === "docker") {
+      issues.push({
+        key: "runtime",
+        source: reader.sourceOf(["runtime"]),
+        value: '"docker"',
+        expected: '"process"',
+        message: `runtime is "docker" (in ${reader.sourceOf(["runtime"])}): the docker runtime is not built in yet; use process`,
+      })
+    }
+    const settings: Settings = {
+      dataDir,
+      runtime: "process",
+      zone: yield* reader.read(Catalogue.settings.zone),
+      policy: yield* reader.readAll<Policy>(Catalogue.policy),
+      limits: yield* reader.readAll<HostLimits>(Catalogue.limits),
+      sweepIntervalMs: yield* reader.read(Catalogue.settings.sweepIntervalMs),
+      pollIntervalMs: yield* reader.read(Catalogue.settings.pollIntervalMs),
+      channels: yield* readChannels(reader, { dataDir, home, env: options.env, root, issues }),
+      owners: yield* reader.read(Catalogue.settings.owners),
+      globalAdmins: yield* reader.read(Catalogue.settings.globalAdmins),
+      keepZeroExitLogs: yield* reader.read(Catalogue.settings.keepZeroExitLogs),
+      exitLogRetention: yield* reader.readAll<Settings["exitLogRetention"]>(Catalogue.exitLogRetention),
+      maxLogBytes: yield* reader.read(Catalogue.settings.maxLogBytes),
+      log: yield* reader.readAll<Settings["log"]>(Catalogue.log),
+    }
+    const report = reportOf(issues)
+    return report === undefined ? settings : yield* report
+  })
+
+/**
+ * LAMPLIGHTER_ variables that no setting reads, with the nearest that one does. They are no errors, because a newer or an older
+ * version may know them; worth a warning at start.
+ */
+export const unknownVariables = (
+  env: Environment,
+): ReadonlyArray<{ readonly name: string; readonly nearest: string | undefined }> => {
+  const known = new Set([
+    DATA_VARIABLE,
+    FILE_VARIABLE,
+    ...Catalogue.staticSettings.map(({ path }) => environmentName(path)),
+  ])
+  return Object.keys(env)
+    .filter((name) => name.startsWith("LAMPLIGHTER_") && !known.has(name))
+    .filter((name) => channelOfVariable(name) === undefined)
+    .sort()
+    .map((name) => ({ name, nearest: nearestName(name, known) }))
+}

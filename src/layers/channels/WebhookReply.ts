@@ -1,0 +1,61 @@
+/** What a webhook's answer means: taken, worth another try, or never. Decided from status, `retry-after` and a bounded body. */
+import { ChannelError } from "../../services/Channels.ts"
+import { DAY_MS, SECOND_MS } from "../../domain/Instant.ts"
+
+const MAX_PLATFORM_ID_LENGTH = 256
+
+/** The longest wait that a server can ask for; a `retry-after` of years must not bury a delivery. */
+export const MAX_RETRY_AFTER_MS = DAY_MS
+
+const imfFixdate = /^[A-Z][a-z]{2}, \d{2} [A-Z][a-z]{2} \d{4} \d{2}:\d{2}:\d{2} GMT$/
+
+/** `retry-after` as milliseconds from now: whole seconds or an HTTP date. Null when it is absent or says nothing usable. */
+export const retryAfterMs = (header: string | undefined, nowMs: number): number | null => {
+  const text = header?.trim()
+  if (text === undefined || text === "") return null
+  if (/^\d{1,12}$/.test(text)) return Math.min(Number(text) * SECOND_MS, MAX_RETRY_AFTER_MS)
+  const at = imfFixdate.test(text) ? Date.parse(text) : Number.NaN
+  return Number.isNaN(at) ? null : Math.min(Math.max(at - nowMs, 0), MAX_RETRY_AFTER_MS)
+}
+
+/** The other side's id of the message: `id` or `messageId` of a JSON object, if it is a string of bounded length. */
+export const platformMessageIdOf = (body: string): string | null => {
+  let parsed: unknown
+  try {
+    parsed = JSON.parse(body)
+  } catch {
+    return null
+  }
+  if (typeof parsed !== "object" || parsed === null) return null
+  const fields = parsed as { readonly id?: unknown; readonly messageId?: unknown }
+  for (const candidate of [fields.id, fields.messageId]) {
+    if (typeof candidate === "string" && candidate !== "" && candidate.length <= MAX_PLATFORM_ID_LENGTH) {
+      return candidate
+    }
+  }
+  return null
+}
+
+/** Null: the webhook took it. `where` names the webhook in the error. */
+export const refusalOf = (
+  reply: { readonly status: number; readonly retryAfter: string | undefined; readonly nowMs: number },
+  where: string,
+): ChannelError | null => {
+  const { status } = reply
+  if (status >= 200 && status < 300) return null
+  const permanent = (message: string) => new ChannelError({ kind: "Permanent", message, retryAfterMs: null })
+  if (status === 408 || status === 425 || status === 429 || status >= 500) {
+    return new ChannelError({
+      kind: "Transient",
+      message: `${where} answered ${status}`,
+      retryAfterMs: retryAfterMs(reply.retryAfter, reply.nowMs),
+    })
+  }
+  if (status >= 300 && status < 400) {
+    return permanent(
+      `${where} answered ${status}: redirects are not followed, configure the address that it points to`,
+    )
+  }
+  if (status === 410) return permanent(`${where} answered 410: it takes no messages any more`)
+  return permanent(`${where} answered ${status}`)
+}

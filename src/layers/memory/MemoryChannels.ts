@@ -1,0 +1,136 @@
+/**
+ * Channels in memory, for tests and simulations: every send is recorded, and outcomes are scripted per channel. Like a real
+ * receiver it knows idempotency keys: a repeat is recorded as one, and answered with the id that the first got.
+ */
+import { Clock, Context, Effect, Layer } from "effect"
+import type { Delivery } from "../../domain/Delivery.ts"
+import { type Channel, ChannelError, Channels } from "../../services/Channels.ts"
+
+/**
+ * What becomes of one send. `Ambiguous`: the other side took it, but the sender is told otherwise (a lost reply). `Hang`: taken,
+ * and never answered.
+ */
+export type ScriptedOutcome =
+  | { readonly _tag: "Deliver" }
+  | { readonly _tag: "Transient"; readonly message?: string; readonly retryAfterMs?: number }
+  | { readonly _tag: "Permanent"; readonly message?: string }
+  | { readonly _tag: "Ambiguous"; readonly message?: string }
+  | { readonly _tag: "Hang" }
+
+export interface RecordedSend {
+  /** 1, 2, 3… over all channels. */
+  readonly order: number
+  readonly at: number
+  readonly channel: string
+  readonly delivery: Delivery
+  readonly outcome: ScriptedOutcome["_tag"]
+  /** Whether the other side has it now because of this send. */
+  readonly taken: boolean
+  /** Whether the other side had it already. */
+  readonly repeat: boolean
+}
+
+/** Beyond this many recorded sends, further ones are refused as transient. */
+const DEFAULT_MAX_RECORDED = 100_000
+
+export class MemoryChannels extends Context.Service<
+  MemoryChannels,
+  {
+    /** Every send, in order, whatever became of it. */
+    readonly sends: Effect.Effect<ReadonlyArray<RecordedSend>>
+    /** What the other side took, in order, repeats included. */
+    readonly taken: Effect.Effect<ReadonlyArray<RecordedSend>>
+    /** Appends outcomes for the next sends of one channel; when none is left, sends deliver. */
+    readonly script: (channel: string, outcomes: ReadonlyArray<ScriptedOutcome>) => Effect.Effect<void>
+    /** Asked before the script, for faults that depend on the delivery; `undefined` leaves it to the script. */
+    readonly decideWith: (
+      decide: (delivery: Delivery, channel: string) => ScriptedOutcome | undefined,
+    ) => Effect.Effect<void>
+  }
+>()("lamplighter/layers/memory/MemoryChannels") {}
+
+const takes = (outcome: ScriptedOutcome): boolean =>
+  outcome._tag === "Deliver" || outcome._tag === "Ambiguous" || outcome._tag === "Hang"
+
+const make = (types: ReadonlyArray<string>, maxRecorded: number) => {
+  const recorded: Array<RecordedSend> = []
+  const scripts = new Map<string, Array<ScriptedOutcome>>()
+  const platformIds = new Map<string, string>()
+  let decide: (delivery: Delivery, channel: string) => ScriptedOutcome | undefined = () => undefined
+
+  const record = (channel: string, delivery: Delivery, at: number): ScriptedOutcome => {
+    if (recorded.length >= maxRecorded) {
+      return { _tag: "Transient", message: `the memory channel holds its limit of ${maxRecorded} sends` }
+    }
+    const outcome = decide(delivery, channel) ?? scripts.get(channel)?.shift() ?? { _tag: "Deliver" }
+    const key = JSON.stringify([channel, delivery.id])
+    const repeat = platformIds.has(key)
+    const taken = takes(outcome)
+    if (taken && !repeat) platformIds.set(key, `${channel}-${platformIds.size + 1}`)
+    recorded.push({
+      order: recorded.length + 1,
+      at,
+      channel,
+      delivery,
+      outcome: outcome._tag,
+      taken,
+      repeat,
+    })
+    return outcome
+  }
+
+  const channel = (type: string): Channel => ({
+    type,
+    send: Effect.fnUntraced(function* (delivery) {
+      const outcome = record(type, delivery, yield* Clock.currentTimeMillis)
+      switch (outcome._tag) {
+        case "Deliver":
+          return { platformMessageId: platformIds.get(JSON.stringify([type, delivery.id])) ?? null }
+        case "Hang":
+          return yield* Effect.never
+        case "Permanent":
+          return yield* new ChannelError({
+            kind: "Permanent",
+            message: outcome.message ?? "scripted permanent failure",
+            retryAfterMs: null,
+          })
+        case "Transient":
+        case "Ambiguous":
+          return yield* new ChannelError({
+            kind: "Transient",
+            message: outcome.message ?? `scripted ${outcome._tag.toLowerCase()} failure`,
+            retryAfterMs: (outcome._tag === "Transient" ? outcome.retryAfterMs : undefined) ?? null,
+          })
+      }
+    }),
+  })
+
+  const channels = new Map(types.map((type) => [type, channel(type)]))
+  return Context.make(
+    Channels,
+    Channels.of({ get: (type) => channels.get(type), types: [...channels.keys()].sort() }),
+  ).pipe(
+    Context.add(
+      MemoryChannels,
+      MemoryChannels.of({
+        sends: Effect.sync(() => [...recorded]),
+        taken: Effect.sync(() => recorded.filter((send) => send.taken)),
+        script: (type, outcomes) =>
+          Effect.sync(() => {
+            scripts.set(type, [...(scripts.get(type) ?? []), ...outcomes])
+          }),
+        decideWith: (next) =>
+          Effect.sync(() => {
+            decide = next
+          }),
+      }),
+    ),
+  )
+}
+
+/** Channels of the given types, each with a memory of its own for scripts, and one shared record. */
+export const layer = (
+  types: ReadonlyArray<string> = ["stdout"],
+  options?: { readonly maxRecorded?: number },
+): Layer.Layer<Channels | MemoryChannels> =>
+  Layer.effectContext(Effect.sync(() => make(types, options?.maxRecorded ?? DEFAULT_MAX_RECORDED)))

@@ -1,0 +1,237 @@
+/**
+ * Writes inbound.db, the projection of the ledger that a container reads. Each projection opens the file, writes one
+ * transaction that carries the revision, and closes: no connection is held between looks. A container can hold a lock on it,
+ * so waiting is bounded and never blocks the event loop.
+ */
+import Database from "better-sqlite3"
+import { Clock, Effect, Schedule } from "effect"
+import * as fs from "node:fs"
+import { formatExchangeTime } from "../../domain/ExchangeTime.ts"
+import type { EpochMs } from "../../domain/Instant.ts"
+import {
+  MailboxError,
+  type ProjectedDelivery,
+  type ProjectedMessage,
+  type ProjectedSeries,
+  type Projection,
+  ProjectionBlocked,
+} from "../../services/Mailbox.ts"
+import type { Destination } from "../../domain/Group.ts"
+
+/** How long in all the host waits for locks of others, and how often it looks. */
+export const LOCK_WAIT_MS = 2_000
+const LOCK_RETRY_MS = 10
+
+/** SQLite's `user_version` is a signed 32-bit number. */
+const MAX_REVISION = 2 ** 31 - 1
+
+const isBusy = (error: unknown): boolean =>
+  error instanceof Error &&
+  "code" in error &&
+  typeof error.code === "string" &&
+  error.code.startsWith("SQLITE_BUSY")
+
+const failure = (file: string, error: unknown) =>
+  new MailboxError({
+    message: `${file} can't be written: ${String(error)}. It is rebuilt with the session's next container`,
+  })
+
+const blocked = (file: string) =>
+  new ProjectionBlocked({ message: `${file} has been locked by somebody else for ${LOCK_WAIT_MS} ms` })
+
+/** One step on the open file. A lock held by somebody else is `ProjectionBlocked`, and nothing of the step happened. */
+const step = <A>(file: string, body: () => A): Effect.Effect<A, MailboxError | ProjectionBlocked> =>
+  Effect.try({
+    try: body,
+    catch: (error) =>
+      error instanceof MailboxError ? error : isBusy(error) ? blocked(file) : failure(file, error),
+  })
+
+/** One allowance of waiting, shared by the steps of one projection. */
+const waiting = () => {
+  let retries = Math.ceil(LOCK_WAIT_MS / LOCK_RETRY_MS)
+  return <A>(
+    effect: Effect.Effect<A, MailboxError | ProjectionBlocked>,
+  ): Effect.Effect<A, MailboxError | ProjectionBlocked> =>
+    Effect.retry(effect, {
+      schedule: Schedule.spaced(LOCK_RETRY_MS),
+      while: (error) => error._tag === "ProjectionBlocked" && retries-- > 0,
+    })
+}
+
+const open = (file: string): Effect.Effect<Database.Database, MailboxError> =>
+  Effect.try({
+    try: () => {
+      if (fs.lstatSync(file).isFile()) return new Database(file, { fileMustExist: true, timeout: 0 })
+      throw new Error("it is not a regular file")
+    },
+    catch: (error) => failure(file, error),
+  })
+
+const using = <A, E>(
+  file: string,
+  use: (database: Database.Database) => Effect.Effect<A, E>,
+): Effect.Effect<A, E | MailboxError> =>
+  Effect.acquireUseRelease(open(file), use, (database) => Effect.sync(() => database.close()))
+
+const currentRevision = (database: Database.Database): number =>
+  database.pragma("user_version", { simple: true }) as number
+
+const writeMessages = (database: Database.Database, messages: ReadonlyArray<ProjectedMessage>): void => {
+  if (messages.length === 0) return
+  const upsert = database.prepare(
+    `INSERT INTO messages_in (id, seq, kind, timestamp, status, process_after, recurrence, series_id, tries, trigger,
+      platform_id, channel_type, thread_id, content, source_session_id, on_wake)
+    VALUES (?, ?, ?, ?, ?, ?, NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    ON CONFLICT (id) DO UPDATE SET seq = excluded.seq, kind = excluded.kind, timestamp = excluded.timestamp,
+      status = excluded.status, process_after = excluded.process_after, recurrence = NULL,
+      series_id = excluded.series_id, tries = excluded.tries, trigger = excluded.trigger,
+      platform_id = excluded.platform_id, channel_type = excluded.channel_type, thread_id = excluded.thread_id,
+      content = excluded.content, source_session_id = excluded.source_session_id, on_wake = excluded.on_wake`,
+  )
+  for (const { message, status } of messages)
+    upsert.run(
+      message.id,
+      message.seq,
+      message.kind,
+      formatExchangeTime(message.acceptedAt),
+      status,
+      formatExchangeTime(message.dueAt),
+      message.seriesId ?? message.id,
+      message.tries,
+      message.trigger ? 1 : 0,
+      message.platformId,
+      message.channelType,
+      message.threadId,
+      message.content,
+      message.sourceSessionId,
+      message.onWake ? 1 : 0,
+    )
+}
+
+/**
+ * Previews are the rows whose `process_after` has a zone in brackets. One that is no longer in the list becomes `completed`
+ * without a recurrence, as a cancelled task has always looked to runners.
+ */
+const writeSeries = (
+  database: Database.Database,
+  series: ReadonlyArray<ProjectedSeries>,
+  now: EpochMs,
+): void => {
+  for (const { id, nextSlotText } of series)
+    if (!nextSlotText.includes("["))
+      throw new MailboxError({
+        message: `the preview of series ${id} has the time '${nextSlotText}', which a runner would take for due: use RFC 9557 text with its zone in brackets`,
+      })
+  const upsert = database.prepare(
+    `INSERT INTO messages_in (id, seq, kind, timestamp, status, process_after, recurrence, series_id, tries, trigger,
+      platform_id, channel_type, thread_id, content, source_session_id, on_wake)
+    VALUES (?, ?, 'task', ?, 'pending', ?, ?, ?, 0, 0, ?, ?, ?, ?, NULL, 0)
+    ON CONFLICT (id) DO UPDATE SET seq = excluded.seq, status = 'pending', process_after = excluded.process_after,
+      recurrence = excluded.recurrence, platform_id = excluded.platform_id, channel_type = excluded.channel_type,
+      thread_id = excluded.thread_id, content = excluded.content`,
+  )
+  for (const row of series)
+    upsert.run(
+      row.id,
+      row.seq,
+      formatExchangeTime(now),
+      row.nextSlotText,
+      row.recurrence,
+      row.id,
+      row.platformId,
+      row.channelType,
+      row.threadId,
+      row.content,
+    )
+  database
+    .prepare(
+      `UPDATE messages_in SET status = 'completed', recurrence = NULL
+      WHERE kind = 'task' AND id = series_id AND process_after LIKE '%[%' AND status = 'pending'
+        AND id NOT IN (SELECT value FROM json_each(?))`,
+    )
+    .run(JSON.stringify(series.map(({ id }) => id)))
+}
+
+const writeDelivered = (database: Database.Database, rows: ReadonlyArray<ProjectedDelivery>): void => {
+  if (rows.length === 0) return
+  const upsert = database.prepare(
+    `INSERT INTO delivered (message_out_id, platform_message_id, status, delivered_at) VALUES (?, ?, ?, ?)
+    ON CONFLICT (message_out_id) DO UPDATE SET platform_message_id = excluded.platform_message_id,
+      status = excluded.status, delivered_at = excluded.delivered_at`,
+  )
+  for (const row of rows)
+    upsert.run(row.outboundId, row.platformMessageId, row.status, formatExchangeTime(row.at))
+}
+
+const writeDestinations = (database: Database.Database, rows: ReadonlyArray<Destination>): void => {
+  database.exec("DELETE FROM destinations")
+  const insert = database.prepare(
+    `INSERT INTO destinations (name, display_name, type, channel_type, platform_id, agent_group_id)
+    VALUES (?, ?, ?, ?, ?, ?)`,
+  )
+  for (const row of rows)
+    insert.run(row.name, row.displayName, row.type, row.channelType, row.platformId, row.agentGroupId)
+}
+
+const writeRouting = (
+  database: Database.Database,
+  routing: NonNullable<Projection["routing"]>,
+): void => {
+  database
+    .prepare(
+      `INSERT INTO session_routing (id, channel_type, platform_id, thread_id) VALUES (1, ?, ?, ?)
+      ON CONFLICT (id) DO UPDATE SET channel_type = excluded.channel_type, platform_id = excluded.platform_id,
+        thread_id = excluded.thread_id`,
+    )
+    .run(routing.channelType, routing.platformId, routing.threadId)
+}
+
+/** Everything but the commit; leaves no transaction open when it fails. True when there is something to commit. */
+const stage = (database: Database.Database, projection: Projection, now: EpochMs): boolean => {
+  database.exec("BEGIN IMMEDIATE")
+  try {
+    if (currentRevision(database) >= projection.revision) {
+      database.exec("ROLLBACK")
+      return false
+    }
+    writeMessages(database, projection.messages)
+    writeDelivered(database, projection.delivered)
+    if (projection.series !== null) writeSeries(database, projection.series, now)
+    if (projection.destinations !== null) writeDestinations(database, projection.destinations)
+    if (projection.routing !== null) writeRouting(database, projection.routing)
+    database.pragma(`user_version = ${projection.revision}`)
+    return true
+  } catch (error) {
+    if (database.inTransaction) database.exec("ROLLBACK")
+    throw error
+  }
+}
+
+/** Applies the changes and the revision in one transaction; a file already at or past the revision is left alone. */
+export const project = (
+  file: string,
+  projection: Projection,
+): Effect.Effect<void, MailboxError | ProjectionBlocked> => {
+  const { revision } = projection
+  if (!Number.isInteger(revision) || revision < 0 || revision > MAX_REVISION)
+    return Effect.fail(
+      new MailboxError({ message: `revision ${revision} is not a whole number from 0 to ${MAX_REVISION}` }),
+    )
+  return using(file, (database) =>
+    Effect.gen(function* () {
+      const now = yield* Clock.currentTimeMillis
+      const patiently = waiting()
+      yield* patiently(step(file, () => database.exec("PRAGMA journal_mode = PERSIST; PRAGMA synchronous = OFF")))
+      const staged = yield* patiently(step(file, () => stage(database, projection, now)))
+      // A commit that met a reader keeps its PENDING lock, so no new reader starts while it waits for the old one to end.
+      if (staged) yield* patiently(step(file, () => database.exec("COMMIT")))
+    }),
+  )
+}
+
+/** The revision that the file stands at. */
+export const revision = (file: string): Effect.Effect<number, MailboxError> =>
+  using(file, (database) => waiting()(step(file, () => currentRevision(database)))).pipe(
+    Effect.catchTag("ProjectionBlocked", ({ message }) => Effect.fail(new MailboxError({ message }))),
+  )

@@ -1,0 +1,216 @@
+/**
+ * Transactions on one connection. Under load many share one commit, and so one fsync: each runs in a savepoint of its own, and none
+ * is answered before the commit. What a failed commit left behind is unknown, so after one nothing more is written.
+ */
+import type { Database } from "better-sqlite3"
+import { Effect, Exit, Result } from "effect"
+import { LedgerError, type LedgerTx } from "../../services/LedgerDriver.ts"
+import { storageFailure } from "./LedgerFailure.ts"
+import type { Prepare } from "./LedgerReads.ts"
+
+/** Bounds how long the event loop stands still, and how large a transaction grows. */
+const MAX_BATCH = 500
+
+interface Entry {
+  readonly body: (tx: LedgerTx) => Result.Result<unknown, unknown>
+  readonly settle: (exit: Exit.Exit<unknown, unknown>) => void
+  waiting: boolean
+}
+
+export interface Committer {
+  readonly transaction: <A, E>(
+    body: (tx: LedgerTx) => Result.Result<A, E>,
+  ) => Effect.Effect<A, E | LedgerError>
+  /** Nothing runs any more: what waits fails as `Closed`, and so does what comes. */
+  readonly close: () => void
+}
+
+/** `group`: what was asked for in one turn of the event loop is committed at once. `immediate`: each by itself, at once. */
+export const makeCommitter = (
+  database: Database,
+  prepare: Prepare,
+  tx: LedgerTx,
+  commit: "group" | "immediate",
+): Committer => {
+  const run = makeBatchRunner(database, prepare, tx)
+  let waiting: Array<Entry> = []
+  let scheduled: NodeJS.Immediate | undefined
+
+  const flush = (): void => {
+    const batch = waiting.slice(0, MAX_BATCH)
+    waiting = waiting.slice(MAX_BATCH)
+    scheduled = waiting.length > 0 ? setImmediate(flush) : undefined
+    run.batch(batch.filter((entry) => entry.waiting))
+  }
+
+  const grouped: Committer["transaction"] = (body) =>
+    Effect.callback((resume) => {
+      // An entry keeps the types of its caller to itself: its body's results reach only its own `resume`.
+      const entry: Entry = { body, settle: resume as Entry["settle"], waiting: true }
+      waiting.push(entry)
+      scheduled ??= setImmediate(flush)
+      return Effect.sync(() => {
+        entry.waiting = false
+      })
+    })
+
+  const immediate: Committer["transaction"] = <A, E>(body: (tx: LedgerTx) => Result.Result<A, E>) =>
+    Effect.suspend(() => {
+      let exit: Exit.Exit<unknown, unknown> = Exit.die("the transaction was not run")
+      run.batch([{ body, settle: (settled) => (exit = settled), waiting: true }])
+      return exit as Exit.Exit<A, E | LedgerError>
+    })
+
+  return {
+    transaction: commit === "group" ? grouped : immediate,
+    close: () => {
+      run.refuse("the ledger is closed")
+      if (scheduled !== undefined) clearImmediate(scheduled)
+      run.batch(waiting)
+      waiting = []
+    },
+  }
+}
+
+const makeBatchRunner = (database: Database, prepare: Prepare, tx: LedgerTx) => {
+  const begin = prepare("BEGIN IMMEDIATE")
+  const commit = prepare("COMMIT")
+  const rollback = prepare("ROLLBACK")
+  const savepoint = prepare("SAVEPOINT entry")
+  const release = prepare("RELEASE entry")
+  const rollbackTo = prepare("ROLLBACK TO entry")
+  let refusal: string | undefined
+
+  const undo = (): void => {
+    try {
+      if (database.inTransaction) rollback.run()
+    } catch (cause) {
+      refusal ??= `a rollback failed before (${String(cause)})`
+    }
+  }
+
+  /** Runs one body, and undoes it unless it succeeded. */
+  const runEntry = (entry: Entry): Exit.Exit<unknown, unknown> => {
+    let exit: Exit.Exit<unknown, unknown>
+    try {
+      savepoint.run()
+      const result = entry.body(tx)
+      exit = Result.isSuccess(result) ? Exit.succeed(result.success) : Exit.fail(result.failure)
+    } catch (cause) {
+      exit = failed("the ledger could not be written", cause)
+    }
+    if (!database.inTransaction) return exit
+    try {
+      if (!Exit.isSuccess(exit)) rollbackTo.run()
+      release.run()
+      return exit
+    } catch (cause) {
+      undo()
+      return failed("the ledger could not be written", cause)
+    }
+  }
+
+  /**
+   * Some failures (a full disk) make SQLite roll back everything, other entries included. They ran once and must not run again,
+   * so they fail with the same error; those after them have not run yet and go on in a transaction of their own.
+   */
+  const runSome = (entries: ReadonlyArray<Entry>): number => {
+    const exits: Array<Exit.Exit<unknown, unknown>> = []
+    try {
+      begin.run()
+      for (const entry of entries) {
+        exits.push(runEntry(entry))
+        if (!database.inTransaction) break
+      }
+    } catch (cause) {
+      undo()
+      settleAll(entries, failed("the ledger could not be written", cause))
+      return entries.length
+    }
+    const ran = entries.slice(0, exits.length)
+    const last = exits.at(-1)
+    if (!database.inTransaction && last !== undefined) {
+      settleEach(
+        ran,
+        exits.map((exit) => (Exit.isSuccess(exit) ? lost(last) : exit)),
+      )
+      return ran.length
+    }
+    try {
+      commit.run()
+    } catch (cause) {
+      const failure = commitFailure(cause)
+      if (failure.reason === "Uncertain") refusal = `a commit failed before (${failure.message})`
+      undo()
+      settleEach(
+        ran,
+        exits.map((exit) => (Exit.isSuccess(exit) ? Exit.fail(failure) : exit)),
+      )
+      return ran.length
+    }
+    settleEach(ran, exits)
+    return ran.length
+  }
+
+  return {
+    /** Every later batch is refused with this reason. The first reason stays. */
+    refuse: (why: string): void => {
+      refusal ??= why
+    },
+    /** Runs all of them and settles each exactly once. */
+    batch: (entries: ReadonlyArray<Entry>): void => {
+      let next = 0
+      while (next < entries.length) {
+        if (refusal !== undefined) {
+          const message = `nothing was written: ${refusal}; start the daemon again to open the ledger afresh`
+          settleAll(entries.slice(next), Exit.fail(new LedgerError({ reason: "Closed", message })))
+          return
+        }
+        next += runSome(entries.slice(next))
+      }
+    },
+  }
+}
+
+const settleEach = (
+  entries: ReadonlyArray<Entry>,
+  exits: ReadonlyArray<Exit.Exit<unknown, unknown>>,
+): void => {
+  for (const [index, entry] of entries.entries()) {
+    const exit = exits[index]
+    if (exit !== undefined) entry.settle(exit)
+  }
+}
+
+const settleAll = (entries: ReadonlyArray<Entry>, exit: Exit.Exit<unknown, unknown>): void => {
+  for (const entry of entries) entry.settle(exit)
+}
+
+const failed = (what: string, cause: unknown): Exit.Exit<never, LedgerError> => {
+  const failure = storageFailure(what, cause)
+  return failure === undefined ? Exit.die(cause) : Exit.fail(failure)
+}
+
+/** For an entry that had succeeded in a transaction that another one's failure took down. */
+const lost = (culprit: Exit.Exit<unknown, unknown>): Exit.Exit<never, LedgerError> => {
+  const failure = Exit.isFailure(culprit) ? Exit.findErrorOption(culprit) : undefined
+  return failure?._tag === "Some" && failure.value instanceof LedgerError
+    ? Exit.fail(failure.value)
+    : Exit.fail(
+        new LedgerError({
+          reason: "Io",
+          message:
+            "nothing was written: the transaction was rolled back by an error in another one; try again",
+        }),
+      )
+}
+
+/** Only these say for certain that nothing was committed. */
+const commitFailure = (cause: unknown): LedgerError => {
+  const failure = storageFailure("the commit failed", cause)
+  if (failure !== undefined && ["Full", "Busy", "ReadOnly"].includes(failure.reason)) return failure
+  return new LedgerError({
+    reason: "Uncertain",
+    message: `the commit failed, and whether anything of it is durable is unknown: ${failure?.message ?? String(cause)}`,
+  })
+}

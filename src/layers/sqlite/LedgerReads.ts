@@ -1,0 +1,308 @@
+/**
+ * Every question of `LedgerReader` as SQL. Each is one range of one index, or a few; which, is said in `LedgerSchema.ts`
+ * and proven by the contract suite from the query plans.
+ */
+import type { Statement } from "better-sqlite3"
+import { DeliveryStatus } from "../../domain/Delivery.ts"
+import { type Message, MessageState, PRIORITIES, type Priority } from "../../domain/Message.ts"
+import { RunOutcome } from "../../domain/Run.ts"
+import type { LedgerReader, Page } from "../../services/LedgerDriver.ts"
+import * as tables from "./LedgerTables.ts"
+import { newestFirst } from "./NewestFirst.ts"
+
+/** Gives the prepared statement of a text, the same one each time. */
+export type Prepare = (sql: string) => Statement<Array<unknown>>
+
+const HIGHEST_FIRST: ReadonlyArray<Priority> = [PRIORITIES.high, PRIORITIES.normal, PRIORITIES.low]
+
+const WAKING = "state = 'pending' AND trigger = 1 AND kind <> 'system'"
+const OPEN = "state IN ('pending', 'claimed')"
+
+export const makeReads = (prepareText: Prepare): LedgerReader => {
+  // A bare parameter beside LIMIT or an equals sign makes SQLite plan again on each binding, ten times the cost of the question.
+  const prepare: Prepare = (sql) => prepareText(sql.replaceAll("?", "+?"))
+  const one = <Row>(table: tables.Table<Row>, rest: string) => {
+    const statement = prepare(`SELECT ${table.select} FROM ${table.name} ${rest}`)
+    return (...parameters: ReadonlyArray<unknown>): Row | undefined => {
+      const row = statement.get(...parameters)
+      return row === undefined ? undefined : table.decode(row)
+    }
+  }
+  const many = <Row>(table: tables.Table<Row>, rest: string) => {
+    const statement = prepare(`SELECT ${table.select} FROM ${table.name} ${rest}`)
+    return (...parameters: ReadonlyArray<unknown>): ReadonlyArray<Row> =>
+      statement.all(...parameters).map(table.decode)
+  }
+  const value = <Value>(sql: string) => {
+    const statement = prepare(sql)
+    return (...parameters: ReadonlyArray<unknown>): Value | undefined =>
+      (statement.get(...parameters) as { readonly value: Value } | undefined)?.value
+  }
+
+  const meta = value<string>("SELECT value FROM meta WHERE key = ?")
+
+  const group = one(tables.groups, "WHERE id = ?")
+  const groups = many(tables.groups, "ORDER BY id")
+
+  const session = one(tables.sessions, "WHERE id = ?")
+  const sessionByKey = one(tables.sessions, "WHERE group_id = ? AND key = ?")
+  const sessionsToWake = many(
+    tables.sessions,
+    "WHERE wake_at >= 0 AND live = ? AND wake_priority = ? AND wake_at <= ? ORDER BY wake_at, id LIMIT ?",
+  )
+  const nextWakeAfter = value<number | null>(
+    "SELECT min(wake_at) AS value FROM sessions WHERE wake_at >= 0 AND wake_at > ?",
+  )
+  const sessionState = value<string>("SELECT rows AS value FROM session_state WHERE session_id = ?")
+
+  const message = one(tables.messages, "WHERE id = ?")
+  const messagePosition = value<number>("SELECT position AS value FROM messages WHERE id = ?")
+  const messagesNewest = newestFirst(prepare, tables.messages, "state", MessageState.literals)
+  const duePending = many(
+    tables.messages,
+    `WHERE session_id = ? AND ${WAKING} AND priority = ? AND due_at <= ? ORDER BY due_at, seq, position LIMIT ?`,
+  )
+  const earliestDue = value<number>(
+    `SELECT due_at AS value FROM messages WHERE session_id = ? AND ${WAKING} AND priority = ? AND admitted_in <> ? ORDER BY due_at LIMIT 1`,
+  )
+  const earliestDueLive = value<number>(
+    `SELECT due_at AS value FROM messages WHERE session_id = ? AND ${WAKING} AND priority = ? AND admitted_in <> ? AND on_wake = 0 ORDER BY due_at LIMIT 1`,
+  )
+  const contextPending = many(
+    tables.messages,
+    "WHERE session_id = ? AND state = 'pending' AND (trigger = 0 OR kind = 'system') ORDER BY position LIMIT ?",
+  )
+  const admittedOpen = many(
+    tables.messages,
+    `WHERE session_id = ? AND admitted_in = ? AND admitted_in > 0 AND ${OPEN} ORDER BY seq, position LIMIT ?`,
+  )
+  const messagesChangedSince = many(
+    tables.messages,
+    "WHERE session_id = ? AND admitted_in = ? AND admitted_in > 0 AND revision > ? ORDER BY revision, seq, position LIMIT ?",
+  )
+  const expired = many(
+    tables.messages,
+    "WHERE state = 'pending' AND expires_at >= 0 AND expires_at < ? ORDER BY expires_at, position LIMIT ?",
+  )
+  const nextExpiry = value<number | null>(
+    "SELECT min(expires_at) AS value FROM messages WHERE state = 'pending' AND expires_at >= 0",
+  )
+  const occurrence = one(
+    tables.messages,
+    "WHERE series_id >= '' AND series_id = ? AND slot >= 0 AND slot = ? AND slot_origin >= '' AND slot_origin = ?",
+  )
+  const openOccurrences = many(
+    tables.messages,
+    `WHERE series_id >= '' AND series_id = ? AND ${OPEN} ORDER BY slot, position LIMIT ?`,
+  )
+
+  const openAttempt = one(tables.attempts, "WHERE message_id = ? AND ended_at IS NULL")
+  const openAttempts = many(
+    tables.attempts,
+    "WHERE session_id = ? AND ended_at IS NULL ORDER BY claimed_at, message_id",
+  )
+  const attempts = many(tables.attempts, "WHERE message_id = ? ORDER BY number DESC LIMIT ?")
+
+  const incarnation = one(tables.incarnations, "WHERE session_id = ? AND number = ?")
+  const liveIncarnations = many(tables.incarnations, "WHERE phase <> 'ended' ORDER BY session_id, number")
+  const countLive = value<number>("SELECT count(*) AS value FROM incarnations WHERE phase <> 'ended'")
+  const countLiveOf = value<number>(
+    "SELECT count(*) AS value FROM incarnations WHERE phase <> 'ended' AND group_id = ?",
+  )
+  const incarnations = many(
+    tables.incarnations,
+    "WHERE session_id = ? AND number < ? ORDER BY number DESC LIMIT ?",
+  )
+
+  const delivery = one(tables.deliveries, "WHERE id = ?")
+  const deliveriesNewest = newestFirst(prepare, tables.deliveries, "status", DeliveryStatus.literals)
+  const dueDeliveries = many(
+    tables.deliveries,
+    "WHERE status = 'pending' AND next_attempt_at >= 0 AND next_attempt_at <= ? ORDER BY next_attempt_at, position LIMIT ?",
+  )
+  const nextDeliveryAfter = value<number | null>(
+    "SELECT min(next_attempt_at) AS value FROM deliveries WHERE status = 'pending' AND next_attempt_at >= 0 AND next_attempt_at > ?",
+  )
+  const laneOf = many(tables.deliveries, "WHERE status = 'pending' AND lane = ? ORDER BY position LIMIT ?")
+  const countPendingDeliveries = value<number>(
+    "SELECT count(*) AS value FROM (SELECT 1 FROM deliveries WHERE status = 'pending' AND channel_type = ? LIMIT ?)",
+  )
+  const deliveriesChangedSince = many(
+    tables.deliveries,
+    "WHERE session_id = ? AND status <> 'pending' AND outbound_id >= '' AND revision > ? ORDER BY revision, position LIMIT ?",
+  )
+  const lastOutbound = many(
+    tables.deliveries,
+    "WHERE session_id = ? AND seq >= 0 AND outbound_id >= '' ORDER BY seq DESC, position DESC LIMIT ?",
+  )
+  const highestOutboundSeq = value<number | null>(
+    "SELECT max(seq) AS value FROM deliveries WHERE session_id = ? AND seq >= 0",
+  )
+
+  const series = one(tables.series, "WHERE id = ?")
+  const dueSeries = many(
+    tables.series,
+    "WHERE status = 'active' AND next_slot >= 0 AND next_slot <= ? ORDER BY next_slot, id LIMIT ?",
+  )
+  const nextSlot = value<number | null>(
+    "SELECT min(next_slot) AS value FROM series WHERE status = 'active' AND next_slot >= 0",
+  )
+
+  const runsNewest = newestFirst(prepare, tables.runs, "outcome", RunOutcome.literals)
+
+  const events = many(tables.events, "WHERE position > ? ORDER BY position LIMIT ?")
+  const eventsOf = many(
+    tables.events,
+    "WHERE session_id >= '' AND session_id = ? AND position > ? ORDER BY position LIMIT ?",
+  )
+
+  /** By id, ascending. A status other than `active` names its partial index. */
+  const byId = <Row>(
+    table: tables.Table<Row>,
+    where: ReadonlyArray<readonly [string, string | undefined]>,
+    page: Page,
+  ): ReadonlyArray<Row> => {
+    const scope = where.filter(([, wanted]) => wanted !== undefined)
+    const conditions = scope.map(([name]) => `${name} = ? AND `).join("")
+    const inactive =
+      table.name === "sessions" && scope.some(([name, wanted]) => name === "status" && wanted !== "active")
+        ? "status <> 'active' AND "
+        : ""
+    return prepare(
+      `SELECT ${table.select} FROM ${table.name} WHERE ${conditions}${inactive}id > ? ORDER BY id LIMIT ?`,
+    )
+      .all(...scope.map(([, wanted]) => wanted), page.after ?? "", page.limit)
+      .map(table.decode)
+  }
+
+  return {
+    meta: (key) => meta(key),
+
+    group: (id) => group(id),
+    groups: () => groups(),
+
+    session: (id) => session(id),
+    sessionByKey: (groupId, key) => sessionByKey(groupId, key),
+    sessions: (filter, page) =>
+      byId(
+        tables.sessions,
+        [
+          ["group_id", filter.groupId],
+          ["status", filter.status],
+        ],
+        page,
+      ),
+    sessionsToWake: (live, priority, now, limit) =>
+      sessionsToWake(live === "live" ? 1 : 0, priority, now, limit),
+    nextWakeAfter: (now) => nextWakeAfter(now) ?? null,
+    sessionState: (id) => {
+      const rows = sessionState(id)
+      return rows === undefined ? [] : JSON.parse(rows)
+    },
+
+    message: (id) => message(id),
+    messages: (filter, page) => {
+      const before = page.after === undefined ? undefined : messagePosition(page.after)
+      if (page.after !== undefined && before === undefined) return []
+      return messagesNewest({
+        where: [
+          ["session_id", filter.sessionId],
+          ["series_id", filter.seriesId],
+        ],
+        values: filter.states,
+        before,
+        limit: page.limit,
+      })
+    },
+    duePending: (sessionId, now, limit) => {
+      const due: Array<Message> = []
+      for (const priority of HIGHEST_FIRST) {
+        if (due.length >= limit) break
+        due.push(...duePending(sessionId, priority, now, limit - due.length))
+      }
+      return due
+    },
+    earliestDue: (sessionId, options) => {
+      const ask = options.onWake === "count" ? earliestDue : earliestDueLive
+      let earliest: { readonly dueAt: number; readonly priority: Priority } | undefined
+      for (const priority of HIGHEST_FIRST) {
+        const dueAt = ask(sessionId, priority, options.shownTo)
+        if (dueAt !== undefined && (earliest === undefined || dueAt < earliest.dueAt)) {
+          earliest = { dueAt, priority }
+        }
+      }
+      return earliest
+    },
+    contextPending: (sessionId, limit) => contextPending(sessionId, limit),
+    admittedOpen: (sessionId, number, limit) => admittedOpen(sessionId, number, limit),
+    messagesChangedSince: (sessionId, number, revision, limit) =>
+      messagesChangedSince(sessionId, number, revision, limit),
+    expired: (now, limit) => expired(now, limit),
+    nextExpiry: () => nextExpiry() ?? null,
+    occurrence: (seriesId, slot, origin) => occurrence(seriesId, slot, origin),
+    openOccurrences: (seriesId, limit) => openOccurrences(seriesId, limit),
+
+    openAttempt: (messageId) => openAttempt(messageId),
+    openAttempts: (sessionId) => openAttempts(sessionId),
+    attempts: (messageId, limit) => attempts(messageId, limit),
+
+    incarnation: (sessionId, number) => incarnation(sessionId, number),
+    liveIncarnations: () => liveIncarnations(),
+    countLive: (groupId) => (groupId === null ? countLive() : countLiveOf(groupId)) ?? 0,
+    incarnations: (sessionId, page) =>
+      incarnations(sessionId, page.after ?? Number.MAX_SAFE_INTEGER, page.limit),
+
+    delivery: (id) => delivery(id),
+    deliveries: (filter, page) =>
+      deliveriesNewest({
+        where: [["session_id", filter.sessionId]],
+        values: filter.statuses,
+        before: positionOf(page),
+        limit: page.limit,
+      }),
+    dueDeliveries: (now, limit) => dueDeliveries(now, limit),
+    nextDeliveryAfter: (now) => nextDeliveryAfter(now) ?? null,
+    laneOf: (lane, limit) => laneOf(lane, limit),
+    countPendingDeliveries: (channelType, limit) => countPendingDeliveries(channelType, limit) ?? 0,
+    deliveriesChangedSince: (sessionId, revision, limit) =>
+      deliveriesChangedSince(sessionId, revision, limit),
+    lastOutbound: (sessionId, limit) => lastOutbound(sessionId, limit).toReversed(),
+    highestOutboundSeq: (sessionId) => highestOutboundSeq(sessionId) ?? 0,
+
+    series: (id) => series(id),
+    seriesList: (filter, page) =>
+      byId(
+        tables.series,
+        [
+          ["group_id", filter.groupId],
+          ["session_id", filter.sessionId],
+          ["status", filter.status],
+        ],
+        page,
+      ),
+    dueSeries: (now, limit) => dueSeries(now, limit),
+    nextSlot: () => nextSlot() ?? null,
+
+    runs: (filter, page) =>
+      runsNewest({
+        where: [
+          ["session_id", filter.sessionId],
+          ["series_id", filter.seriesId],
+        ],
+        values: filter.outcomes,
+        before: positionOf(page),
+        limit: page.limit,
+      }),
+    lastRun: (seriesId) =>
+      runsNewest({ where: [["series_id", seriesId]], values: undefined, before: undefined, limit: 1 })[0],
+
+    events: (filter, page) =>
+      filter.sessionId === undefined
+        ? events(page.after ?? 0, page.limit)
+        : eventsOf(filter.sessionId, page.after ?? 0, page.limit),
+  }
+}
+
+/** A cursor that came as text (from a command line) is the same position. */
+const positionOf = (page: Page): number | undefined =>
+  page.after === undefined ? undefined : Number(page.after)

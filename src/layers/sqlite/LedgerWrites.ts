@@ -1,0 +1,135 @@
+/**
+ * The writes of `LedgerTx` as SQL. A put replaces the row in place, so that it keeps its position, and a position is spent only
+ * on a row that is new. Nothing here begins or commits; `LedgerCommit.ts` does.
+ */
+import type { LedgerReader, LedgerTx } from "../../services/LedgerDriver.ts"
+import type { Prepare } from "./LedgerReads.ts"
+import * as tables from "./LedgerTables.ts"
+import { columnOf } from "./LedgerTables.ts"
+
+const TERMINAL = "state NOT IN ('pending', 'claimed')"
+
+const insertSql = (name: string, fields: ReadonlyArray<string>): string =>
+  `INSERT INTO ${name} (${fields.map(columnOf).join(", ")}) VALUES (${fields.map(() => "?").join(", ")})`
+
+const upsertSql = <Row>(table: tables.Table<Row>): string => {
+  const changes = table.fields
+    .filter((field) => field !== "position" && !table.key.includes(field))
+    .map((field) => `${columnOf(field)} = excluded.${columnOf(field)}`)
+  return `${insertSql(table.name, table.fields)} ON CONFLICT (${table.key.map(columnOf).join(", ")}) DO UPDATE SET ${changes.join(", ")}`
+}
+
+export const makeWrites = (prepare: Prepare, reads: LedgerReader): LedgerTx => {
+  const put = <Row>(table: tables.Table<Row>): ((row: Row) => void) => {
+    const statement = prepare(upsertSql(table))
+    return (row) => {
+      statement.run(table.encode(row))
+    }
+  }
+  /** SQLite writes an index anew when a statement names its columns, changed or not: this one names none of them if it can. */
+  const putSteady = <Row>(table: tables.Table<Row>): ((row: Row) => void) => {
+    const match = [...table.key, ...table.steady]
+    const changing = table.fields.filter((field) => !match.includes(field))
+    const order = [...changing, ...match].map((field) => table.fields.indexOf(field))
+    const update = prepare(
+      `UPDATE ${table.name} SET ${changing.map((field) => `${columnOf(field)} = ?`).join(", ")} WHERE ${match.map((field) => `${columnOf(field)} IS +?`).join(" AND ")}`,
+    )
+    const replace = prepare(upsertSql(table))
+    return (row) => {
+      const values = table.encode(row)
+      if (update.run(order.map((index) => values[index])).changes === 0) replace.run(values)
+    }
+  }
+  const withoutPosition = <Row extends { readonly position: number }>(table: tables.Table<Row>) => {
+    const at = table.fields.indexOf("position")
+    const statement = prepare(
+      insertSql(
+        table.name,
+        table.fields.filter((field) => field !== "position"),
+      ),
+    )
+    return (row: Row): number => Number(statement.run(table.encode(row).toSpliced(at, 1)).lastInsertRowid)
+  }
+
+  const putMeta = prepare(
+    "INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+  )
+  const putSessionState = prepare(
+    "INSERT INTO session_state (session_id, rows) VALUES (?, ?) ON CONFLICT (session_id) DO UPDATE SET rows = excluded.rows",
+  )
+  const positionOfDelivery = prepare("SELECT position FROM deliveries WHERE id = ?")
+  const replaceDelivery = put(tables.deliveries)
+  const insertDelivery = withoutPosition(tables.deliveries)
+  const replaceRun = put(tables.runs)
+  const insertRun = withoutPosition(tables.runs)
+  const insertEvent = withoutPosition(tables.events)
+
+  const oldMessages = prepare(
+    `SELECT position, id FROM messages WHERE ended_at < ? AND ${TERMINAL} ORDER BY ended_at, position LIMIT ?`,
+  )
+  const deleteMessage = prepare("DELETE FROM messages WHERE position = ?")
+  const deleteAttempts = prepare("DELETE FROM attempts WHERE message_id = ?")
+  // The rows of a session that lives may be read again from its files, and would be taken for new ones.
+  const deleteDeliveries = prepare(
+    `DELETE FROM deliveries WHERE position IN (
+      SELECT position FROM deliveries WHERE status <> 'pending' AND ended_at < ? AND NOT EXISTS (
+        SELECT 1 FROM incarnations AS live WHERE live.session_id = deliveries.session_id AND live.phase <> 'ended'
+      ) ORDER BY ended_at, position LIMIT ?)`,
+  )
+  // The newest stays: a session's next incarnation is numbered and judged by its last.
+  const oldIncarnations = prepare(
+    `SELECT session_id, number FROM incarnations AS old WHERE phase = 'ended' AND ended_at < ? AND EXISTS (
+      SELECT 1 FROM incarnations AS newer WHERE newer.session_id = old.session_id AND newer.number > old.number
+    ) ORDER BY ended_at, session_id, number LIMIT ?`,
+  )
+  const deleteIncarnation = prepare("DELETE FROM incarnations WHERE session_id = ? AND number = ?")
+  const deleteRuns = prepare(
+    "DELETE FROM runs WHERE position IN (SELECT position FROM runs WHERE ended_at < ? ORDER BY ended_at, position LIMIT ?)",
+  )
+  // Events are appended and trimmed at the far end only, so their positions have no gaps.
+  const trimEvents = prepare("DELETE FROM events WHERE position <= (SELECT max(position) FROM events) - ?")
+
+  return {
+    ...reads,
+    putMeta: (key, value) => {
+      putMeta.run(key, value)
+    },
+    putGroup: put(tables.groups),
+    putSession: putSteady(tables.sessions),
+    putSessionState: (id, rows) => {
+      putSessionState.run(id, JSON.stringify(rows.map(({ key, value }) => ({ key, value }))))
+    },
+    putMessage: put(tables.messages),
+    putAttempt: put(tables.attempts),
+    putIncarnation: put(tables.incarnations),
+    putDelivery: (row) => {
+      const existing = positionOfDelivery.get(row.id) as { readonly position: number } | undefined
+      if (existing === undefined) return insertDelivery(row)
+      replaceDelivery({ ...row, position: existing.position })
+      return existing.position
+    },
+    putSeries: put(tables.series),
+    putRun: (row) => {
+      if (row.position === 0) return insertRun(row)
+      replaceRun(row)
+      return row.position
+    },
+    appendEvent: (row) => {
+      insertEvent({ position: 0, ...row })
+    },
+    deleteHistory: (before, limit) => {
+      const messages = oldMessages.all(before, limit) as Array<{ position: number; id: string }>
+      for (const message of messages) {
+        deleteAttempts.run(message.id)
+        deleteMessage.run(message.position)
+      }
+      const incarnations = oldIncarnations.all(before, limit) as Array<{ session_id: string; number: number }>
+      const deliveries = deleteDeliveries.run(before, limit).changes
+      for (const old of incarnations) deleteIncarnation.run(old.session_id, old.number)
+      return messages.length + deliveries + incarnations.length + deleteRuns.run(before, limit).changes
+    },
+    trimEvents: (keep) => {
+      trimEvents.run(keep)
+    },
+  }
+}

@@ -1,0 +1,137 @@
+/**
+ * The folder of one exchange pair: made whole or not at all, looked at with lstat only, removed without following a link.
+ * `out/` belongs to a container from the moment it starts; the host never opens anything in it for writing again.
+ */
+import Database from "better-sqlite3"
+import * as fs from "node:fs"
+import * as path from "node:path"
+import { formatExchangeTime } from "../../domain/ExchangeTime.ts"
+import type { IncarnationNumber } from "../../domain/Ids.ts"
+import { MAX_EPOCH_MS } from "../../domain/Instant.ts"
+import { type Carryover, type Glance, Quarantined } from "../../services/Mailbox.ts"
+import { imageOf, INBOUND_SQL, OUTBOUND_SQL } from "./ExchangeSchema.ts"
+
+/** The bytes that every new pair starts from. */
+export interface PairImages {
+  readonly inbound: Buffer
+  readonly outbound: Buffer
+}
+
+export const makeImages = (): PairImages => ({ inbound: imageOf(INBOUND_SQL), outbound: imageOf(OUTBOUND_SQL) })
+
+const insertCarryover = (image: Buffer, carry: Carryover): Buffer => {
+  if (carry.sessionState.length === 0 && carry.outbound.length === 0) return image
+  const database = new Database(image)
+  try {
+    const at = formatExchangeTime(carry.createdAt)
+    const state = database.prepare("INSERT INTO session_state (key, value, updated_at) VALUES (?, ?, ?)")
+    const outbound = database.prepare(
+      `INSERT INTO messages_out (id, seq, in_reply_to, timestamp, kind, platform_id, channel_type, thread_id, content)
+      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+    )
+    database.exec("BEGIN")
+    for (const { key, value } of carry.sessionState) state.run(key, value, at)
+    for (const row of carry.outbound)
+      outbound.run(
+        row.id,
+        row.seq,
+        row.inReplyTo,
+        formatExchangeTime(row.timestampMs),
+        row.kind,
+        row.platformId,
+        row.channelType,
+        row.threadId,
+        row.content,
+      )
+    database.exec("COMMIT")
+    return database.serialize()
+  } finally {
+    database.close()
+  }
+}
+
+/**
+ * Makes the pair beside its place and moves it there in one rename, so that a crash leaves no half of one. Mount points for
+ * what is nested in `/workspace` exist, so that an engine does not make them as root; the two links point into the
+ * container's `/workspace/in`.
+ */
+export const createPair = async (
+  images: PairImages,
+  places: { readonly pairDir: string; readonly tmpDir: string },
+  carry: Carryover,
+): Promise<void> => {
+  if (fs.lstatSync(places.pairDir, { throwIfNoEntry: false }) !== undefined)
+    throw new Error(`${places.pairDir} exists already; every incarnation needs a pair of its own`)
+  const outbound = insertCarryover(images.outbound, carry)
+  fs.mkdirSync(places.tmpDir, { recursive: true, mode: 0o700 })
+  fs.mkdirSync(path.dirname(places.pairDir), { recursive: true, mode: 0o700 })
+  const staging = fs.mkdtempSync(path.join(places.tmpDir, "pair-"))
+  try {
+    for (const folder of ["in", "in/inbox", "out", "out/outbox", "out/in", "out/agent", "out/global"])
+      fs.mkdirSync(path.join(staging, folder), { mode: 0o700 })
+    fs.symlinkSync("in/inbound.db", path.join(staging, "out", "inbound.db"))
+    fs.symlinkSync("in/inbox", path.join(staging, "out", "inbox"))
+    fs.writeFileSync(path.join(staging, "in", "inbound.db"), images.inbound, { flag: "wx", mode: 0o600 })
+    await fs.promises.writeFile(path.join(staging, "out", "outbound.db"), outbound, {
+      flag: "wx",
+      mode: 0o600,
+    })
+    fs.renameSync(staging, places.pairDir)
+  } catch (error) {
+    await fs.promises.rm(staging, { recursive: true, force: true })
+    throw error
+  }
+}
+
+/** A change younger than this may share its timestamp with one that comes after the look. */
+const TIMESTAMP_GRAIN_MS = 50
+
+let looks = 0
+
+const stampOf = (stat: fs.BigIntStats, now: number): string => {
+  const ageMs = now - Number(stat.ctimeNs / 1_000_000n)
+  const fresh = Math.abs(ageMs) < TIMESTAMP_GRAIN_MS ? `?${++looks}` : ""
+  return `${stat.ino}.${stat.size}.${stat.mtimeNs}.${stat.ctimeNs}${fresh}`
+}
+
+/**
+ * Three lstat calls. The change time is in the stamp because a container can't set it; one that is too young to be trusted
+ * makes the stamp unique, so that the next look reads again.
+ */
+export const glance = (outDir: string): Glance => {
+  const file = `${outDir}/outbound.db`
+  const options = { bigint: true, throwIfNoEntry: false } as const
+  const database = fs.lstatSync(file, options)
+  if (database === undefined) throw new Quarantined({ reason: "outbound.db is missing" })
+  if (!database.isFile()) throw new Quarantined({ reason: "outbound.db is not a regular file" })
+  const journal = fs.lstatSync(`${file}-journal`, options)
+  const heartbeat = fs.lstatSync(`${outDir}/.heartbeat`, options)
+  const now = Date.now()
+  const mtime = heartbeat?.isFile() === true ? Number(heartbeat.mtimeNs / 1_000_000n) : -1
+  return {
+    stamp: `${stampOf(database, now)}|${journal === undefined ? "" : stampOf(journal, now)}`,
+    heartbeatMtime: mtime >= 0 && mtime <= MAX_EPOCH_MS ? mtime : null,
+  }
+}
+
+/** Removes the pairs below a number. Only folders named like an incarnation are touched; links in them are unlinked. */
+export const removePairsBelow = async (sessionDir: string, below: IncarnationNumber): Promise<void> => {
+  const stat = fs.lstatSync(sessionDir, { throwIfNoEntry: false })
+  if (stat === undefined) return
+  if (!stat.isDirectory()) throw new Error(`${sessionDir} is not a directory`)
+  for (const name of await fs.promises.readdir(sessionDir))
+    if (/^(?:0|[1-9]\d{0,9})$/.test(name) && Number(name) < below)
+      await fs.promises.rm(path.join(sessionDir, name), { recursive: true, force: true })
+}
+
+/** Removes what a crash left in the folder for temporary files, old enough that nobody can be using it. */
+export const sweepTemporary = async (tmpDir: string, olderThanMs: number): Promise<void> => {
+  const names = await fs.promises.readdir(tmpDir).catch(() => [])
+  for (const name of names) {
+    if (!/^(?:pair|read)-/.test(name)) continue
+    const place = path.join(tmpDir, name)
+    const stat = fs.lstatSync(place, { throwIfNoEntry: false })
+    if (stat !== undefined && Date.now() - stat.mtimeMs > olderThanMs)
+      await fs.promises.rm(place, { recursive: true, force: true })
+  }
+}

@@ -1,0 +1,265 @@
+/**
+ * Ingress: a session is found or made, a message is accepted once, cancelled, or redriven. What these transitions accept is
+ * durable when their transaction is, and only then acknowledged.
+ */
+import { Result } from "effect"
+import type { GroupId, MessageId, SeriesId, SessionId } from "../../domain/Ids.ts"
+import type { EpochMs } from "../../domain/Instant.ts"
+import { isTerminal, type Message, type MessageKind, type Priority, wakes } from "../../domain/Message.ts"
+import type { Session, SessionMode, SessionOrigin } from "../../domain/Session.ts"
+import type { LedgerTx } from "../LedgerDriver.ts"
+import { finishMessage } from "./Finish.ts"
+import { Conflict, Full, Invalid, NotFound } from "./Refusals.ts"
+import { openUnit, type SessionUnit, type TransitionContext, unitOf } from "./SessionUnit.ts"
+
+/** Where an incoming message comes from, and so where its answer goes. */
+export interface Address {
+  readonly channelType: string | null
+  readonly platformId: string | null
+  readonly threadId: string | null
+}
+
+/** A message before the ledger has it. `content` is JSON text that has been validated for its kind. */
+export interface Draft extends Address {
+  readonly id: MessageId
+  readonly kind: MessageKind
+  readonly trigger: boolean
+  readonly onWake: boolean
+  readonly priority: Priority
+  readonly dueAt: EpochMs
+  readonly expiresAt: EpochMs | null
+  readonly content: string
+  readonly sourceSessionId: SessionId | null
+  readonly seriesId: SeriesId | null
+  readonly slot: EpochMs | null
+  readonly slotOrigin: string | null
+  readonly redriveOf: MessageId | null
+}
+
+export type Accepted =
+  | { readonly _tag: "Accepted"; readonly message: Message; readonly session: Session }
+  | { readonly _tag: "Existing"; readonly message: Message; readonly session: Session }
+
+export const plainDraft = (
+  draft: Pick<Draft, "id" | "kind" | "content" | "dueAt"> & Partial<Draft>,
+): Draft => ({
+  trigger: true,
+  onWake: false,
+  priority: 1,
+  expiresAt: null,
+  channelType: null,
+  platformId: null,
+  threadId: null,
+  sourceSessionId: null,
+  seriesId: null,
+  slot: null,
+  slotOrigin: null,
+  redriveOf: null,
+  ...draft,
+})
+
+/** The unique key, within its group, of the session that an address resolves to. */
+export const sessionKey = (mode: SessionMode, address: Address): string => {
+  switch (mode) {
+    case "agent-shared":
+      return "agent"
+    case "shared":
+      return JSON.stringify(["chat", address.channelType, address.platformId])
+    case "per-thread":
+      return JSON.stringify(["thread", address.channelType, address.platformId, address.threadId])
+  }
+}
+
+/** Finds the session of that key, or makes it with the id given. */
+export const resolveSession = (
+  tx: LedgerTx,
+  wanted: {
+    readonly id: SessionId
+    readonly groupId: GroupId
+    readonly key: string
+    readonly origin: SessionOrigin
+    readonly address: Address
+    readonly expiresAt: EpochMs | null
+  },
+  context: TransitionContext,
+): Result.Result<Session, NotFound | Conflict> => {
+  if (tx.group(wanted.groupId) === undefined) return Result.fail(NotFound.of("group", wanted.groupId))
+  const existing = tx.sessionByKey(wanted.groupId, wanted.key)
+  if (existing !== undefined) return Result.succeed(existing)
+  if (tx.session(wanted.id) !== undefined) {
+    return Result.fail(new Conflict({ message: `a session with the id '${wanted.id}' exists with another key` }))
+  }
+  const session: Session = {
+    id: wanted.id,
+    groupId: wanted.groupId,
+    key: wanted.key,
+    origin: wanted.origin,
+    ...wanted.address,
+    status: "active",
+    statusReason: null,
+    incarnation: 0,
+    live: false,
+    hostSeq: 0,
+    revision: 0,
+    queued: 0,
+    wakeAt: null,
+    wakePriority: 0,
+    wakeFailures: 0,
+    wakeNotBefore: 0,
+    wakeError: null,
+    expiresAt: wanted.expiresAt,
+    createdAt: context.now,
+  }
+  tx.putSession(session)
+  return Result.succeed(session)
+}
+
+/** Accepts a message once: the same id with the same content again is the existing one, with other content a conflict. */
+export const accept = (
+  tx: LedgerTx,
+  sessionId: SessionId,
+  draft: Draft,
+  context: TransitionContext,
+): Result.Result<Accepted, NotFound | Conflict | Full | Invalid> => {
+  const existing = tx.message(draft.id)
+  if (existing !== undefined) {
+    const same =
+      existing.sessionId === sessionId && existing.kind === draft.kind && existing.content === draft.content
+    const session = tx.session(existing.sessionId)
+    if (same && session !== undefined) return Result.succeed({ _tag: "Existing", message: existing, session })
+    return Result.fail(
+      new Conflict({
+        message: `a message with the id '${draft.id}' exists with other content or in another session; choose another id`,
+      }),
+    )
+  }
+  const unit = openUnit(tx, sessionId, context)
+  if (unit === undefined) return Result.fail(NotFound.of("session", sessionId))
+  const refusal = refuseFull(unit, draft)
+  if (refusal !== undefined) return Result.fail(refusal)
+  const message = insertDraft(unit, draft)
+  return Result.succeed({ _tag: "Accepted", message, session: unit.close() })
+}
+
+/** Inserts a draft that has passed every check; also used by transitions that make messages of their own. */
+export const insertDraft = (unit: SessionUnit, draft: Draft): Message => {
+  const session = unit.session()
+  return unit.insertMessage({
+    ...draft,
+    channelType: draft.channelType ?? session.channelType,
+    platformId: draft.channelType === null ? session.platformId : draft.platformId,
+    threadId: draft.channelType === null ? session.threadId : draft.threadId,
+    sessionId: session.id,
+    seq: unit.nextSeq(),
+    state: "pending",
+    firstDueAt: draft.dueAt,
+    tries: 0,
+    attempts: 0,
+    admittedIn: 0,
+    revision: 0,
+    suspect: false,
+    acceptedAt: unit.context.now,
+    wokenAt: null,
+    claimedAt: null,
+    endedAt: null,
+    error: null,
+    result: null,
+    expiresAt: draft.expiresAt ?? contextExpiry(unit, draft),
+  })
+}
+
+/** Rows that never wake would wait for ever in a session that nothing wakes: they expire by retention. */
+const contextExpiry = (unit: SessionUnit, draft: Draft): EpochMs | null =>
+  wakes(draft) ? null : unit.context.now + unit.policy.contextRetentionMs
+
+const refuseFull = (unit: SessionUnit, draft: Draft): Full | undefined => {
+  const session = unit.session()
+  if (session.queued >= unit.policy.maxQueuedMessages) {
+    return new Full({
+      message: `session '${session.id}' has ${session.queued} messages waiting, its limit (maxQueuedMessages); wait for it or cancel some`,
+    })
+  }
+  const channelType = draft.channelType ?? session.channelType
+  const limit = unit.context.limits.maxPendingDeliveries
+  if (channelType !== null && unit.tx.countPendingDeliveries(channelType, limit) >= limit) {
+    return new Full({
+      message: `channel '${channelType}' has ${limit} deliveries waiting, its limit (maxPendingDeliveries); 'deliveries list' shows why they wait`,
+    })
+  }
+  return undefined
+}
+
+/** Cancels a pending message. A claimed one finishes; a terminal one stays what it is. */
+export const cancelMessage = (
+  tx: LedgerTx,
+  id: MessageId,
+  context: TransitionContext,
+): Result.Result<Message, NotFound | Conflict> => {
+  const message = tx.message(id)
+  if (message === undefined) return Result.fail(NotFound.of("message", id))
+  if (message.state !== "pending") {
+    return Result.fail(
+      new Conflict({
+        message: isTerminal(message.state)
+          ? `message '${id}' has ended already (${message.state})`
+          : `message '${id}' is being processed; it finishes. Stop its session to end it sooner`,
+      }),
+    )
+  }
+  const unit = openUnit(tx, message.sessionId, context)
+  if (unit === undefined) return Result.fail(NotFound.of("session", message.sessionId))
+  const ended = finishMessage(unit, message, { state: "cancelled", error: null, result: null })
+  unit.close()
+  return Result.succeed(ended)
+}
+
+/** Makes a new message of an ended one: same content, fresh tries, naming the old one. */
+export const redriveMessage = (
+  tx: LedgerTx,
+  id: MessageId,
+  newId: MessageId,
+  context: TransitionContext,
+): Result.Result<Accepted, NotFound | Conflict | Full | Invalid> => {
+  const old = tx.message(id)
+  if (old === undefined) return Result.fail(NotFound.of("message", id))
+  if (!isTerminal(old.state)) {
+    return Result.fail(
+      new Conflict({ message: `message '${id}' has not ended (${old.state}); there is nothing to redrive` }),
+    )
+  }
+  return accept(
+    tx,
+    old.sessionId,
+    plainDraft({
+      id: newId,
+      kind: old.kind,
+      content: old.content,
+      dueAt: context.now,
+      trigger: old.trigger,
+      priority: old.priority,
+      channelType: old.channelType,
+      platformId: old.platformId,
+      threadId: old.threadId,
+      sourceSessionId: old.sourceSessionId,
+      redriveOf: old.id,
+    }),
+    context,
+  )
+}
+
+/** Ends what is past its TTL: pending rows only, a TTL ends at the first claim. Returns how many; call again at the limit. */
+export const expireMessages = (tx: LedgerTx, limit: number, context: TransitionContext): number => {
+  const expired = tx.expired(context.now, limit)
+  for (const message of expired) {
+    const session = tx.session(message.sessionId)
+    if (session === undefined) continue
+    const unit = unitOf(tx, session, context)
+    finishMessage(unit, message, {
+      state: "expired",
+      error: wakes(message) ? "not claimed within its time to live" : "context that no container took in time",
+      result: null,
+    })
+    unit.close()
+  }
+  return expired.length
+}

@@ -1,0 +1,163 @@
+/**
+ * The end of an incarnation: its death is confirmed and its files are read for the last time. One transaction ingests what is
+ * left, closes every open attempt exactly once, and frees the session for the next life.
+ */
+import type { AttemptOutcome } from "../../domain/Attempt.ts"
+import type { SessionId } from "../../domain/Ids.ts"
+import type { EndReason, Incarnation } from "../../domain/Incarnation.ts"
+import { wakeBackoffMs } from "../../domain/WakeAdmission.ts"
+import type { LedgerTx } from "../LedgerDriver.ts"
+import type { Reading } from "../Mailbox.ts"
+import { closeAttempt, ingestReading } from "./Ingest.ts"
+import { openUnit, type SessionUnit, type TransitionContext } from "./SessionUnit.ts"
+
+/** How the runtime saw it end. */
+export interface ObservedExit {
+  readonly exitCode: number | null
+  readonly signal: string | null
+  readonly oomKilled: boolean
+  /** `gone`: the host rebooted, so nobody could have ended it on purpose. */
+  readonly manner: "exited" | "gone"
+}
+
+/** Ends it. Repeating changes nothing. Returns the record, or nothing where there is no such incarnation. */
+export const endIncarnation = (
+  tx: LedgerTx,
+  sessionId: SessionId,
+  number: number,
+  exit: ObservedExit,
+  reading: Reading,
+  context: TransitionContext,
+): Incarnation | undefined => {
+  const found = tx.incarnation(sessionId, number)
+  if (found === undefined || found.phase === "ended") return found
+  const unit = openUnit(tx, sessionId, context)
+  if (unit === undefined) return undefined
+  ingestReading(unit, found, reading)
+  const incarnation = tx.incarnation(sessionId, number) ?? found
+  const reason = endReason(incarnation, exit)
+  const outcome = attemptOutcome(reason)
+  const why = describeEnd(incarnation, reason, exit)
+  for (const attempt of tx.openAttempts(sessionId)) {
+    const message = tx.message(attempt.messageId)
+    if (message === undefined) continue
+    closeAttempt(unit, message, attempt, { outcome, retryable: true, error: why, result: null })
+  }
+  const waited = unadmit(unit, number)
+  const ended: Incarnation = {
+    ...incarnation,
+    phase: "ended",
+    endedAt: context.now,
+    reason,
+    exitCode: exit.exitCode,
+    signal: exit.signal,
+    oomKilled: exit.oomKilled,
+    durationMs: Math.max(0, context.now - incarnation.spawnedAt),
+    error: why,
+  }
+  tx.putIncarnation(ended)
+  tx.putSessionState(sessionId, reading.sessionState)
+  unit.change({ live: false })
+  if (!incarnation.claimed && waited > 0 && countsAsFailedWake(reason)) {
+    failWake(unit, `container ended without a claim: ${why}`)
+  }
+  unit.event("exit", null, `incarnation ${number} ${why}`)
+  unit.close()
+  return ended
+}
+
+/** The start failed before a container existed: no attempt was opened, no try is spent, the session backs off. */
+export const failStart = (
+  tx: LedgerTx,
+  sessionId: SessionId,
+  number: number,
+  failure: { readonly reason: string; readonly message: string; readonly backOff: "session" | "breaker" },
+  context: TransitionContext,
+): Incarnation | undefined => {
+  const incarnation = tx.incarnation(sessionId, number)
+  if (incarnation === undefined || incarnation.phase === "ended") return incarnation
+  const unit = openUnit(tx, sessionId, context)
+  if (unit === undefined) return undefined
+  unadmit(unit, number)
+  const ended: Incarnation = {
+    ...incarnation,
+    phase: "ended",
+    endedAt: context.now,
+    reason: incarnation.stopReason ?? "start-failed",
+    durationMs: Math.max(0, context.now - incarnation.spawnedAt),
+    error: `${failure.reason}: ${failure.message}`,
+  }
+  tx.putIncarnation(ended)
+  unit.change({ live: false })
+  if (failure.backOff === "session") failWake(unit, `${failure.reason}: ${failure.message}`)
+  unit.close()
+  return ended
+}
+
+/** Counts one failed wake and sets the instant of the next; the same error again is not reported again. */
+const failWake = (unit: SessionUnit, error: string): void => {
+  const session = unit.session()
+  const failures = session.wakeFailures + 1
+  const backoff = wakeBackoffMs(failures, unit.policy)
+  unit.change({
+    wakeFailures: failures,
+    wakeNotBefore: unit.context.now + backoff,
+    wakeError: error,
+  })
+  if (session.wakeError !== error) unit.event("wake-failed", null, `${error}; next try in ${backoff} ms`)
+}
+
+/** Takes back what was shown and is still open. Returns how many of them could have been claimed. */
+const unadmit = (unit: SessionUnit, number: number): number => {
+  const shown = unit.tx.admittedOpen(unit.session().id, number, 100_000)
+  for (const message of shown) unit.updateMessage(message, { state: "pending", admittedIn: 0 })
+  return shown.filter((message) => message.trigger && message.kind !== "system").length
+}
+
+const endReason = (incarnation: Incarnation, exit: ObservedExit): EndReason => {
+  if (incarnation.stopReason !== null) return incarnation.stopReason
+  if (exit.manner === "gone") return "lost"
+  return exit.exitCode === 0 ? "own-exit" : "crash"
+}
+
+/** What the end means for a claim that was still open. An exit of its own with an open claim is a crash, whatever its code. */
+const attemptOutcome = (reason: EndReason): AttemptOutcome => {
+  switch (reason) {
+    case "ceiling":
+    case "claim":
+    case "startup":
+      return "stuck"
+    case "crash":
+    case "own-exit":
+      return "crashed"
+    case "idle":
+    case "operator":
+    case "shutdown":
+    case "projection-blocked":
+    case "quarantine":
+    case "outgrown":
+    case "stranger":
+    case "start-failed":
+    case "lost":
+      return "host-stopped"
+  }
+}
+
+const countsAsFailedWake = (reason: EndReason): boolean => {
+  const outcome = attemptOutcome(reason)
+  return outcome === "crashed" || outcome === "stuck"
+}
+
+const describeEnd = (incarnation: Incarnation, reason: EndReason, exit: ObservedExit): string => {
+  const how =
+    exit.manner === "gone"
+      ? "was gone after a restart of the host"
+      : exit.oomKilled
+        ? "was killed for want of memory"
+        : exit.signal !== null
+          ? `was ended by ${exit.signal}`
+          : exit.exitCode !== null
+            ? `exited with code ${exit.exitCode}`
+            : "ended, nobody saw how"
+  return incarnation.stopReason === null ? how : `${how}, stopped by the host (${reason}): ${incarnation.error ?? ""}`
+}

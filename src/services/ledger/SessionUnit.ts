@@ -1,0 +1,116 @@
+/**
+ * One session inside one transaction. Every change of a session or its messages goes through here, so that three things can't
+ * be forgotten: the revision that inbound.db is projected by, the count of queued messages, and `wakeAt`, the index that lets
+ * idle sessions cost nothing.
+ */
+import { isTerminal, type Message } from "../../domain/Message.ts"
+import { type HostLimits, type Policy, resolvePolicy } from "../../domain/Policy.ts"
+import type { EpochMs } from "../../domain/Instant.ts"
+import type { Group } from "../../domain/Group.ts"
+import type { GroupId, SessionId } from "../../domain/Ids.ts"
+import type { LedgerEventType } from "../../domain/LedgerEvent.ts"
+import type { Session } from "../../domain/Session.ts"
+import type { LedgerTx } from "../LedgerDriver.ts"
+
+/** What a transition may know beside the ledger. */
+export interface TransitionContext {
+  readonly now: EpochMs
+  /** The global policy; a group's overrides are laid over it. */
+  readonly policy: Policy
+  readonly limits: HostLimits
+  /** The daemon's zone. */
+  readonly zone: string
+  /** 0 to 1, for jitter. */
+  readonly random: number
+}
+
+export interface SessionUnit {
+  readonly tx: LedgerTx
+  readonly context: TransitionContext
+  readonly group: Group | undefined
+  readonly policy: Policy
+  /** The session as it stands now, changes included. */
+  readonly session: () => Session
+  readonly change: (patch: Partial<Session>) => void
+  /** The revision that rows changed in this transaction carry. The first call bumps it. */
+  readonly revision: () => number
+  readonly insertMessage: (message: Message) => Message
+  readonly updateMessage: (before: Message, patch: Partial<Message>) => Message
+  /** The next even sequence number. */
+  readonly nextSeq: () => number
+  readonly event: (type: LedgerEventType, messageId: string | null, text: string) => void
+  /** Recomputes `wakeAt` and writes the session. Last call of every transition. */
+  readonly close: () => Session
+}
+
+export const policyOf = (tx: { group: LedgerTx["group"] }, groupId: GroupId, global: Policy): Policy => {
+  const group = tx.group(groupId)
+  return group === undefined ? global : resolvePolicy(global, group.policy)
+}
+
+export const openUnit = (tx: LedgerTx, id: SessionId, context: TransitionContext): SessionUnit | undefined => {
+  const found = tx.session(id)
+  return found === undefined ? undefined : unitOf(tx, found, context)
+}
+
+export const unitOf = (tx: LedgerTx, found: Session, context: TransitionContext): SessionUnit => {
+  let session = found
+  let bumped = false
+  const group = tx.group(session.groupId)
+  const change = (patch: Partial<Session>): void => {
+    session = { ...session, ...patch }
+  }
+  const revision = (): number => {
+    if (!bumped) {
+      bumped = true
+      change({ revision: session.revision + 1 })
+    }
+    return session.revision
+  }
+  return {
+    tx,
+    context,
+    group,
+    policy: group === undefined ? context.policy : resolvePolicy(context.policy, group.policy),
+    session: () => session,
+    change,
+    revision,
+    insertMessage: (message) => {
+      const row: Message = { ...message, revision: revision() }
+      tx.putMessage(row)
+      if (!isTerminal(row.state)) change({ queued: session.queued + 1 })
+      return row
+    },
+    updateMessage: (before, patch) => {
+      const row: Message = { ...before, ...patch, revision: revision() }
+      tx.putMessage(row)
+      if (!isTerminal(before.state) && isTerminal(row.state)) change({ queued: session.queued - 1 })
+      return row
+    },
+    nextSeq: () => {
+      change({ hostSeq: session.hostSeq + 2 })
+      return session.hostSeq
+    },
+    event: (type, messageId, text) =>
+      tx.appendEvent({ at: context.now, type, sessionId: session.id, messageId, text }),
+    close: () => {
+      change(wakeOf(tx, session))
+      tx.putSession(session)
+      return session
+    },
+  }
+}
+
+/** When the planner must look at this session without any event, and how urgent that is. */
+const wakeOf = (tx: LedgerTx, session: Session): Pick<Session, "wakeAt" | "wakePriority"> => {
+  if (session.status !== "active") return { wakeAt: null, wakePriority: 0 }
+  const due = tx.earliestDue(session.id, {
+    shownTo: session.live ? session.incarnation : -1,
+    onWake: session.live ? "ignore" : "count",
+  })
+  if (due === undefined) return { wakeAt: null, wakePriority: 0 }
+  return {
+    wakeAt: session.live ? due.dueAt : Math.max(due.dueAt, session.wakeNotBefore),
+    wakePriority: due.priority,
+  }
+}
