@@ -114,15 +114,17 @@ const inUse = (directory: string, pidFile: string): DataDirectoryError => {
 
 /** The process id in the file, unless the file is absent, unreadable, or left by a process that is gone. */
 const livePid = (pidFile: string): number | null => {
+  const text = fs.existsSync(pidFile) ? fs.readFileSync(pidFile, "utf8") : ""
+  const content = Option.getOrNull(decodePidFile(text))
+  return content !== null && lives(content.pid) ? content.pid : null
+}
+
+const lives = (pid: number): boolean => {
   try {
-    const content = Option.getOrNull(decodePidFile(fs.readFileSync(pidFile, "utf8")))
-    if (content === null) return null
-    process.kill(content.pid, 0)
-    return content.pid
+    process.kill(pid, 0)
+    return true
   } catch (cause) {
-    // EPERM: it lives, under another user. Its number can't be read out of the error, so it stays unknown.
-    void cause
-    return null
+    return cause instanceof Error && "code" in cause && cause.code === "EPERM"
   }
 }
 

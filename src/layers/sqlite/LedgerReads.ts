@@ -1,6 +1,6 @@
 /**
- * Every question of `LedgerReader` as SQL. Each is one range of one index, or a few; which, is said in `LedgerSchema.ts`
- * and proven by the contract suite from the query plans.
+ * Every question of `LedgerReader` as SQL. Each is one range of one index, or a few. The index is named where the planner, which
+ * knows nothing of how rare pending rows are, would take another; a test reads all the plans.
  */
 import type { Statement } from "better-sqlite3"
 import { DeliveryStatus } from "../../domain/Delivery.ts"
@@ -48,10 +48,10 @@ export const makeReads = (prepareText: Prepare): LedgerReader => {
   const sessionByKey = one(tables.sessions, "WHERE group_id = ? AND key = ?")
   const sessionsToWake = many(
     tables.sessions,
-    "WHERE wake_at >= 0 AND live = ? AND wake_priority = ? AND wake_at <= ? ORDER BY wake_at, id LIMIT ?",
+    "INDEXED BY sessions_to_wake WHERE wake_at >= 0 AND live = ? AND wake_priority = ? AND wake_at <= ? ORDER BY wake_at, id LIMIT ?",
   )
   const nextWakeAfter = value<number | null>(
-    "SELECT min(wake_at) AS value FROM sessions WHERE wake_at >= 0 AND wake_at > ?",
+    "SELECT min(wake_at) AS value FROM sessions INDEXED BY sessions_next_wake WHERE wake_at >= 0 AND wake_at > ?",
   )
   const sessionState = value<string>("SELECT rows AS value FROM session_state WHERE session_id = ?")
 
@@ -60,32 +60,32 @@ export const makeReads = (prepareText: Prepare): LedgerReader => {
   const messagesNewest = newestFirst(prepare, tables.messages, "state", MessageState.literals)
   const duePending = many(
     tables.messages,
-    `WHERE session_id = ? AND ${WAKING} AND priority = ? AND due_at <= ? ORDER BY due_at, seq, position LIMIT ?`,
+    `INDEXED BY messages_pending WHERE session_id = ? AND ${WAKING} AND priority = ? AND due_at <= ? ORDER BY due_at, seq, position LIMIT ?`,
   )
   const earliestDue = value<number>(
-    `SELECT due_at AS value FROM messages WHERE session_id = ? AND ${WAKING} AND priority = ? AND admitted_in <> ? ORDER BY due_at LIMIT 1`,
+    `SELECT due_at AS value FROM messages INDEXED BY messages_pending WHERE session_id = ? AND ${WAKING} AND priority = ? AND admitted_in <> ? ORDER BY due_at LIMIT 1`,
   )
   const earliestDueLive = value<number>(
-    `SELECT due_at AS value FROM messages WHERE session_id = ? AND ${WAKING} AND priority = ? AND admitted_in <> ? AND on_wake = 0 ORDER BY due_at LIMIT 1`,
+    `SELECT due_at AS value FROM messages INDEXED BY messages_pending WHERE session_id = ? AND ${WAKING} AND priority = ? AND admitted_in <> ? AND on_wake = 0 ORDER BY due_at LIMIT 1`,
   )
   const contextPending = many(
     tables.messages,
-    "WHERE session_id = ? AND state = 'pending' AND (trigger = 0 OR kind = 'system') ORDER BY position LIMIT ?",
+    "INDEXED BY messages_context WHERE session_id = ? AND state = 'pending' AND (trigger = 0 OR kind = 'system') ORDER BY position LIMIT ?",
   )
   const admittedOpen = many(
     tables.messages,
-    `WHERE session_id = ? AND admitted_in = ? AND admitted_in > 0 AND ${OPEN} ORDER BY seq, position LIMIT ?`,
+    `INDEXED BY messages_admitted WHERE session_id = ? AND admitted_in = ? AND admitted_in > 0 AND ${OPEN} ORDER BY seq, position LIMIT ?`,
   )
   const messagesChangedSince = many(
     tables.messages,
-    "WHERE session_id = ? AND admitted_in = ? AND admitted_in > 0 AND revision > ? ORDER BY revision, seq, position LIMIT ?",
+    "INDEXED BY messages_changed WHERE session_id = ? AND admitted_in = ? AND admitted_in > 0 AND revision > ? ORDER BY revision, seq, position LIMIT ?",
   )
   const expired = many(
     tables.messages,
-    "WHERE state = 'pending' AND expires_at >= 0 AND expires_at < ? ORDER BY expires_at, position LIMIT ?",
+    "INDEXED BY messages_expiring WHERE state = 'pending' AND expires_at >= 0 AND expires_at < ? ORDER BY expires_at, position LIMIT ?",
   )
   const nextExpiry = value<number | null>(
-    "SELECT min(expires_at) AS value FROM messages WHERE state = 'pending' AND expires_at >= 0",
+    "SELECT min(expires_at) AS value FROM messages INDEXED BY messages_expiring WHERE state = 'pending' AND expires_at >= 0",
   )
   const occurrence = one(
     tables.messages,
@@ -93,21 +93,29 @@ export const makeReads = (prepareText: Prepare): LedgerReader => {
   )
   const openOccurrences = many(
     tables.messages,
-    `WHERE series_id >= '' AND series_id = ? AND ${OPEN} ORDER BY slot, position LIMIT ?`,
+    `INDEXED BY messages_occurring WHERE series_id >= '' AND series_id = ? AND ${OPEN} ORDER BY slot, position LIMIT ?`,
   )
 
-  const openAttempt = one(tables.attempts, "WHERE message_id = ? AND ended_at IS NULL")
+  const openAttempt = one(
+    tables.attempts,
+    "INDEXED BY attempts_open WHERE message_id = ? AND ended_at IS NULL",
+  )
   const openAttempts = many(
     tables.attempts,
-    "WHERE session_id = ? AND ended_at IS NULL ORDER BY claimed_at, message_id",
+    "INDEXED BY attempts_open_by_session WHERE session_id = ? AND ended_at IS NULL ORDER BY claimed_at, message_id",
   )
   const attempts = many(tables.attempts, "WHERE message_id = ? ORDER BY number DESC LIMIT ?")
 
   const incarnation = one(tables.incarnations, "WHERE session_id = ? AND number = ?")
-  const liveIncarnations = many(tables.incarnations, "WHERE phase <> 'ended' ORDER BY session_id, number")
-  const countLive = value<number>("SELECT count(*) AS value FROM incarnations WHERE phase <> 'ended'")
+  const liveIncarnations = many(
+    tables.incarnations,
+    "INDEXED BY incarnations_live WHERE phase <> 'ended' ORDER BY session_id, number",
+  )
+  const countLive = value<number>(
+    "SELECT count(*) AS value FROM incarnations INDEXED BY incarnations_live WHERE phase <> 'ended'",
+  )
   const countLiveOf = value<number>(
-    "SELECT count(*) AS value FROM incarnations WHERE phase <> 'ended' AND group_id = ?",
+    "SELECT count(*) AS value FROM incarnations INDEXED BY incarnations_live_by_group WHERE phase <> 'ended' AND group_id = ?",
   )
   const incarnations = many(
     tables.incarnations,
@@ -118,34 +126,37 @@ export const makeReads = (prepareText: Prepare): LedgerReader => {
   const deliveriesNewest = newestFirst(prepare, tables.deliveries, "status", DeliveryStatus.literals)
   const dueDeliveries = many(
     tables.deliveries,
-    "WHERE status = 'pending' AND next_attempt_at >= 0 AND next_attempt_at <= ? ORDER BY next_attempt_at, position LIMIT ?",
+    "INDEXED BY deliveries_due WHERE status = 'pending' AND next_attempt_at >= 0 AND next_attempt_at <= ? ORDER BY next_attempt_at, position LIMIT ?",
   )
   const nextDeliveryAfter = value<number | null>(
-    "SELECT min(next_attempt_at) AS value FROM deliveries WHERE status = 'pending' AND next_attempt_at >= 0 AND next_attempt_at > ?",
+    "SELECT min(next_attempt_at) AS value FROM deliveries INDEXED BY deliveries_due WHERE status = 'pending' AND next_attempt_at >= 0 AND next_attempt_at > ?",
   )
-  const laneOf = many(tables.deliveries, "WHERE status = 'pending' AND lane = ? ORDER BY position LIMIT ?")
+  const laneOf = many(
+    tables.deliveries,
+    "INDEXED BY deliveries_in_lane WHERE status = 'pending' AND lane = ? ORDER BY position LIMIT ?",
+  )
   const countPendingDeliveries = value<number>(
-    "SELECT count(*) AS value FROM (SELECT 1 FROM deliveries WHERE status = 'pending' AND channel_type = ? LIMIT ?)",
+    "SELECT count(*) AS value FROM (SELECT 1 FROM deliveries INDEXED BY deliveries_in_channel WHERE status = 'pending' AND channel_type = ? LIMIT ?)",
   )
   const deliveriesChangedSince = many(
     tables.deliveries,
-    "WHERE session_id = ? AND status <> 'pending' AND outbound_id >= '' AND revision > ? ORDER BY revision, position LIMIT ?",
+    "INDEXED BY deliveries_changed WHERE session_id = ? AND status <> 'pending' AND outbound_id >= '' AND revision > ? ORDER BY revision, position LIMIT ?",
   )
   const lastOutbound = many(
     tables.deliveries,
-    "WHERE session_id = ? AND seq >= 0 AND outbound_id >= '' ORDER BY seq DESC, position DESC LIMIT ?",
+    "INDEXED BY deliveries_by_seq WHERE session_id = ? AND seq >= 0 AND outbound_id >= '' ORDER BY seq DESC, position DESC LIMIT ?",
   )
   const highestOutboundSeq = value<number | null>(
-    "SELECT max(seq) AS value FROM deliveries WHERE session_id = ? AND seq >= 0",
+    "SELECT max(seq) AS value FROM deliveries INDEXED BY deliveries_by_seq WHERE session_id = ? AND seq >= 0",
   )
 
   const series = one(tables.series, "WHERE id = ?")
   const dueSeries = many(
     tables.series,
-    "WHERE status = 'active' AND next_slot >= 0 AND next_slot <= ? ORDER BY next_slot, id LIMIT ?",
+    "INDEXED BY series_due WHERE status = 'active' AND next_slot >= 0 AND next_slot <= ? ORDER BY next_slot, id LIMIT ?",
   )
   const nextSlot = value<number | null>(
-    "SELECT min(next_slot) AS value FROM series WHERE status = 'active' AND next_slot >= 0",
+    "SELECT min(next_slot) AS value FROM series INDEXED BY series_due WHERE status = 'active' AND next_slot >= 0",
   )
 
   const runsNewest = newestFirst(prepare, tables.runs, "outcome", RunOutcome.literals)

@@ -31,8 +31,12 @@ export const makeWrites = (prepare: Prepare, reads: LedgerReader): LedgerTx => {
     const match = [...table.key, ...table.steady]
     const changing = table.fields.filter((field) => !match.includes(field))
     const order = [...changing, ...match].map((field) => table.fields.indexOf(field))
+    const changes = changing.map((field) => `${columnOf(field)} = ?`).join(", ")
+    const keys = table.key.map((field) => `${columnOf(field)} = ?`)
+    // The plus keeps the planner from looking for the row by anything but its key.
+    const unchanged = table.steady.map((field) => `+${columnOf(field)} IS ?`)
     const update = prepare(
-      `UPDATE ${table.name} SET ${changing.map((field) => `${columnOf(field)} = ?`).join(", ")} WHERE ${match.map((field) => `${columnOf(field)} IS +?`).join(" AND ")}`,
+      `UPDATE ${table.name} SET ${changes} WHERE ${[...keys, ...unchanged].join(" AND ")}`,
     )
     const replace = prepare(upsertSql(table))
     return (row) => {
@@ -65,26 +69,26 @@ export const makeWrites = (prepare: Prepare, reads: LedgerReader): LedgerTx => {
   const insertEvent = withoutPosition(tables.events)
 
   const oldMessages = prepare(
-    `SELECT position, id FROM messages WHERE ended_at < ? AND ${TERMINAL} ORDER BY ended_at, position LIMIT ?`,
+    `SELECT position, id FROM messages INDEXED BY messages_ended WHERE ended_at >= 0 AND ended_at < ? AND ${TERMINAL} ORDER BY ended_at, position LIMIT ?`,
   )
   const deleteMessage = prepare("DELETE FROM messages WHERE position = ?")
   const deleteAttempts = prepare("DELETE FROM attempts WHERE message_id = ?")
   // The rows of a session that lives may be read again from its files, and would be taken for new ones.
   const deleteDeliveries = prepare(
     `DELETE FROM deliveries WHERE position IN (
-      SELECT position FROM deliveries WHERE status <> 'pending' AND ended_at < ? AND NOT EXISTS (
+      SELECT position FROM deliveries INDEXED BY deliveries_ended WHERE status <> 'pending' AND ended_at >= 0 AND ended_at < ? AND NOT EXISTS (
         SELECT 1 FROM incarnations AS live WHERE live.session_id = deliveries.session_id AND live.phase <> 'ended'
       ) ORDER BY ended_at, position LIMIT ?)`,
   )
   // The newest stays: a session's next incarnation is numbered and judged by its last.
   const oldIncarnations = prepare(
-    `SELECT session_id, number FROM incarnations AS old WHERE phase = 'ended' AND ended_at < ? AND EXISTS (
+    `SELECT session_id, number FROM incarnations AS old INDEXED BY incarnations_ended WHERE phase = 'ended' AND ended_at >= 0 AND ended_at < ? AND EXISTS (
       SELECT 1 FROM incarnations AS newer WHERE newer.session_id = old.session_id AND newer.number > old.number
     ) ORDER BY ended_at, session_id, number LIMIT ?`,
   )
   const deleteIncarnation = prepare("DELETE FROM incarnations WHERE session_id = ? AND number = ?")
   const deleteRuns = prepare(
-    "DELETE FROM runs WHERE position IN (SELECT position FROM runs WHERE ended_at < ? ORDER BY ended_at, position LIMIT ?)",
+    "DELETE FROM runs WHERE position IN (SELECT position FROM runs INDEXED BY runs_ended WHERE ended_at < ? ORDER BY ended_at, position LIMIT ?)",
   )
   // Events are appended and trimmed at the far end only, so their positions have no gaps.
   const trimEvents = prepare("DELETE FROM events WHERE position <= (SELECT max(position) FROM events) - ?")

@@ -87,7 +87,9 @@ export const resolveSession = (
   const existing = tx.sessionByKey(wanted.groupId, wanted.key)
   if (existing !== undefined) return Result.succeed(existing)
   if (tx.session(wanted.id) !== undefined) {
-    return Result.fail(new Conflict({ message: `a session with the id '${wanted.id}' exists with another key` }))
+    return Result.fail(
+      new Conflict({ message: `a session with the id '${wanted.id}' exists with another key` }),
+    )
   }
   const session: Session = {
     id: wanted.id,
@@ -256,7 +258,9 @@ export const expireMessages = (tx: LedgerTx, limit: number, context: TransitionC
     const unit = unitOf(tx, session, context)
     finishMessage(unit, message, {
       state: "expired",
-      error: wakes(message) ? "not claimed within its time to live" : "context that no container took in time",
+      error: wakes(message)
+        ? "not claimed within its time to live"
+        : "context that no container took in time",
       result: null,
     })
     unit.close()

@@ -44,10 +44,13 @@ export const beginIncarnation = (
   const unit = openUnit(tx, sessionId, context)
   if (unit === undefined || unit.group === undefined) return Result.fail(NotFound.of("session", sessionId))
   const before = unit.session()
-  if (before.live) return Result.fail(new Conflict({ message: `session '${sessionId}' has a container already` }))
+  if (before.live)
+    return Result.fail(new Conflict({ message: `session '${sessionId}' has a container already` }))
   if (before.status !== "active") {
     return Result.fail(
-      new Conflict({ message: `session '${sessionId}' is ${before.status}; 'session release' makes it active again` }),
+      new Conflict({
+        message: `session '${sessionId}' is ${before.status}; 'session release' makes it active again`,
+      }),
     )
   }
   const number = before.incarnation + 1
@@ -81,11 +84,20 @@ export const beginIncarnation = (
   tx.putIncarnation(incarnation)
   unit.event("woken", null, `incarnation ${number}, ${admitted.admitted} due`)
   const session = unit.close()
-  return Result.succeed({ incarnation, session, group: unit.group, carryover: carryoverOf(tx, session, context) })
+  return Result.succeed({
+    incarnation,
+    session,
+    group: unit.group,
+    carryover: carryoverOf(tx, session, context),
+  })
 }
 
 /** What the next pair is born with: from the ledger alone, never from a container's old files. */
-export const carryoverOf = (reader: LedgerReader, session: Session, context: { readonly now: number }): Carryover => ({
+export const carryoverOf = (
+  reader: LedgerReader,
+  session: Session,
+  context: { readonly now: number },
+): Carryover => ({
   sessionState: reader.sessionState(session.id),
   outbound: reader.lastOutbound(session.id, MAX_CARRIED).map((row) => ({
     id: row.outboundId ?? OutboundId.make(row.id),
@@ -186,7 +198,13 @@ export const markStarted = (
   }
   tx.putIncarnation(started)
   if (incarnation.startedAt === null) {
-    tx.appendEvent({ at: context.now, type: "started", sessionId, messageId: null, text: `incarnation ${number}` })
+    tx.appendEvent({
+      at: context.now,
+      type: "started",
+      sessionId,
+      messageId: null,
+      text: `incarnation ${number}`,
+    })
   }
   return started
 }

@@ -84,7 +84,11 @@ export const enqueueNotice = (
  * Takes a due delivery for sending, if it is its lane's turn. A delayed row whose time has come joins its real lane, and if
  * others are ahead there, `undefined` says that there is nothing to send now.
  */
-export const takeDelivery = (tx: LedgerTx, id: DeliveryId, context: TransitionContext): Delivery | undefined => {
+export const takeDelivery = (
+  tx: LedgerTx,
+  id: DeliveryId,
+  context: TransitionContext,
+): Delivery | undefined => {
   const delivery = tx.delivery(id)
   if (delivery === undefined || delivery.status !== "pending") return undefined
   if (delivery.nextAttemptAt === null || delivery.nextAttemptAt > context.now) return undefined
@@ -139,7 +143,11 @@ const settledRow = (unit: SessionUnit, delivery: Delivery, outcome: SendOutcome)
   }
   const decision = decideDelivery(delivery, outcome, now, unit.policy)
   if (decision._tag === "Retry") {
-    unit.event("delivery-retry", delivery.inReplyTo, `${delivery.id} in ${decision.delayMs} ms: ${outcome.message}`)
+    unit.event(
+      "delivery-retry",
+      delivery.inReplyTo,
+      `${delivery.id} in ${decision.delayMs} ms: ${outcome.message}`,
+    )
     return {
       ...delivery,
       attempts: decision.attempts,
@@ -162,7 +170,8 @@ const settledRow = (unit: SessionUnit, delivery: Delivery, outcome: SendOutcome)
 /** Gives the lane's next waiting row its turn. */
 const promoteLane = (tx: LedgerTx, lane: string, context: TransitionContext): void => {
   const [next] = tx.laneOf(lane, 1)
-  if (next !== undefined && next.nextAttemptAt === null) tx.putDelivery({ ...next, nextAttemptAt: context.now })
+  if (next !== undefined && next.nextAttemptAt === null)
+    tx.putDelivery({ ...next, nextAttemptAt: context.now })
 }
 
 /** Gives a dead delivery a new life at the end of its lane, with the same idempotency key. */
@@ -174,7 +183,9 @@ export const redriveDelivery = (
   const delivery = tx.delivery(id)
   if (delivery === undefined) return Result.fail(NotFound.of("delivery", id))
   if (delivery.status !== "dead") {
-    return Result.fail(new Conflict({ message: `delivery '${id}' is ${delivery.status}; only dead ones are redriven` }))
+    return Result.fail(
+      new Conflict({ message: `delivery '${id}' is ${delivery.status}; only dead ones are redriven` }),
+    )
   }
   const lane = laneOf(delivery)
   const revived: Delivery = {

@@ -159,5 +159,7 @@ const describeEnd = (incarnation: Incarnation, reason: EndReason, exit: Observed
           : exit.exitCode !== null
             ? `exited with code ${exit.exitCode}`
             : "ended, nobody saw how"
-  return incarnation.stopReason === null ? how : `${how}, stopped by the host (${reason}): ${incarnation.error ?? ""}`
+  return incarnation.stopReason === null
+    ? how
+    : `${how}, stopped by the host (${reason}): ${incarnation.error ?? ""}`
 }

@@ -20,7 +20,9 @@ export const finishMessage = (
   ending: Ending & Partial<Pick<Message, "tries" | "suspect">>,
 ): Message => {
   if (isTerminal(message.state)) {
-    throw new Error(`message ${message.id} is ${message.state}: terminal is final, it can't become ${ending.state}`)
+    throw new Error(
+      `message ${message.id} is ${message.state}: terminal is final, it can't become ${ending.state}`,
+    )
   }
   const { now } = unit.context
   const ended = unit.updateMessage(message, {

@@ -160,7 +160,12 @@ export interface AttemptEnd {
 }
 
 /** Ends one open attempt and decides what becomes of its message. */
-export const closeAttempt = (unit: SessionUnit, message: Message, attempt: Attempt, end: AttemptEnd): Message => {
+export const closeAttempt = (
+  unit: SessionUnit,
+  message: Message,
+  attempt: Attempt,
+  end: AttemptEnd,
+): Message => {
   const { now, random } = unit.context
   const decision = decideRetry(
     message,
@@ -307,7 +312,9 @@ const refuseOutbound = (
   )
   const replying = ownMessage(unit, row.inReplyTo)
   const replies =
-    replying !== undefined && replying.channelType === row.channelType && replying.platformId === row.platformId
+    replying !== undefined &&
+    replying.channelType === row.channelType &&
+    replying.platformId === row.platformId
   return home || configured || replies
     ? undefined
     : `'${row.channelType}' / '${row.platformId ?? ""}' is not a destination of this group`

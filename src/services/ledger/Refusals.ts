@@ -8,7 +8,11 @@ export class NotFound extends Schema.TaggedError<NotFound>()("NotFound", {
   message: Schema.String,
 }) {
   static of(entity: NotFound["entity"], id: string): NotFound {
-    return new NotFound({ entity, id, message: `no ${entity} has the id '${id}'; '${entity} list' shows those there are` })
+    return new NotFound({
+      entity,
+      id,
+      message: `no ${entity} has the id '${id}'; '${entity} list' shows those there are`,
+    })
   }
 }
 

@@ -48,7 +48,11 @@ export const policyOf = (tx: { group: LedgerTx["group"] }, groupId: GroupId, glo
   return group === undefined ? global : resolvePolicy(global, group.policy)
 }
 
-export const openUnit = (tx: LedgerTx, id: SessionId, context: TransitionContext): SessionUnit | undefined => {
+export const openUnit = (
+  tx: LedgerTx,
+  id: SessionId,
+  context: TransitionContext,
+): SessionUnit | undefined => {
   const found = tx.session(id)
   return found === undefined ? undefined : unitOf(tx, found, context)
 }

@@ -1,0 +1,126 @@
+/**
+ * The sweep's planner: from what is true now to the ordered actions that it calls for, and the earliest instant at which the
+ * answer would change without any event, so that one timer covers all sessions.
+ */
+import { decideIdle } from "./IdleStop.ts"
+import type { GroupId, IncarnationNumber, SessionId } from "./Ids.ts"
+import type { IncarnationPhase, StopReason } from "./Incarnation.ts"
+import { earliest, type EpochMs } from "./Instant.ts"
+import type { Policy } from "./Policy.ts"
+import { decideStuckAction, type Liveness, type StuckAction } from "./StuckAction.ts"
+import { planWakes, type WakeInput, type WakePlan } from "./WakeAdmission.ts"
+
+/** One running container as the last look saw it. */
+export interface LiveView {
+  readonly sessionId: SessionId
+  readonly groupId: GroupId
+  readonly incarnation: IncarnationNumber
+  readonly phase: IncarnationPhase
+  readonly stopRequestedAt: EpochMs | null
+  /** Whether SIGKILL was sent already: it is sent once. */
+  readonly killed: boolean
+  readonly liveness: Liveness
+  readonly activeAt: EpochMs
+  /** Waking messages that this container could work on now. */
+  readonly due: "due" | "nothing"
+  /** Something due can only be run by a fresh incarnation: stop this one as soon as it is free. */
+  readonly needsFresh: boolean
+  readonly policy: Policy
+}
+
+export interface SweepSnapshot {
+  readonly live: ReadonlyArray<LiveView>
+  readonly wakes: WakeInput
+  /** Instants that the ledger's indexes gave: next due message, expiry, slot. */
+  readonly ledgerNextAt: EpochMs | null
+}
+
+export type SweepAction =
+  | {
+      readonly _tag: "Stop"
+      readonly sessionId: SessionId
+      readonly incarnation: IncarnationNumber
+      readonly reason: StopReason
+      readonly why: string
+    }
+  | {
+      readonly _tag: "Kill"
+      readonly sessionId: SessionId
+      readonly incarnation: IncarnationNumber
+      readonly graceMs: number
+    }
+  | { readonly _tag: "Wake"; readonly sessionId: SessionId }
+
+export interface SweepPlan {
+  readonly actions: ReadonlyArray<SweepAction>
+  readonly waiting: WakePlan["waiting"]
+  readonly nextLookAt: EpochMs | null
+}
+
+/** Stops and kills first, so that what they free is free at the next look; then wakes in their order of fairness. */
+export const planSweep = (snapshot: SweepSnapshot, now: EpochMs): SweepPlan => {
+  const actions: Array<SweepAction> = []
+  let nextLookAt = snapshot.ledgerNextAt
+  for (const view of snapshot.live) {
+    const decided = planLive(view, now)
+    if (decided.action !== null) actions.push(decided.action)
+    nextLookAt = earliest(nextLookAt, decided.nextChangeAt)
+  }
+  const plan = planWakes(snapshot.wakes)
+  for (const sessionId of plan.admit) actions.push({ _tag: "Wake", sessionId })
+  return { actions, waiting: plan.waiting, nextLookAt }
+}
+
+interface LiveDecision {
+  readonly action: SweepAction | null
+  readonly nextChangeAt: EpochMs | null
+}
+
+const planLive = (view: LiveView, now: EpochMs): LiveDecision => {
+  const { sessionId, incarnation, policy } = view
+  if (view.phase === "stopping") {
+    if (view.killed || view.stopRequestedAt === null) return { action: null, nextChangeAt: null }
+    const killAt = view.stopRequestedAt + policy.graceMs
+    return now > killAt
+      ? { action: { _tag: "Kill", sessionId, incarnation, graceMs: policy.graceMs }, nextChangeAt: null }
+      : { action: null, nextChangeAt: killAt + 1 }
+  }
+  const stop = (reason: StopReason, why: string): LiveDecision => ({
+    action: { _tag: "Stop", sessionId, incarnation, reason, why },
+    nextChangeAt: null,
+  })
+  const stuck = decideStuckAction(view.liveness, now, policy)
+  if (stuck._tag !== "Ok") return stop(STUCK_REASON[stuck._tag], describeStuck(stuck))
+  const claims = view.liveness.claims.length
+  const tool = view.liveness.tool === null ? "none" : "in-flight"
+  if (view.needsFresh && claims === 0 && tool === "none") {
+    return stop("idle", "a retry needs a fresh container")
+  }
+  const idle = decideIdle(
+    {
+      activeAt: view.activeAt,
+      ageOrigin: view.liveness.ageOrigin,
+      openClaims: claims,
+      tool,
+      due: view.due,
+      unread: "none",
+    },
+    now,
+    policy,
+  )
+  if (idle._tag === "Stop") return stop("idle", `idle for ${idle.idleForMs} ms`)
+  return { action: null, nextChangeAt: earliest(stuck.nextChangeAt, idle.nextChangeAt) }
+}
+
+const STUCK_REASON = { KillCeiling: "ceiling", KillClaim: "claim", KillStartup: "startup" } as const
+
+const describeStuck = (action: Exclude<StuckAction, { readonly _tag: "Ok" }>): string => {
+  switch (action._tag) {
+    case "KillCeiling":
+      return `its last heartbeat is ${action.heartbeatAgeMs} ms old, the limit is ${action.ceilingMs} ms`
+    case "KillClaim":
+      return `it claimed ${action.messageId} ${action.claimAgeMs} ms ago and went quiet, the limit is ${action.toleranceMs} ms`
+    case "KillStartup":
+      return `it showed no sign of life for ${action.ageMs} ms, the limit is ${action.limitMs} ms`
+  }
+}

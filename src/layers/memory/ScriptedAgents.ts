@@ -1,0 +1,175 @@
+/**
+ * Ready scripts for a `SimulatedEngine`: one well-behaved agent, and one for each way in which agents are known to go wrong.
+ * All of them work like the real runner (poll, claim, work with heartbeats, answer, ack, doorbell; on SIGTERM release and exit
+ * 0) except in the one thing that their name says.
+ */
+import { Deferred, Effect } from "effect"
+import { type AgentWorld, makeAgentWorld } from "./AgentWorld.ts"
+import type { ContainerSide, InboundRow } from "./MemoryMailbox.ts"
+import type { AgentScript } from "./SimulatedEngine.ts"
+
+export interface Pace {
+  /** Between two looks at the inbox. Default 1 s. */
+  readonly pollMs?: number
+  /** Between two heartbeats while working. Default 10 s. */
+  readonly beatMs?: number
+}
+
+type Answer = (batch: ReadonlyArray<InboundRow>) => string
+
+const POLL_MS = 1_000
+const BEAT_MS = 10_000
+const SIGTERM_EXIT = 0
+
+/** How a turn ended: `next` goes on to the next poll. */
+type Turn = "next" | { readonly exit: number }
+
+/** Polls for ever and hands each batch to `turn`, already claimed. */
+const agent =
+  (
+    turn: (world: AgentWorld, batch: ReadonlyArray<InboundRow>) => Effect.Effect<Turn>,
+    pace: Pace = {},
+  ): AgentScript<ContainerSide> =>
+  (process) =>
+    Effect.gen(function* () {
+      const world = yield* makeAgentWorld(process)
+      while (true) {
+        const batch = yield* world.poll
+        if (batch.length === 0) {
+          if ((yield* world.sleep(pace.pollMs ?? POLL_MS)) === "sigterm") return SIGTERM_EXIT
+          continue
+        }
+        yield* world.claim(batch)
+        yield* world.beat
+        const end = yield* turn(world, batch)
+        if (end !== "next") return end.exit
+        if (Deferred.isDoneUnsafe(world.sigterm)) return SIGTERM_EXIT
+      }
+    })
+
+/** Works with a heartbeat now and then. */
+const work = Effect.fnUntraced(function* (world: AgentWorld, workMs: number, pace: Pace) {
+  const beatMs = Math.max(1, pace.beatMs ?? BEAT_MS)
+  for (let left = workMs; left > 0; left -= beatMs) {
+    if ((yield* world.sleep(Math.min(left, beatMs))) === "sigterm") return "sigterm"
+    yield* world.beat
+  }
+  return "slept"
+})
+
+const released = (world: AgentWorld, batch: ReadonlyArray<InboundRow>): Effect.Effect<Turn> =>
+  Effect.as(world.release(batch), { exit: SIGTERM_EXIT })
+
+const echo: Answer = (batch) => batch.map((row) => `echo ${row.id}`).join(", ")
+
+/** Answers each batch after `workMs` of visible work. */
+export const healthy = (
+  options: { readonly workMs?: number; readonly answer?: Answer } & Pace = {},
+): AgentScript<ContainerSide> =>
+  agent(
+    Effect.fnUntraced(function* (world, batch) {
+      if ((yield* work(world, options.workMs ?? 0, options)) === "sigterm") return yield* released(world, batch)
+      yield* world.answer(batch, (options.answer ?? echo)(batch))
+      return "next"
+    }),
+    options,
+  )
+
+/** Takes long, and shows that it is alive. */
+export const slow = (options: { readonly workMs: number } & Pace): AgentScript<ContainerSide> =>
+  healthy(options)
+
+/** Claims, beats once, and is never heard of again. `hangs`: it does not even react to SIGTERM. */
+export const silentAfterClaim = (
+  options: { readonly onSigterm?: "hangs" | "releases" } & Pace = {},
+): AgentScript<ContainerSide> =>
+  agent((world, batch) => {
+    if (options.onSigterm !== "releases") return Effect.never
+    return Effect.andThen(Deferred.await(world.sigterm), released(world, batch))
+  }, options)
+
+/** Runs, and never looks at its inbox. Exits 0 on SIGTERM. */
+export const neverClaims =
+  (): AgentScript =>
+  ({ sigterm }) =>
+    Effect.as(Deferred.await(sigterm), SIGTERM_EXIT)
+
+/** Exits with this code before it has looked at anything, after `afterMs`. */
+export const crashesAtStart =
+  (exitCode: number, afterMs = 0): AgentScript =>
+  ({ printError }) =>
+    Effect.sleep(afterMs).pipe(Effect.andThen(printError("crashed at start")), Effect.as(exitCode))
+
+/** Dies in the middle of any batch that has a poisonous row in it; answers the others. */
+export const crashesMidMessage = (
+  options: {
+    readonly poison: (row: InboundRow) => boolean
+    readonly exitCode?: number
+    readonly workMs?: number
+    readonly answer?: Answer
+  } & Pace,
+): AgentScript<ContainerSide> =>
+  agent(
+    Effect.fnUntraced(function* (world, batch) {
+      if ((yield* work(world, options.workMs ?? 0, options)) === "sigterm") return yield* released(world, batch)
+      if (batch.some(options.poison)) return { exit: options.exitCode ?? 139 }
+      yield* world.answer(batch, (options.answer ?? echo)(batch))
+      return "next"
+    }),
+    options,
+  )
+
+/** Works and answers, and goes on doing so whatever SIGTERM says: only SIGKILL ends it. */
+export const ignoresSigterm = (
+  options: { readonly workMs?: number; readonly answer?: Answer } & Pace = {},
+): AgentScript<ContainerSide> => {
+  const script = healthy(options)
+  return (process) =>
+    Effect.flatMap(Deferred.make<void>(), (neverCompleted) => script({ ...process, sigterm: neverCompleted }))
+}
+
+/** Says that each batch failed. `when`: only those with such a row; the others it answers. */
+export const failsTheMessage = (
+  options: {
+    readonly retryable: boolean
+    readonly error?: string
+    readonly workMs?: number
+    readonly when?: (row: InboundRow) => boolean
+    readonly answer?: Answer
+  } & Pace,
+): AgentScript<ContainerSide> =>
+  agent(
+    Effect.fnUntraced(function* (world, batch) {
+      if ((yield* work(world, options.workMs ?? 0, options)) === "sigterm") return yield* released(world, batch)
+      if (batch.some(options.when ?? (() => true))) {
+        yield* world.fail(batch, { retryable: options.retryable, error: options.error ?? "it did not work" })
+      } else {
+        yield* world.answer(batch, (options.answer ?? echo)(batch))
+      }
+      return "next"
+    }),
+    options,
+  )
+
+/** Declares a tool (or, with `declaredMs: null`, declares no timeout for it) and is silent for `workMs`; then answers. */
+export const toolSilent = (
+  options: {
+    readonly declaredMs: number | null
+    readonly workMs: number
+    readonly tool?: string
+    readonly answer?: Answer
+  } & Pace,
+): AgentScript<ContainerSide> =>
+  agent(
+    Effect.fnUntraced(function* (world, batch) {
+      yield* world.tool({ name: options.tool ?? "Bash", declaredMs: options.declaredMs })
+      if ((yield* world.sleep(options.workMs)) === "sigterm") {
+        yield* world.tool(null)
+        return yield* released(world, batch)
+      }
+      yield* world.tool(null)
+      yield* world.answer(batch, (options.answer ?? echo)(batch))
+      return "next"
+    }),
+    options,
+  )

@@ -1,0 +1,423 @@
+/**
+ * The ledger as the daemon and its callers use it: every operation is one atomic, durable transaction, with a crash point before
+ * and after. The rules live in `ledger/`, the storage behind `LedgerDriver`; this module only joins them with clock and policy.
+ */
+import { Clock, Context, Effect, Layer, Random, Result } from "effect"
+import type { DeliveryId, GroupId, MessageId, SeriesId, SessionId } from "../domain/Ids.ts"
+import type { Delivery } from "../domain/Delivery.ts"
+import type { Group } from "../domain/Group.ts"
+import type { Incarnation, StopReason } from "../domain/Incarnation.ts"
+import type { EpochMs } from "../domain/Instant.ts"
+import type { Message } from "../domain/Message.ts"
+import { type HostLimits, type Policy } from "../domain/Policy.ts"
+import type { Series } from "../domain/Series.ts"
+import type { Session, SessionMode } from "../domain/Session.ts"
+import { crashable } from "./CrashPoint.ts"
+import {
+  accept,
+  type Accepted,
+  type Address,
+  cancelMessage,
+  type Draft,
+  expireMessages,
+  plainDraft,
+  redriveMessage,
+  resolveSession,
+  sessionKey,
+} from "./ledger/Accept.ts"
+import {
+  admitMore,
+  type Admitted,
+  beginIncarnation,
+  type Begun,
+  markStarted,
+  requestStop,
+  type WakeCause,
+} from "./ledger/Admission.ts"
+import { redriveDelivery, type SendOutcome, settleDelivery, takeDelivery } from "./ledger/Deliveries.ts"
+import { endIncarnation, failStart, type ObservedExit } from "./ledger/EndIncarnation.ts"
+import { ingest, type Ingested } from "./ledger/Ingest.ts"
+import { projectionOf } from "./ledger/Projection.ts"
+import { Conflict, type Full, type Invalid, NotFound, type Refusal } from "./ledger/Refusals.ts"
+import {
+  cancelSeries,
+  createSeries,
+  fireSlots,
+  type NewSeries,
+  pauseSeries,
+  resumeSeries,
+  runNow,
+  type SeriesChange,
+  updateSeries,
+} from "./ledger/SeriesTransitions.ts"
+import { openUnit, type SessionUnit, type TransitionContext } from "./ledger/SessionUnit.ts"
+import { LedgerDriver, type LedgerError, type LedgerReader, type LedgerTx } from "./LedgerDriver.ts"
+import type { Projection, Reading } from "./Mailbox.ts"
+
+/** What the ledger's rules are resolved with: the daemon's policy, limits and zone. */
+export interface StoreOptions {
+  readonly policy: Policy
+  readonly limits: HostLimits
+  readonly zone: string
+}
+
+/** One operation on one series; see `ledger/SeriesTransitions.ts`. */
+export type SeriesOperation =
+  | { readonly _tag: "Update"; readonly change: SeriesChange }
+  | { readonly _tag: "Pause"; readonly note: string | null }
+  | { readonly _tag: "Resume" }
+  | { readonly _tag: "Cancel" }
+
+export class SessionStore extends Context.Service<
+  SessionStore,
+  {
+    readonly options: StoreOptions
+    /** Reads one consistent snapshot. */
+    readonly read: <A>(f: (reader: LedgerReader) => A) => Effect.Effect<A, LedgerError>
+    /** Adds a group or replaces it; the revision must be one above the stored one (1 for a new one). */
+    readonly putGroup: (group: Group) => Effect.Effect<Group, Conflict | LedgerError>
+    /** Finds the session that mode and address resolve to, or makes it. */
+    readonly resolveSession: (wanted: {
+      readonly id: SessionId
+      readonly groupId: GroupId
+      readonly mode: SessionMode
+      readonly address: Address
+    }) => Effect.Effect<Session, NotFound | Conflict | LedgerError>
+    readonly accept: (
+      sessionId: SessionId,
+      draft: Draft,
+    ) => Effect.Effect<Accepted, NotFound | Conflict | Full | Invalid | LedgerError>
+    readonly cancelMessage: (id: MessageId) => Effect.Effect<Message, NotFound | Conflict | LedgerError>
+    readonly redriveMessage: (
+      id: MessageId,
+      newId: MessageId,
+    ) => Effect.Effect<Accepted, NotFound | Conflict | Full | Invalid | LedgerError>
+    readonly expireMessages: (limit: number) => Effect.Effect<number, LedgerError>
+
+    readonly createSeries: (
+      sessionId: SessionId,
+      series: NewSeries,
+    ) => Effect.Effect<Series, Refusal | LedgerError>
+    readonly changeSeries: (
+      id: SeriesId,
+      operation: SeriesOperation,
+    ) => Effect.Effect<Series, Refusal | LedgerError>
+    readonly runSeriesNow: (
+      id: SeriesId,
+      messageId: MessageId,
+    ) => Effect.Effect<Message, Refusal | LedgerError>
+    readonly fireSlots: (limit: number) => Effect.Effect<number, LedgerError>
+
+    readonly beginIncarnation: (
+      sessionId: SessionId,
+      cause: WakeCause,
+      bootId: string,
+    ) => Effect.Effect<Begun, NotFound | Conflict | LedgerError>
+    readonly markStarted: (
+      sessionId: SessionId,
+      incarnation: number,
+      handle: string,
+    ) => Effect.Effect<Incarnation | undefined, LedgerError>
+    readonly failStart: (
+      sessionId: SessionId,
+      incarnation: number,
+      failure: {
+        readonly reason: string
+        readonly message: string
+        readonly backOff: "session" | "breaker"
+      },
+    ) => Effect.Effect<Incarnation | undefined, LedgerError>
+    readonly admitMore: (sessionId: SessionId) => Effect.Effect<Admitted, NotFound | LedgerError>
+    readonly ingest: (
+      pair: Pick<Incarnation, "sessionId" | "number">,
+      reading: Reading,
+    ) => Effect.Effect<Ingested, LedgerError>
+    readonly requestStop: (
+      sessionId: SessionId,
+      incarnation: number,
+      reason: StopReason,
+      why: string,
+    ) => Effect.Effect<Incarnation | undefined, LedgerError>
+    readonly endIncarnation: (
+      sessionId: SessionId,
+      incarnation: number,
+      exit: ObservedExit,
+      reading: Reading,
+    ) => Effect.Effect<Incarnation | undefined, LedgerError>
+    readonly recordLog: (
+      sessionId: SessionId,
+      incarnation: number,
+      logFile: string,
+    ) => Effect.Effect<void, LedgerError>
+    readonly projection: (
+      sessionId: SessionId,
+      incarnation: number,
+      from: number,
+    ) => Effect.Effect<Projection | undefined, LedgerError>
+    /** `active` ends a hold or a quarantine, and the backoff with it. */
+    readonly setStatus: (
+      sessionId: SessionId,
+      status: Session["status"],
+      reason: string | null,
+    ) => Effect.Effect<Session, NotFound | LedgerError>
+
+    readonly takeDelivery: (id: DeliveryId) => Effect.Effect<Delivery | undefined, LedgerError>
+    readonly settleDelivery: (
+      id: DeliveryId,
+      outcome: SendOutcome,
+    ) => Effect.Effect<Delivery | undefined, LedgerError>
+    /** Hands a delivery to another session as a message, and marks it delivered, in one transaction. */
+    readonly forward: (
+      delivery: Delivery,
+      to: { readonly groupId: GroupId; readonly sessionId: SessionId },
+    ) => Effect.Effect<void, LedgerError>
+    readonly redriveDelivery: (id: DeliveryId) => Effect.Effect<Delivery, NotFound | Conflict | LedgerError>
+
+    /** Deletes history past its retention, a bounded number of rows at a time. Returns how many. */
+    readonly retain: (limit: number) => Effect.Effect<number, LedgerError>
+  }
+>()("lamplighter/services/SessionStore") {
+  static readonly layer = (options: StoreOptions): Layer.Layer<SessionStore, never, LedgerDriver> =>
+    Layer.effect(SessionStore, make(options))
+}
+
+const make = Effect.fnUntraced(function* (options: StoreOptions) {
+  const driver = yield* LedgerDriver
+
+  const context: Effect.Effect<TransitionContext> = Effect.gen(function* () {
+    const now = yield* Clock.currentTimeMillis
+    const random = yield* Random.next
+    return { ...options, now, random }
+  })
+
+  /** One transaction under its crash points. */
+  const transact = <A, E>(
+    name: string,
+    f: (tx: LedgerTx, context: TransitionContext) => Result.Result<A, E>,
+  ): Effect.Effect<A, E | LedgerError> =>
+    Effect.flatMap(context, (known) => driver.transaction((tx) => f(tx, known))).pipe(
+      crashable(`ledger.${name}`),
+    )
+
+  const infallible =
+    <A>(f: (tx: LedgerTx, context: TransitionContext) => A) =>
+    (tx: LedgerTx, known: TransitionContext): Result.Result<A> =>
+      Result.succeed(f(tx, known))
+
+  /** Runs one step inside the unit of a session and closes the unit when it succeeds. */
+  const inUnit = <A, E>(
+    name: string,
+    find: (tx: LedgerTx) => Result.Result<SessionId, NotFound>,
+    step: (unit: SessionUnit) => Result.Result<A, E>,
+  ): Effect.Effect<A, E | NotFound | LedgerError> =>
+    transact<A, E | NotFound>(name, (tx, known) => {
+      const id = find(tx)
+      if (Result.isFailure(id)) return Result.fail(id.failure)
+      const unit = openUnit(tx, id.success, known)
+      if (unit === undefined) return Result.fail(NotFound.of("session", id.success))
+      const result = step(unit)
+      if (Result.isSuccess(result)) unit.close()
+      return result
+    })
+
+  const sessionOfSeries =
+    (id: SeriesId) =>
+    (tx: LedgerTx): Result.Result<SessionId, NotFound> => {
+      const series = tx.series(id)
+      return series === undefined ? Result.fail(NotFound.of("task", id)) : Result.succeed(series.sessionId)
+    }
+
+  return SessionStore.of({
+    options,
+    read: driver.read,
+    putGroup: (group) =>
+      transact("putGroup", (tx) => {
+        const stored = tx.group(group.id)
+        const expected = (stored?.revision ?? 0) + 1
+        if (group.revision !== expected) {
+          return Result.fail(
+            new Conflict({
+              message:
+                stored === undefined
+                  ? `there is no group '${group.id}' to change`
+                  : `group '${group.id}' exists at revision ${stored.revision}; read it again and repeat`,
+            }),
+          )
+        }
+        tx.putGroup(group)
+        return Result.succeed(group)
+      }),
+    resolveSession: ({ mode, address, ...wanted }) =>
+      transact("resolveSession", (tx, known) =>
+        resolveSession(
+          tx,
+          { ...wanted, key: sessionKey(mode, address), origin: "chat", address, expiresAt: null },
+          known,
+        ),
+      ),
+    accept: (sessionId, draft) => transact("accept", (tx, known) => accept(tx, sessionId, draft, known)),
+    cancelMessage: (id) => transact("cancelMessage", (tx, known) => cancelMessage(tx, id, known)),
+    redriveMessage: (id, newId) =>
+      transact("redriveMessage", (tx, known) => redriveMessage(tx, id, newId, known)),
+    expireMessages: (limit) =>
+      transact(
+        "expireMessages",
+        infallible((tx, known) => expireMessages(tx, limit, known)),
+      ),
+
+    createSeries: (sessionId, series) =>
+      inUnit(
+        "createSeries",
+        () => Result.succeed(sessionId),
+        (unit) => createSeries(unit, series),
+      ),
+    changeSeries: (id, operation) =>
+      inUnit("changeSeries", sessionOfSeries(id), (unit): Result.Result<Series, Refusal> => {
+        switch (operation._tag) {
+          case "Update":
+            return updateSeries(unit, id, operation.change)
+          case "Pause":
+            return pauseSeries(unit, id, operation.note)
+          case "Resume":
+            return resumeSeries(unit, id)
+          case "Cancel":
+            return cancelSeries(unit, id)
+        }
+      }),
+    runSeriesNow: (id, messageId) =>
+      inUnit("runSeriesNow", sessionOfSeries(id), (unit) => runNow(unit, id, messageId)),
+    fireSlots: (limit) =>
+      transact(
+        "fireSlots",
+        infallible((tx, known) => fireSlots(tx, limit, known)),
+      ),
+
+    beginIncarnation: (sessionId, cause, bootId) =>
+      transact("beginIncarnation", (tx, known) => beginIncarnation(tx, sessionId, cause, bootId, known)),
+    markStarted: (sessionId, incarnation, handle) =>
+      transact(
+        "markStarted",
+        infallible((tx, known) => markStarted(tx, sessionId, incarnation, handle, known)),
+      ),
+    failStart: (sessionId, incarnation, failure) =>
+      transact(
+        "failStart",
+        infallible((tx, known) => failStart(tx, sessionId, incarnation, failure, known)),
+      ),
+    admitMore: (sessionId) => transact("admitMore", (tx, known) => admitMore(tx, sessionId, known)),
+    ingest: (pair, reading) =>
+      transact(
+        "ingest",
+        infallible((tx, known) => ingest(tx, pair, reading, known)),
+      ),
+    requestStop: (sessionId, incarnation, reason, why) =>
+      transact(
+        "requestStop",
+        infallible((tx, known) => requestStop(tx, sessionId, incarnation, reason, why, known)),
+      ),
+    endIncarnation: (sessionId, incarnation, exit, reading) =>
+      transact(
+        "endIncarnation",
+        infallible((tx, known) => endIncarnation(tx, sessionId, incarnation, exit, reading, known)),
+      ),
+    recordLog: (sessionId, incarnation, logFile) =>
+      transact(
+        "recordLog",
+        infallible((tx) => {
+          const row = tx.incarnation(sessionId, incarnation)
+          if (row !== undefined) tx.putIncarnation({ ...row, logFile })
+        }),
+      ),
+    projection: (sessionId, incarnation, from) =>
+      driver.read((reader) => projectionOf(reader, sessionId, incarnation, from)),
+    setStatus: (sessionId, status, reason) =>
+      inUnit(
+        "setStatus",
+        () => Result.succeed(sessionId),
+        (unit) => {
+          unit.change({ status, statusReason: reason })
+          if (status === "active") unit.change({ wakeFailures: 0, wakeNotBefore: 0, wakeError: null })
+          unit.event(status === "active" ? "released" : "quarantined", null, reason ?? status)
+          return Result.succeed(unit.session())
+        },
+      ),
+
+    takeDelivery: (id) =>
+      transact(
+        "takeDelivery",
+        infallible((tx, known) => takeDelivery(tx, id, known)),
+      ),
+    settleDelivery: (id, outcome) =>
+      transact(
+        "settleDelivery",
+        infallible((tx, known) => settleDelivery(tx, id, outcome, known)),
+      ),
+    forward: (delivery, to) =>
+      transact(
+        "forward",
+        infallible((tx, known) => {
+          settleDelivery(tx, delivery.id, forward(tx, delivery, to, known), known)
+        }),
+      ),
+    redriveDelivery: (id) => transact("redriveDelivery", (tx, known) => redriveDelivery(tx, id, known)),
+
+    retain: (limit) =>
+      transact(
+        "retain",
+        infallible((tx, known) => {
+          tx.trimEvents(options.limits.maxEvents)
+          return tx.deleteHistory(historyFloor(known.now, options.limits), limit)
+        }),
+      ),
+  })
+})
+
+const historyFloor = (now: EpochMs, limits: HostLimits): EpochMs =>
+  Math.max(0, now - limits.historyRetentionMs)
+
+/** One agent's word to another group: a message in that group's own session, under an id that a repeat finds again. */
+const forward = (
+  tx: LedgerTx,
+  delivery: Delivery,
+  to: { readonly groupId: GroupId; readonly sessionId: SessionId },
+  context: TransitionContext,
+): SendOutcome => {
+  const refused = (message: string): SendOutcome => ({
+    _tag: "NotSent",
+    kind: "Permanent",
+    message,
+    retryAfterMs: null,
+  })
+  const address = { channelType: null, platformId: null, threadId: null }
+  const session = resolveSession(
+    tx,
+    {
+      id: to.sessionId,
+      groupId: to.groupId,
+      key: sessionKey("agent-shared", address),
+      origin: "agent",
+      address,
+      expiresAt: null,
+    },
+    context,
+  )
+  if (Result.isFailure(session)) return refused(session.failure.message)
+  const accepted = accept(
+    tx,
+    session.success.id,
+    plainDraft({
+      id: forwardedId(delivery.id),
+      kind: "chat",
+      content: delivery.content,
+      dueAt: context.now,
+      sourceSessionId: delivery.sessionId,
+    }),
+    context,
+  )
+  if (Result.isSuccess(accepted)) return { _tag: "Sent", platformMessageId: accepted.success.message.id }
+  return accepted.failure._tag === "Full"
+    ? { _tag: "NotSent", kind: "Transient", message: accepted.failure.message, retryAfterMs: null }
+    : refused(accepted.failure.message)
+}
+
+const forwardedId = (id: DeliveryId): MessageId => `fwd:${id.replaceAll("/", ":")}`.slice(0, 128) as MessageId
