@@ -71,8 +71,8 @@ export const chooseBatch = (headings: ReadonlyArray<Heading>, given: Circumstanc
   const together = first.kind === "task" ? [first] : waiting.filter((row) => joins(first, row))
   return {
     choice: {
-      triggers: within(together, given.maxTriggers, MAX_TRIGGER_BYTES, "at-least-one"),
-      context: within(open.filter(isContext), MAX_CONTEXT_ROWS, MAX_CONTEXT_BYTES, "maybe-none"),
+      triggers: within(together, given.maxTriggers, MAX_TRIGGER_BYTES),
+      context: within(open.filter(isContext), MAX_CONTEXT_ROWS, MAX_CONTEXT_BYTES),
     },
     nextDueAtMs,
   }
@@ -88,18 +88,13 @@ const joins = (first: Heading, row: Heading): boolean =>
   row.platformId === first.platformId &&
   row.threadId === first.threadId
 
-const within = (
-  rows: ReadonlyArray<Heading>,
-  maxRows: number,
-  maxBytes: number,
-  least: "at-least-one" | "maybe-none",
-): ReadonlyArray<Heading> => {
+/** A first row that is too large alone still goes, or it would block those behind it for ever. */
+const within = (rows: ReadonlyArray<Heading>, maxRows: number, maxBytes: number): ReadonlyArray<Heading> => {
   const taken: Array<Heading> = []
   let bytes = 0
   for (const row of rows) {
     bytes += row.contentBytes
-    const fits = taken.length < maxRows && bytes <= maxBytes
-    if (!fits && (least === "maybe-none" || taken.length > 0)) break
+    if (taken.length > 0 && (taken.length === maxRows || bytes > maxBytes)) break
     taken.push(row)
   }
   return taken

@@ -37,6 +37,7 @@ export const makeCommitter = (
   let scheduled: NodeJS.Immediate | undefined
 
   const flush = (): void => {
+    if (scheduled !== undefined) clearImmediate(scheduled)
     const batch = waiting.slice(0, MAX_BATCH)
     waiting = waiting.slice(MAX_BATCH)
     scheduled = waiting.length > 0 ? setImmediate(flush) : undefined
@@ -65,9 +66,7 @@ export const makeCommitter = (
     transaction: commit === "group" ? grouped : immediate,
     close: () => {
       run.refuse("the ledger is closed")
-      if (scheduled !== undefined) clearImmediate(scheduled)
-      run.batch(waiting)
-      waiting = []
+      while (waiting.length > 0) flush()
     },
   }
 }

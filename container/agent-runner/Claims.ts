@@ -1,0 +1,77 @@
+/**
+ * `processing_ack`: what the runner says about each message. A claim that vanishes was given back; a claim of a row with more
+ * tries overwrites the ack of the last one, so `tries` always says which offer an ack answers.
+ */
+import type { DatabaseSync } from "node:sqlite"
+import { formatInstant } from "./ExchangeTime.ts"
+import type { InboundMessage } from "./Inbox.ts"
+
+export type Claimed = Pick<InboundMessage, "id" | "tries">
+
+/** How a claim ended. `result` and `error` are cut to what a run record shows. */
+export type Ending =
+  | { readonly kind: "completed"; readonly result: string | null }
+  | { readonly kind: "skipped"; readonly result: string | null; readonly error: string | null }
+  | { readonly kind: "failed"; readonly error: string; readonly retryable: boolean }
+
+const MAX_RESULT_CHARS = 500
+const MAX_ERROR_CHARS = 2_000
+
+/** Claims that another process left behind: nobody works on them. Writes nothing when there are none. */
+export const clearStale = (database: DatabaseSync): number =>
+  Number(database.prepare("DELETE FROM processing_ack WHERE status = 'processing'").run().changes)
+
+export const claim = (database: DatabaseSync, rows: ReadonlyArray<Claimed>, atMs: number): void => {
+  const put = putAck(database)
+  for (const row of rows) put.run(row.id, "processing", formatInstant(atMs), row.tries, null, null)
+}
+
+export const end = (
+  database: DatabaseSync,
+  rows: ReadonlyArray<Claimed>,
+  ending: Ending,
+  atMs: number,
+): void => {
+  const put = putAck(database)
+  const status = ending.kind === "failed" ? "failed" : "completed"
+  const outcome = ending.kind === "skipped" ? "skipped" : null
+  const detail = JSON.stringify(detailOf(ending))
+  for (const row of rows) put.run(row.id, status, formatInstant(atMs), row.tries, outcome, detail)
+}
+
+/** Gives claims back: no try is spent. */
+export const release = (database: DatabaseSync, rows: ReadonlyArray<Claimed>): void => {
+  const remove = database.prepare("DELETE FROM processing_ack WHERE message_id = ? AND status = 'processing'")
+  for (const row of rows) remove.run(row.id)
+}
+
+/** Looks up the `tries` of a row's ack: null where the ack has none, undefined where there is no ack. */
+export const ackedTries = (database: DatabaseSync): ((id: string) => number | null | undefined) => {
+  const find = database.prepare("SELECT tries FROM processing_ack WHERE message_id = ?")
+  return (id) => {
+    const row = find.get(id)
+    if (row === undefined) return undefined
+    return row["tries"] === null ? null : Number(row["tries"])
+  }
+}
+
+const putAck = (database: DatabaseSync) =>
+  database.prepare(
+    `INSERT INTO processing_ack (message_id, status, status_changed, tries, outcome, detail) VALUES (?, ?, ?, ?, ?, ?)
+     ON CONFLICT (message_id) DO UPDATE SET status = excluded.status, status_changed = excluded.status_changed,
+       tries = excluded.tries, outcome = excluded.outcome, detail = excluded.detail`,
+  )
+
+const detailOf = (ending: Ending): Readonly<Record<string, unknown>> => {
+  switch (ending.kind) {
+    case "completed":
+      return ending.result === null ? {} : { result: ending.result.slice(0, MAX_RESULT_CHARS) }
+    case "skipped":
+      return {
+        ...(ending.result === null ? {} : { result: ending.result.slice(0, MAX_RESULT_CHARS) }),
+        ...(ending.error === null ? {} : { error: ending.error.slice(0, MAX_ERROR_CHARS) }),
+      }
+    case "failed":
+      return { retryable: ending.retryable, error: ending.error.slice(0, MAX_ERROR_CHARS) }
+  }
+}

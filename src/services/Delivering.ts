@@ -1,0 +1,89 @@
+/**
+ * The delivery loop: sends what is due, one at a time per lane (the ledger sees to that), several lanes at once. A crash between
+ * send and mark repeats the row with the same idempotency key; nothing is ever marked before it was sent.
+ */
+import { Clock, Effect } from "effect"
+import type { Delivery } from "../domain/Delivery.ts"
+import { GroupId, SessionId } from "../domain/Ids.ts"
+import { Schema } from "effect"
+import { Channels } from "./Channels.ts"
+import { crashable } from "./CrashPoint.ts"
+import type { SendOutcome } from "./ledger/Deliveries.ts"
+import type { Nudge } from "./Nudge.ts"
+import { SessionStore } from "./SessionStore.ts"
+
+const BATCH = 64
+const CONCURRENCY = 8
+/** The longest sleep between two passes: the safety net. */
+const MAX_WAIT_MS = 60_000
+
+/** Sends everything that is due now. Returns how many it tried. */
+export const deliverDue = Effect.fnUntraced(function* () {
+  const store = yield* SessionStore
+  const now = yield* Clock.currentTimeMillis
+  const due = yield* store.read((reader) => reader.dueDeliveries(now, BATCH))
+  yield* Effect.forEach(due, (delivery) => deliverOne(delivery), { concurrency: CONCURRENCY, discard: true })
+  return due.length
+})
+
+const deliverOne = Effect.fnUntraced(function* (due: Delivery) {
+  const store = yield* SessionStore
+  const delivery = yield* store.takeDelivery(due.id)
+  if (delivery === undefined) return
+  if (delivery.channelType === "agent") {
+    const groupId = Schema.decodeUnknownOption(GroupId)(delivery.platformId)
+    if (groupId._tag === "Some") {
+      yield* store.forward(delivery, {
+        groupId: groupId.value,
+        sessionId: SessionId.make(`agent-${groupId.value}`.slice(0, 63)),
+      })
+      return
+    }
+  }
+  yield* store.settleDelivery(delivery.id, yield* send(delivery))
+})
+
+const send = Effect.fnUntraced(function* (delivery: Delivery) {
+  const channels = yield* Channels
+  const channel = delivery.channelType === null ? undefined : channels.get(delivery.channelType)
+  if (channel === undefined) {
+    return {
+      _tag: "NotSent",
+      kind: "Permanent",
+      message: `channel '${delivery.channelType}' is not configured; there are: ${channels.types.join(", ")}`,
+      retryAfterMs: null,
+    } satisfies SendOutcome
+  }
+  return yield* channel.send(delivery).pipe(
+    crashable("channel.send"),
+    Effect.match({
+      onFailure: (error): SendOutcome => ({
+        _tag: "NotSent",
+        kind: error.kind,
+        message: error.message,
+        retryAfterMs: error.retryAfterMs,
+      }),
+      onSuccess: ({ platformMessageId }): SendOutcome => ({ _tag: "Sent", platformMessageId }),
+    }),
+  )
+})
+
+/** Never ends by itself; `settled` is rung after each pass that sent something. */
+export const deliveryLoop = Effect.fnUntraced(function* (nudge: Nudge, settled: Nudge) {
+  const store = yield* SessionStore
+  while (true) {
+    const tried = yield* deliverDue().pipe(
+      Effect.catchTag("LedgerError", (error) =>
+        Effect.as(Effect.logError(`deliveries wait: the ledger says ${error.message}`), 0),
+      ),
+    )
+    if (tried > 0) yield* settled.ring
+    if (tried === BATCH) continue
+    const now = yield* Clock.currentTimeMillis
+    const next = yield* Effect.orElseSucceed(
+      store.read((reader) => reader.nextDeliveryAfter(now)),
+      () => now + 1_000,
+    )
+    yield* nudge.wait(now, next, MAX_WAIT_MS)
+  }
+})

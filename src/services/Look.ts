@@ -1,0 +1,243 @@
+/**
+ * One look at one live container: notice its heartbeat, ingest what it wrote, show it what came due, and end it when its death
+ * is confirmed. Cheap when nothing changed: a few lstat calls and no query of history.
+ */
+import { Clock, Effect } from "effect"
+import { observeHeartbeat } from "../domain/Heartbeat.ts"
+import type { Incarnation } from "../domain/Incarnation.ts"
+import type { Session } from "../domain/Session.ts"
+import type { LiveView } from "../domain/SweepPlan.ts"
+import { ContainerRuntime } from "./ContainerRuntime.ts"
+import { crashable } from "./CrashPoint.ts"
+import { policyOf } from "./ledger/SessionUnit.ts"
+import { Mailbox, type Pair, type Quarantined, type Reading, type Unreadable } from "./Mailbox.ts"
+import { SessionStore } from "./SessionStore.ts"
+import type { Watch } from "./Watch.ts"
+import { Workspace } from "./Workspace.ts"
+
+/** Bytes of each stream that an exit log keeps. */
+const EXIT_LOG_BYTES = 256 * 1024
+/** Final readings that may fail before the session is quarantined. */
+const MAX_FINAL_FAILURES = 5
+
+/** An empty reading: what is ingested where nothing could be read. */
+export const emptyReading: Reading = {
+  acks: [],
+  outbound: [],
+  tool: null,
+  sessionState: [],
+  rejected: [],
+  outgrown: false,
+}
+
+export interface Looked {
+  /** Absent when the incarnation ended in this look. */
+  readonly view: LiveView | null
+  readonly news: "news" | "nothing"
+}
+
+const pairOf = (incarnation: Incarnation): Pair => ({
+  groupId: incarnation.groupId,
+  sessionId: incarnation.sessionId,
+  incarnation: incarnation.number,
+})
+
+export const look = Effect.fnUntraced(function* (incarnation: Incarnation, watch: Watch) {
+  if (watch.exit !== null) return yield* end(incarnation, watch)
+  const mailbox = yield* Mailbox
+  const store = yield* SessionStore
+  const pair = pairOf(incarnation)
+  const now = yield* Clock.currentTimeMillis
+  const glance = yield* mailbox.glance(pair)
+  watch.heartbeat = observeHeartbeat(watch.heartbeat, glance.heartbeatMtime, now)
+  let news: Looked["news"] = "nothing"
+  if (glance.stamp !== watch.stamp) {
+    const reading = yield* readLive(pair, watch)
+    if (reading !== null) {
+      news = yield* take(incarnation, watch, reading)
+      watch.stamp = glance.stamp
+      if (reading.outgrown)
+        yield* store.requestStop(pair.sessionId, pair.incarnation, "outgrown", "it wrote too much")
+    }
+  }
+  const session = yield* showDue(incarnation, watch, now)
+  const current = yield* store.read((reader) => reader.incarnation(pair.sessionId, pair.incarnation))
+  if (session === undefined || current === undefined) return { view: null, news } satisfies Looked
+  const policy = yield* store.read((reader) => policyOf(reader, session.groupId, store.options.policy))
+  return { view: viewOf(session, current, watch, policy, now), news } satisfies Looked
+})
+
+/** A file that is being written just now is read at the next look. */
+const readLive = (pair: Pair, watch: Watch) =>
+  Mailbox.use((mailbox) =>
+    mailbox.read(pair, { seen: watch.seen, mode: "live" }).pipe(
+      crashable("mailbox.read"),
+      Effect.catchTag("Unreadable", () => Effect.succeed(null)),
+    ),
+  )
+
+const take = Effect.fnUntraced(function* (incarnation: Incarnation, watch: Watch, reading: Reading) {
+  const store = yield* SessionStore
+  const now = yield* Clock.currentTimeMillis
+  const fresh: Reading = {
+    ...reading,
+    rejected: reading.rejected.filter((row) => !watch.reported.has(`${row.table}/${row.id}`)),
+  }
+  const ingested = yield* store.ingest(incarnation, fresh)
+  for (const row of fresh.rejected) watch.reported.add(`${row.table}/${row.id}`)
+  for (const row of reading.outbound) watch.seen.add(row.id)
+  watch.claims = reading.acks.filter((ack) => ack.status === "processing")
+  for (const claim of watch.claims) {
+    const key = claimKey(claim)
+    if (!watch.firstSeen.has(key)) watch.firstSeen.set(key, now)
+  }
+  watch.anyAck = watch.anyAck || reading.acks.length > 0
+  watch.tool = reading.tool
+  return ingested.news
+})
+
+const claimKey = (claim: { readonly messageId: string; readonly changedAt: number | null }): string =>
+  `${claim.messageId}@${claim.changedAt}`
+
+/** Admits what has come due and brings inbound.db up to the ledger. A lock that will not go away stops the container. */
+const showDue = Effect.fnUntraced(function* (incarnation: Incarnation, watch: Watch, now: number) {
+  const store = yield* SessionStore
+  const { sessionId, number } = incarnation
+  let session = yield* store.read((reader) => reader.session(sessionId))
+  if (session === undefined) return undefined
+  if (incarnation.phase !== "stopping" && session.wakeAt !== null && session.wakeAt <= now) {
+    const admitted = yield* Effect.option(store.admitMore(sessionId))
+    if (admitted._tag === "Some") watch.needsFresh = admitted.value.needsFresh
+    session = (yield* store.read((reader) => reader.session(sessionId))) ?? session
+  }
+  if (watch.projected === null || watch.projected < session.revision) {
+    yield* project(incarnation, watch).pipe(
+      Effect.catchTag("ProjectionBlocked", (blocked) =>
+        store.requestStop(sessionId, number, "projection-blocked", blocked.message),
+      ),
+    )
+  }
+  return session
+})
+
+/** Brings inbound.db to the ledger's revision. */
+export const project = Effect.fnUntraced(function* (incarnation: Incarnation, watch: Watch) {
+  const store = yield* SessionStore
+  const mailbox = yield* Mailbox
+  const pair = pairOf(incarnation)
+  const from = watch.projected ?? (yield* mailbox.revision(pair))
+  const projection = yield* store.projection(pair.sessionId, pair.incarnation, from)
+  if (projection !== undefined) {
+    yield* mailbox.project(pair, projection).pipe(crashable("mailbox.project"))
+    watch.projected = projection.revision
+  } else {
+    watch.projected = from
+  }
+})
+
+const viewOf = (
+  session: Session,
+  incarnation: Incarnation,
+  watch: Watch,
+  policy: LiveView["policy"],
+  now: number,
+): LiveView => {
+  const due =
+    watch.claims.length > 0 || (session.wakeAt !== null && session.wakeAt <= now) || session.queued > 0
+  if (!due) watch.workDueSince = null
+  else watch.workDueSince ??= now
+  return {
+    sessionId: session.id,
+    groupId: session.groupId,
+    incarnation: incarnation.number,
+    phase: incarnation.phase,
+    stopRequestedAt: incarnation.stopRequestedAt === null ? null : Math.min(incarnation.stopRequestedAt, now),
+    killed: watch.killed,
+    liveness: {
+      spawnedAt: Math.min(incarnation.spawnedAt, now),
+      ageOrigin: watch.ageOrigin,
+      heartbeatAt: watch.heartbeat?.heartbeatAt ?? null,
+      claims: watch.claims.map((claim) => ({
+        messageId: claim.messageId as LiveView["liveness"]["claims"][number]["messageId"],
+        claimedAt: claim.changedAt,
+        precision: claim.precision,
+        firstSeenAt: Math.min(watch.firstSeen.get(claimKey(claim)) ?? now, now),
+      })),
+      anyAck: watch.anyAck,
+      workDueSince: watch.workDueSince,
+      tool: watch.tool,
+    },
+    activeAt: Math.min(Math.max(incarnation.activeAt, watch.heartbeat?.heartbeatAt ?? 0), now),
+    due: session.wakeAt !== null && session.wakeAt <= now ? "due" : "nothing",
+    needsFresh: watch.needsFresh,
+    policy,
+  }
+}
+
+/** Reads for the last time and ends the incarnation in one transaction; then the log, and the runtime may forget it. */
+const end = Effect.fnUntraced(function* (incarnation: Incarnation, watch: Watch) {
+  const store = yield* SessionStore
+  const exit = watch.exit
+  if (exit === null) return { view: null, news: "nothing" } satisfies Looked
+  const reading = yield* readFinal(incarnation, watch)
+  if (reading === null) return { view: null, news: "nothing" } satisfies Looked
+  const ended = yield* store.endIncarnation(incarnation.sessionId, incarnation.number, exit, reading)
+  if (ended !== undefined) yield* afterEnd(ended, watch)
+  return { view: null, news: "news" } satisfies Looked
+})
+
+/** Null: try again at the next look. A pair that can't be read in the end quarantines its session, and no try is spent. */
+const readFinal = Effect.fnUntraced(function* (incarnation: Incarnation, watch: Watch) {
+  const mailbox = yield* Mailbox
+  const store = yield* SessionStore
+  const read = mailbox
+    .read(pairOf(incarnation), { seen: watch.seen, mode: "final" })
+    .pipe(crashable("mailbox.finalRead"))
+  const quarantine = (error: Unreadable | Quarantined) =>
+    Effect.gen(function* () {
+      const why = error._tag === "Quarantined" ? error.reason : error.message
+      watch.finalFailures += 1
+      if (error._tag === "Unreadable" && watch.finalFailures < MAX_FINAL_FAILURES) return null
+      yield* store.setStatus(incarnation.sessionId, "quarantined", `its last files can't be read: ${why}`)
+      yield* store.requestStop(incarnation.sessionId, incarnation.number, "quarantine", why)
+      return emptyReading
+    })
+  return yield* Effect.catch(read, quarantine)
+})
+
+const afterEnd = Effect.fnUntraced(function* (ended: Incarnation, watch: Watch) {
+  const { ref } = watch
+  if (ref === null) return
+  const runtime = yield* ContainerRuntime
+  const failed = ended.exitCode !== 0
+  if (failed) yield* Effect.ignore(writeLog(ended, ref))
+  yield* Effect.ignore(runtime.remove(ref).pipe(crashable("runtime.remove")))
+})
+
+const writeLog = Effect.fnUntraced(function* (ended: Incarnation, ref: NonNullable<Watch["ref"]>) {
+  const runtime = yield* ContainerRuntime
+  const workspace = yield* Workspace
+  const store = yield* SessionStore
+  const output = yield* runtime.output(ref, EXIT_LOG_BYTES)
+  const path = yield* workspace
+    .writeExitLog({
+      sessionId: ended.sessionId,
+      incarnation: ended.number,
+      at: ended.endedAt ?? ended.spawnedAt,
+      header: [
+        ["session", ended.sessionId],
+        ["group", ended.groupId],
+        ["incarnation", String(ended.number)],
+        ["runtime", runtime.kind],
+        ["reason", ended.reason ?? "unknown"],
+        ["exit code", ended.exitCode === null ? "unknown" : String(ended.exitCode)],
+        ["signal", ended.signal ?? "none"],
+        ["out of memory", ended.oomKilled ? "yes" : "no"],
+        ["duration", `${ended.durationMs ?? 0} ms`],
+        ["why", ended.error ?? ""],
+      ],
+      ...output,
+    })
+    .pipe(crashable("workspace.writeExitLog"))
+  yield* store.recordLog(ended.sessionId, ended.number, path)
+})

@@ -1,0 +1,407 @@
+/**
+ * The sweep: looks at what runs, asks the planner what to do about it, and does it. One failing session is quarantined at its own
+ * boundary and never stops the pass. The daemon runs one sweep at a time; starts go on beside it.
+ */
+import { Clock, Context, Effect, Layer } from "effect"
+import {
+  type Breaker,
+  breakerGate,
+  closedBreaker,
+  onProbeStarted,
+  onRuntimeDown,
+  onRuntimeUp,
+} from "../domain/Breaker.ts"
+import type { InstallId, SessionId } from "../domain/Ids.ts"
+import type { GroupId } from "../domain/Ids.ts"
+import type { Incarnation } from "../domain/Incarnation.ts"
+import { earliest, type EpochMs } from "../domain/Instant.ts"
+import { resolvePolicy } from "../domain/Policy.ts"
+import { planSweep, type LiveView, type SweepAction } from "../domain/SweepPlan.ts"
+import {
+  fullStarts,
+  nextStartAt,
+  refillStarts,
+  type StartBucket,
+  takeStarts,
+} from "../domain/WakeAdmission.ts"
+import { Channels } from "./Channels.ts"
+import { type ContainerRef, ContainerRuntime, type RuntimeEvent } from "./ContainerRuntime.ts"
+import { crashable } from "./CrashPoint.ts"
+import { look } from "./Look.ts"
+import type { LedgerError } from "./LedgerDriver.ts"
+import { Mailbox } from "./Mailbox.ts"
+import { SessionStore } from "./SessionStore.ts"
+import { wake } from "./Waker.ts"
+import { newWatch, type Watch } from "./Watch.ts"
+import { Workspace } from "./Workspace.ts"
+
+/** Candidates of one priority that one pass considers. */
+const MAX_CANDIDATES = 200
+/** Rows of one expiry or slot transaction. */
+const BATCH = 200
+/** Passes over a full batch before the sweep goes on: the rest waits for the next pass. */
+const MAX_BATCHES = 50
+const LOOK_CONCURRENCY = 8
+/** Wall and monotonic clock may differ by this between two passes before ages start again. */
+const CLOCK_JUMP_MS = 10_000
+/** The runtime is listed again at least this often: the backstop for an event that never came. */
+const LIST_EVERY_MS = 60_000
+
+export interface Swept {
+  readonly nextLookAt: EpochMs | null
+  readonly live: number
+  readonly news: "news" | "nothing"
+}
+
+export class Sweep extends Context.Service<
+  Sweep,
+  {
+    /** Finds again what an earlier daemon left running, and ends what died meanwhile. Before the first pass. */
+    readonly recover: Effect.Effect<void, LedgerError>
+    readonly pass: Effect.Effect<Swept, LedgerError>
+    readonly onEvent: (event: RuntimeEvent) => Effect.Effect<void, LedgerError>
+    /** Records why, then asks the container to stop. */
+    readonly stop: (sessionId: SessionId, why: string) => Effect.Effect<void, LedgerError>
+    /** Starts a container for the session now, due work or not. */
+    readonly wake: (sessionId: SessionId) => Effect.Effect<void, LedgerError>
+    /** Stops every container, waits out the grace, and ends every incarnation: no orphan, no try spent. */
+    readonly shutdown: Effect.Effect<void, LedgerError>
+  }
+>()("lamplighter/services/Sweep") {
+  static readonly layer = (install: InstallId) => Layer.effect(Sweep, make(install))
+}
+
+const make = Effect.fnUntraced(function* (install: InstallId) {
+  const store = yield* SessionStore
+  const runtime = yield* ContainerRuntime
+  const scope = yield* Effect.scope
+  const services = yield* Effect.context<SessionStore | ContainerRuntime | Mailbox | Workspace | Channels>()
+  const watches = new Map<SessionId, Watch>()
+  const starting = new Set<SessionId>()
+  let breaker: Breaker = closedBreaker
+  let bucket: StartBucket = fullStarts(
+    yield* Clock.currentTimeMillis,
+    store.options.limits.maxStartsPerSecond,
+  )
+  let lastClocks: { wall: EpochMs; monotonicMs: number } | null = null
+  let closing = false
+  let lastListAt = 0
+
+  const watchOf = (incarnation: Incarnation): Watch => {
+    const found = watches.get(incarnation.sessionId)
+    if (found !== undefined && found.incarnation === incarnation.number) return found
+    const watch = newWatch(incarnation.sessionId, incarnation.number)
+    if (incarnation.handle !== null) watch.ref = JSON.parse(incarnation.handle) as ContainerRef
+    watches.set(incarnation.sessionId, watch)
+    return watch
+  }
+
+  /** The one place that catches defects: a session that breaks the code is set aside, the others go on. */
+  const atBoundary = <A, E extends { readonly _tag: string }, R>(
+    sessionId: SessionId,
+    effect: Effect.Effect<A, E, R>,
+    fallback: A,
+  ): Effect.Effect<A, LedgerError, R> =>
+    Effect.catchCause(effect, (cause) =>
+      Effect.gen(function* () {
+        const reason = String(
+          cause.reasons
+            .map((part) =>
+              "error" in part
+                ? describe(part.error)
+                : "defect" in part
+                  ? describe(part.defect)
+                  : "interrupted",
+            )
+            .join("; "),
+        )
+        const interrupted = cause.reasons.some((part) => part._tag === "Interrupt")
+        if (interrupted) return yield* Effect.interrupt
+        yield* Effect.logError(`session ${sessionId} is set aside: ${reason}`, cause)
+        yield* store
+          .setStatus(sessionId, "quarantined", reason)
+          .pipe(Effect.catchTag("NotFound", () => Effect.void))
+        const watch = watches.get(sessionId)
+        if (watch !== undefined) yield* stopLive(sessionId, watch.incarnation, "quarantine", reason)
+        return fallback
+      }),
+    )
+
+  const stopLive = Effect.fnUntraced(function* (
+    sessionId: SessionId,
+    incarnation: number,
+    reason: NonNullable<Incarnation["stopReason"]>,
+    why: string,
+  ) {
+    yield* store.requestStop(sessionId, incarnation, reason, why)
+    const ref = watches.get(sessionId)?.ref
+    if (ref !== null && ref !== undefined)
+      yield* Effect.ignore(runtime.stop(ref).pipe(crashable("runtime.stop")))
+  })
+
+  const lookAt = (incarnation: Incarnation) => {
+    const watch = watchOf(incarnation)
+    if (watch.starting || (watch.ref === null && watch.exit === null)) {
+      return Effect.succeed({ view: null, news: "nothing" as const })
+    }
+    return atBoundary(
+      incarnation.sessionId,
+      look(incarnation, watch).pipe(
+        Effect.provideContext(services),
+        Effect.catchTag("LedgerError", (error) =>
+          Effect.as(Effect.logError(`look at ${incarnation.sessionId} failed: ${error.message}`), {
+            view: null,
+            news: "nothing" as const,
+          }),
+        ),
+        Effect.catchTag("Unreadable", () => Effect.succeed({ view: null, news: "nothing" as const })),
+      ),
+      { view: null, news: "nothing" as const },
+    ).pipe(
+      Effect.tap(({ news }) =>
+        Effect.sync(() => {
+          if (watch.exit !== null && news === "news" && watches.get(incarnation.sessionId) === watch) {
+            watches.delete(incarnation.sessionId)
+          }
+        }),
+      ),
+    )
+  }
+
+  const perform = (action: SweepAction): Effect.Effect<void, LedgerError> => {
+    switch (action._tag) {
+      case "Stop":
+        return stopLive(action.sessionId, action.incarnation, action.reason, action.why)
+      case "Kill": {
+        const watch = watches.get(action.sessionId)
+        if (watch?.ref === null || watch?.ref === undefined) return Effect.void
+        watch.killed = true
+        return Effect.ignore(runtime.kill(watch.ref).pipe(crashable("runtime.kill")))
+      }
+      case "Wake":
+        return launch(action.sessionId, "due")
+    }
+  }
+
+  /** Starts in the background, so that a slow engine delays only its own session. */
+  const launch = Effect.fnUntraced(function* (sessionId: SessionId, cause: "due" | "operator") {
+    if (starting.has(sessionId)) return
+    starting.add(sessionId)
+    const attempt = wake(install, sessionId, cause, (watch) => watches.set(sessionId, watch)).pipe(
+      Effect.provideContext(services),
+      Effect.flatMap((woken) => {
+        if (woken._tag === "Started") breaker = onRuntimeUp()
+        if (woken._tag === "Ambiguous") return resolveAmbiguous
+        if (woken._tag !== "Failed") return Effect.void
+        if (woken.reason !== "RuntimeDown") {
+          return Effect.logWarning(`session ${sessionId} could not start (${woken.reason}): ${woken.message}`)
+        }
+        return Effect.flatMap(Clock.currentTimeMillis, (now) => {
+          breaker = onRuntimeDown(breaker, now)
+          return Effect.logWarning(`the runtime is down: ${woken.message}`)
+        })
+      }),
+    )
+    yield* atBoundary(sessionId, attempt, undefined).pipe(
+      Effect.catchTag("LedgerError", (error) => Effect.logError(`wake of ${sessionId}: ${error.message}`)),
+      Effect.ensuring(Effect.sync(() => starting.delete(sessionId))),
+      Effect.forkIn(scope),
+    )
+  })
+
+  /** Compares what runs with what the ledger says, in both directions. */
+  const reconcile = Effect.fnUntraced(function* () {
+    const listed = yield* runtime.list.pipe(crashable("runtime.list"))
+    const rows = yield* store.read((reader) => reader.liveIncarnations())
+    const live = new Map(rows.map((row) => [`${row.sessionId}/${row.number}`, row]))
+    for (const status of listed) {
+      const { labels } = status.ref
+      const key = `${labels.session}/${labels.incarnation}`
+      const row = live.get(key)
+      live.delete(key)
+      if (row === undefined) {
+        if (starting.has(labels.session)) continue
+        yield* Effect.logWarning(`container ${key} is not in the ledger: it is stopped`)
+        yield* Effect.ignore(
+          status._tag === "Running" ? runtime.kill(status.ref) : runtime.remove(status.ref),
+        )
+        continue
+      }
+      const watch = watchOf(row)
+      if (watch.starting) continue
+      watch.ref = status.ref
+      if (status._tag === "Running") {
+        yield* Effect.ignore(runtime.adopt(status.ref).pipe(crashable("runtime.adopt")))
+        yield* store.markStarted(row.sessionId, row.number, JSON.stringify(status.ref))
+      } else {
+        watch.exit ??= { ...status.exit, manner: "exited" }
+      }
+    }
+    for (const row of live.values()) {
+      const watch = watchOf(row)
+      if (watch.starting || starting.has(row.sessionId)) continue
+      if (row.phase === "starting") {
+        yield* store.failStart(row.sessionId, row.number, {
+          reason: "Interrupted",
+          message: "the daemon stopped before the container existed",
+          backOff: "breaker",
+        })
+        watches.delete(row.sessionId)
+        continue
+      }
+      const manner = row.bootId === runtime.bootId ? ("exited" as const) : ("gone" as const)
+      watch.exit ??= { exitCode: null, signal: null, oomKilled: false, manner }
+    }
+  })
+
+  const resolveAmbiguous = reconcile().pipe(
+    Effect.catchTag("RuntimeUnavailable", (error) => Effect.logWarning(`listing failed: ${error.message}`)),
+  )
+
+  const noteClocks = Effect.gen(function* () {
+    const clock = yield* Clock.Clock
+    const wall = yield* Clock.currentTimeMillis
+    const monotonicMs = Number(clock.currentTimeNanosUnsafe() / 1_000_000n)
+    if (lastClocks !== null) {
+      const drift = wall - lastClocks.wall - (monotonicMs - lastClocks.monotonicMs)
+      if (Math.abs(drift) > CLOCK_JUMP_MS) {
+        yield* Effect.logWarning(`the clock jumped by ${drift} ms: ages start again from now`)
+        for (const watch of watches.values()) watch.ageOrigin = wall
+      }
+    }
+    lastClocks = { wall, monotonicMs }
+    return wall
+  })
+
+  const repeated = (step: (limit: number) => Effect.Effect<number, LedgerError>) =>
+    Effect.gen(function* () {
+      for (let round = 0; round < MAX_BATCHES; round++) if ((yield* step(BATCH)) < BATCH) return
+    })
+
+  /** One answer of the ledger's indexes: who could wake, and when the next thing comes due. */
+  const survey = (now: EpochMs, live: ReadonlyArray<Incarnation>) =>
+    store.read((reader) => {
+      const candidates = ([2, 1, 0] as const).flatMap((priority) =>
+        reader.sessionsToWake("idle", priority, now, MAX_CANDIDATES),
+      )
+      const liveByGroup = new Map<GroupId, number>()
+      for (const row of live) liveByGroup.set(row.groupId, (liveByGroup.get(row.groupId) ?? 0) + 1)
+      return {
+        ledgerNextAt: earliest(reader.nextWakeAfter(now), plusOne(reader.nextExpiry()), reader.nextSlot()),
+        liveByGroup,
+        candidates: candidates
+          .filter((session) => !starting.has(session.id))
+          .map((session) => {
+            const group = reader.group(session.groupId)
+            const policy = resolvePolicy(store.options.policy, group?.policy ?? {})
+            return {
+              sessionId: session.id,
+              groupId: session.groupId,
+              priority: session.wakePriority,
+              wakeAt: session.wakeAt ?? now,
+              maxContainersPerGroup: policy.maxContainersPerGroup,
+            }
+          }),
+      }
+    })
+
+  const pass = Effect.gen(function* () {
+    const now = yield* noteClocks
+    if (Math.abs(now - lastListAt) >= LIST_EVERY_MS) {
+      lastListAt = now
+      yield* resolveAmbiguous
+    }
+    yield* repeated(store.expireMessages)
+    yield* repeated(store.fireSlots)
+    const before = yield* store.read((reader) => reader.liveIncarnations())
+    const looked = yield* Effect.forEach(before, lookAt, { concurrency: LOOK_CONCURRENCY })
+    const live = yield* store.read((reader) => reader.liveIncarnations())
+    const views = looked.flatMap(({ view }): ReadonlyArray<LiveView> => (view === null ? [] : [view]))
+    const { candidates, liveByGroup, ledgerNextAt } = yield* survey(now, live)
+    bucket = refillStarts(bucket, now, store.options.limits.maxStartsPerSecond)
+    const gate = closing ? "open" : breakerGate(breaker, now)
+    const plan = planSweep(
+      {
+        live: views,
+        ledgerNextAt,
+        wakes: {
+          candidates: candidates as never,
+          liveTotal: live.length,
+          liveByGroup,
+          maxContainers: store.options.limits.maxContainers,
+          startsLeft: Math.floor(bucket.tokens),
+          breaker: gate,
+        },
+      },
+      now,
+    )
+    const wakes = plan.actions.filter((action) => action._tag === "Wake").length
+    if (wakes > 0) {
+      bucket = takeStarts(bucket, wakes)
+      if (gate === "probe") breaker = onProbeStarted(breaker, now)
+    }
+    yield* Effect.forEach(plan.actions, perform, { discard: true })
+    const rateLimited = plan.waiting.some(({ reason }) => reason === "start-rate")
+    const byBreaker = plan.waiting.some(({ reason }) => reason === "breaker") && breaker._tag === "Open"
+    return {
+      nextLookAt: earliest(
+        plan.nextLookAt,
+        rateLimited ? nextStartAt(bucket, store.options.limits.maxStartsPerSecond) : null,
+        byBreaker && breaker._tag === "Open" ? Math.max(breaker.probeAt, now + 100) : null,
+      ),
+      live: live.length,
+      news: looked.some(({ news }) => news === "news") ? "news" : "nothing",
+    } satisfies Swept
+  })
+
+  const recover = Effect.gen(function* () {
+    yield* reconcile().pipe(
+      Effect.tapError((error) => Effect.logWarning(`waiting for the runtime: ${error.message}`)),
+      Effect.catchTag("RuntimeUnavailable", () =>
+        Effect.sleep(1_000).pipe(Effect.andThen(Effect.suspend(() => recoverLater))),
+      ),
+    )
+  })
+  const recoverLater: Effect.Effect<void, LedgerError> = Effect.suspend(() => recover)
+
+  const shutdown = Effect.gen(function* () {
+    closing = true
+    const rows = yield* store.read((reader) => reader.liveIncarnations())
+    for (const row of rows) yield* stopLive(row.sessionId, row.number, "shutdown", "the daemon stops")
+    const started = yield* Clock.currentTimeMillis
+    while (true) {
+      const { live } = yield* pass
+      const now = yield* Clock.currentTimeMillis
+      if (live === 0 || now - started > shutdownLimitMs(rows.length, store.options.policy.graceMs)) return
+      yield* Effect.sleep(50)
+      yield* Effect.ignore(reconcile())
+    }
+  })
+
+  return Sweep.of({
+    recover,
+    pass,
+    onEvent: Effect.fnUntraced(function* (event: RuntimeEvent) {
+      if (event._tag === "Gap") return yield* resolveAmbiguous
+      if (event._tag !== "Exited") return
+      const { session, incarnation } = event.ref.labels
+      const watch = watches.get(session)
+      if (watch === undefined || watch.incarnation !== incarnation) return
+      watch.ref ??= event.ref
+      watch.exit ??= { ...event.exit, manner: "exited" }
+    }),
+    stop: Effect.fnUntraced(function* (sessionId: SessionId, why: string) {
+      const session = yield* store.read((reader) => reader.session(sessionId))
+      if (session?.live === true) yield* stopLive(sessionId, session.incarnation, "operator", why)
+    }),
+    wake: (sessionId) => launch(sessionId, "operator"),
+    shutdown,
+  })
+})
+
+const plusOne = (instant: EpochMs | null): EpochMs | null => (instant === null ? null : instant + 1)
+
+/** Grace for all at once, and a second for the last readings. */
+const shutdownLimitMs = (containers: number, graceMs: number): number => graceMs + 5_000 + containers * 50
+
+const describe = (error: unknown): string => (error instanceof Error ? error.message : String(error))

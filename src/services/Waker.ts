@@ -1,0 +1,136 @@
+/**
+ * One wake, in the order of the specification: folders, the intent in the ledger, a fresh pair, its projection, then the start.
+ * Whatever fails before a container exists ends the incarnation at no cost to its messages, and the session backs off.
+ */
+import { Effect } from "effect"
+import type { Group } from "../domain/Group.ts"
+import type { InstallId, SessionId } from "../domain/Ids.ts"
+import { ContainerRuntime, type ContainerRef, StartError } from "./ContainerRuntime.ts"
+import { crashable } from "./CrashPoint.ts"
+import type { Begun, WakeCause } from "./ledger/Admission.ts"
+import { project } from "./Look.ts"
+import { Mailbox, type Pair } from "./Mailbox.ts"
+import { SessionStore } from "./SessionStore.ts"
+import type { Watch } from "./Watch.ts"
+import { newWatch } from "./Watch.ts"
+import { Workspace, type ContainerJson } from "./Workspace.ts"
+
+export type Woken =
+  | { readonly _tag: "Started"; readonly watch: Watch; readonly ref: ContainerRef }
+  /** It may or may not run: only a listing can tell. */
+  | { readonly _tag: "Ambiguous"; readonly watch: Watch }
+  | { readonly _tag: "Failed"; readonly reason: string; readonly message: string }
+  /** The picture was old: it runs already, or nothing is due any more. */
+  | { readonly _tag: "NotNeeded" }
+
+export const wake = Effect.fnUntraced(function* (
+  install: InstallId,
+  sessionId: SessionId,
+  cause: WakeCause,
+  watching: (watch: Watch) => void,
+) {
+  const runtime = yield* ContainerRuntime
+  const store = yield* SessionStore
+  const begun = yield* store
+    .beginIncarnation(sessionId, cause, runtime.bootId)
+    .pipe(
+      Effect.catchTag(["Conflict", "NotFound"], (refusal) =>
+        cause === "operator" ? Effect.fail(refusal) : Effect.succeed(null),
+      ),
+    )
+  if (begun === null) return { _tag: "NotNeeded" } satisfies Woken
+  const watch = newWatch(sessionId, begun.incarnation.number)
+  watch.starting = true
+  watching(watch)
+  return yield* start(install, begun, watch).pipe(
+    Effect.ensuring(
+      Effect.sync(() => {
+        watch.starting = false
+      }),
+    ),
+  )
+})
+
+const start = Effect.fnUntraced(function* (install: InstallId, begun: Begun, watch: Watch) {
+  const runtime = yield* ContainerRuntime
+  const store = yield* SessionStore
+  const { incarnation } = begun
+  const attempt = compose(install, begun, watch).pipe(
+    Effect.flatMap((spec) => runtime.start(spec).pipe(crashable("runtime.start"))),
+    Effect.mapError((error) =>
+      error instanceof StartError
+        ? error
+        : new StartError({ reason: "Configuration", message: `${error._tag}: ${error.message}` }),
+    ),
+    Effect.result,
+  )
+  const result = yield* attempt
+  if (result._tag === "Success") {
+    watch.ref = result.success
+    yield* store.markStarted(incarnation.sessionId, incarnation.number, JSON.stringify(result.success))
+    return { _tag: "Started", watch, ref: result.success } satisfies Woken
+  }
+  const { reason, message } = result.failure
+  if (reason === "Ambiguous" || reason === "NameTaken") return { _tag: "Ambiguous", watch } satisfies Woken
+  yield* store.failStart(incarnation.sessionId, incarnation.number, {
+    reason,
+    message,
+    backOff: reason === "RuntimeDown" ? "breaker" : "session",
+  })
+  return { _tag: "Failed", reason, message } satisfies Woken
+})
+
+/** Everything that a start needs on disk. Repeatable: a second try finds the same folders. */
+const compose = Effect.fnUntraced(function* (install: InstallId, begun: Begun, watch: Watch) {
+  const workspace = yield* Workspace
+  const mailbox = yield* Mailbox
+  const store = yield* SessionStore
+  const { incarnation, group, session } = begun
+  const pair: Pair = {
+    groupId: session.groupId,
+    sessionId: session.id,
+    incarnation: incarnation.number,
+  }
+  const zone = group.zone ?? store.options.zone
+  const policy = { ...store.options.policy, ...group.policy }
+  const paths = yield* workspace
+    .prepareGroup(group, containerJson(group, zone, policy.maxMessagesPerPrompt))
+    .pipe(crashable("workspace.prepareGroup"))
+  yield* mailbox.create(pair, begun.carryover).pipe(crashable("mailbox.create"))
+  const lists = yield* store.read((reader) => ({
+    tasks: reader.seriesList({ sessionId: session.id }, { limit: 500 }),
+    groups: reader.groups().map(({ id, name }) => ({ id, name })),
+  }))
+  yield* workspace.writeSessionLists(pair, lists).pipe(crashable("workspace.writeSessionLists"))
+  watch.projected = 0
+  yield* project(incarnation, watch)
+  yield* mailbox.removeBelow(pair, incarnation.number - 1).pipe(crashable("mailbox.removeBelow"))
+  return {
+    labels: {
+      install,
+      group: session.groupId,
+      session: session.id,
+      incarnation: incarnation.number,
+    },
+    name: `lamplighter-${install}-${session.id}`,
+    ...mailbox.paths(pair),
+    ...paths,
+    env: { TZ: zone, LAMPLIGHTER_SESSION: session.id },
+    image: group.imageTag,
+    graceMs: policy.graceMs,
+  }
+})
+
+const containerJson = (group: Group, zone: string, maxMessagesPerPrompt: number): ContainerJson => ({
+  provider: group.provider.name,
+  command: group.provider.command,
+  providerTimeoutMs: group.provider.timeoutMs,
+  model: group.provider.model,
+  assistantName: group.assistantName,
+  groupName: group.name,
+  agentGroupId: group.id,
+  maxMessagesPerPrompt,
+  zone,
+  mcpServers: {},
+  skills: "all",
+})
