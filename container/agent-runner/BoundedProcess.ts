@@ -22,7 +22,12 @@ export interface Program {
 }
 
 export type ProgramEnd =
-  | { readonly kind: "exited"; readonly code: number | null; readonly signal: string | null; readonly stderr: string }
+  | {
+      readonly kind: "exited"
+      readonly code: number | null
+      readonly signal: string | null
+      readonly stderr: string
+    }
   | { readonly kind: "timeout"; readonly stderr: string }
   | { readonly kind: "aborted" }
   | { readonly kind: "unstartable"; readonly why: string }
@@ -65,7 +70,7 @@ export const runProgram = (program: Program): Promise<ProgramEnd> =>
     const timers: Array<NodeJS.Timeout> = []
 
     const stop = (why: "timeout" | "aborted"): void => {
-      if (cause !== undefined || group === undefined) return
+      if (cause !== undefined || exit !== undefined || group === undefined) return
       cause = why
       signalGroup(group, "SIGTERM")
       timers.push(setTimeout(() => signalGroup(group, "SIGKILL"), KILL_AFTER_MS))

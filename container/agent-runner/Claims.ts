@@ -45,14 +45,11 @@ export const release = (database: DatabaseSync, rows: ReadonlyArray<Claimed>): v
   for (const row of rows) remove.run(row.id)
 }
 
-/** Looks up the `tries` of a row's ack: null where the ack has none, undefined where there is no ack. */
-export const ackedTries = (database: DatabaseSync): ((id: string) => number | null | undefined) => {
-  const find = database.prepare("SELECT tries FROM processing_ack WHERE message_id = ?")
-  return (id) => {
-    const row = find.get(id)
-    if (row === undefined) return undefined
-    return row["tries"] === null ? null : Number(row["tries"])
-  }
+/** The `tries` of a row's ack: null where the ack has none, undefined where there is no ack. */
+export const ackedTries = (database: DatabaseSync, id: string): number | null | undefined => {
+  const row = database.prepare("SELECT tries FROM processing_ack WHERE message_id = ?").get(id)
+  if (row === undefined) return undefined
+  return row["tries"] === null ? null : Number(row["tries"])
 }
 
 const putAck = (database: DatabaseSync) =>

@@ -129,7 +129,9 @@ const milliseconds = (environment: Environment, name: string, fallback: number):
 
 const workdirOf = (environment: Environment): string => {
   const named = environment["LAMPLIGHTER_WORKDIR"]
-  if (named === undefined || named === "") return existsSync("/workspace/agent") ? "/workspace/agent" : process.cwd()
-  if (!existsSync(named)) throw new ConfigurationError(`LAMPLIGHTER_WORKDIR is '${named}', which does not exist`)
+  if (named === undefined || named === "")
+    return existsSync("/workspace/agent") ? "/workspace/agent" : process.cwd()
+  if (!existsSync(named))
+    throw new ConfigurationError(`LAMPLIGHTER_WORKDIR is '${named}', which does not exist`)
   return named
 }

@@ -3,8 +3,7 @@
  * writes it, whatever TZ says. RFC 9557 text (`…[Europe/Paris]`) previews a series and never names an instant to act at.
  */
 
-const TIME =
-  /^(\d{4}-\d{2}-\d{2})(?:[T ](\d{2}:\d{2})(?::(\d{2})(\.\d{1,9})?)?\s?(Z|[+-]\d{2}:?\d{2})?)?$/i
+const TIME = /^(\d{4}-\d{2}-\d{2})(?:[T ](\d{2}:\d{2})(?::(\d{2})(\.\d{1,9})?)?\s?(Z|[+-]\d{2}:?\d{2})?)?$/i
 
 /** Epoch milliseconds, or null for anything that is not an unambiguous instant. */
 export const parseInstant = (text: string): number | null => {

@@ -25,7 +25,10 @@ export class Heartbeat {
     } catch (error) {
       if (this.#reported) return
       this.#reported = true
-      log("warn", `can't touch the heartbeat ${this.#path}: ${messageOf(error)}; the host may take this agent for stuck`)
+      log(
+        "warn",
+        `can't touch the heartbeat ${this.#path}: ${messageOf(error)}; the host may take this agent for stuck`,
+      )
     }
   }
 }

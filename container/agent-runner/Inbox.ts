@@ -153,7 +153,9 @@ const readHeadings = (database: DatabaseSync): ReadonlyArray<Heading> =>
     .all(MAX_HEADINGS) as unknown as ReadonlyArray<Heading>
 
 const fill = (database: DatabaseSync, choice: Choice): Batch => {
-  const content = database.prepare("SELECT timestamp, CAST(content AS TEXT) AS content FROM messages_in WHERE id = ?")
+  const content = database.prepare(
+    "SELECT timestamp, CAST(content AS TEXT) AS content FROM messages_in WHERE id = ?",
+  )
   const message = (row: Heading): InboundMessage => {
     const rest = content.get(row.id) as unknown as Pick<InboundMessage, "timestamp" | "content">
     return { ...row, ...rest }

@@ -66,7 +66,9 @@ export class OutboundFile {
         const leftMs = writeLimitMs - (performance.now() - startedAt)
         const why = `can't write ${path} (${what}): ${messageOf(error)}`
         if (leftMs <= 0 || giveUp.aborted) {
-          throw new OutboundBroken(`${why}; gave up, free disk space or whatever holds the lock`, { cause: error })
+          throw new OutboundBroken(`${why}; gave up, free disk space or whatever holds the lock`, {
+            cause: error,
+          })
         }
         if (pauseMs === FIRST_PAUSE_MS) log("warn", `${why}; trying again for ${Math.round(leftMs)} ms`)
         await sleep(Math.min(pauseMs, leftMs), undefined, { signal: giveUp }).catch(() => undefined)
@@ -95,9 +97,6 @@ export class OutboundFile {
     try {
       database.exec("PRAGMA mmap_size = 0")
       requireTables(database, this.#options.path)
-      if (database.prepare("PRAGMA journal_mode").get()?.["journal_mode"] === "wal") {
-        database.exec("PRAGMA journal_mode = DELETE")
-      }
       return database
     } catch (error) {
       database.close()
@@ -117,7 +116,12 @@ const REQUIRED: Readonly<Record<string, ReadonlyArray<string>>> = {
 
 const requireTables = (database: DatabaseSync, path: string): void => {
   for (const [table, columns] of Object.entries(REQUIRED)) {
-    const present = new Set(database.prepare(`PRAGMA table_info(${table})`).all().map((row) => row["name"]))
+    const present = new Set(
+      database
+        .prepare(`PRAGMA table_info(${table})`)
+        .all()
+        .map((row) => row["name"]),
+    )
     const missing = columns.filter((column) => !present.has(column))
     if (missing.length === 0) continue
     throw new ConfigurationError(

@@ -32,7 +32,8 @@ export const textContent = (text: string): string => {
   let keep = Math.min(text.length, MAX_CONTENT_BYTES)
   for (;;) {
     // Escapes can make the JSON several times as long as the text: cut in proportion until it fits.
-    const content = JSON.stringify({ text: text.slice(0, keep).toWellFormed() + CUT_NOTE })
+    const kept = text.slice(0, keep).replace(/[\uD800-\uDBFF]$/, "")
+    const content = JSON.stringify({ text: kept + CUT_NOTE })
     const bytes = Buffer.byteLength(content)
     if (bytes <= MAX_CONTENT_BYTES) return content
     keep = Math.floor(Math.min(keep - 1, (keep * (MAX_CONTENT_BYTES - 1_024)) / bytes))

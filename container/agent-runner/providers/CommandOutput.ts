@@ -61,7 +61,10 @@ export class CommandOutput {
       this.#keep(this.#line)
       this.#line = ""
     } else if (this.#line.length > MAX_LINE_CHARS) {
-      throw new ProviderError(`the command wrote a marked line longer than ${MAX_LINE_CHARS} characters`, "final")
+      throw new ProviderError(
+        `the command wrote a marked line longer than ${MAX_LINE_CHARS} characters`,
+        "final",
+      )
     }
   }
 
@@ -116,12 +119,16 @@ const parse = (source: string): Fields | string => {
 /** The row, or why it is none. */
 const outboundOf = (fields: Fields): Draft | string => {
   const { kind = "chat", content, channelType, platformId, threadId, deliverAfter } = fields
-  if (typeof kind !== "string" || kind === "" || kind === "system") return "'kind' must name a kind other than system"
+  if (typeof kind !== "string" || kind === "" || kind === "system")
+    return "'kind' must name a kind other than system"
   if (content === undefined || content === null) return "'content' is missing"
   if (!isOptionalText(channelType) || !isOptionalText(platformId) || !isOptionalText(threadId)) {
     return "'channelType', 'platformId' and 'threadId' must be texts"
   }
-  if (!isOptionalText(deliverAfter) || (typeof deliverAfter === "string" && parseInstant(deliverAfter) === null)) {
+  if (
+    !isOptionalText(deliverAfter) ||
+    (typeof deliverAfter === "string" && parseInstant(deliverAfter) === null)
+  ) {
     return "'deliverAfter' must be an ISO 8601 time"
   }
   if (typeof channelType !== "string" && (typeof platformId === "string" || typeof threadId === "string")) {

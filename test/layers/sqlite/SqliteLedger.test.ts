@@ -4,6 +4,7 @@ import { Cause, Effect, Exit, Fiber, Result, Scope } from "effect"
 import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
+import { openLedgerFile } from "../../../src/layers/sqlite/LedgerFile.ts"
 import { makeReads, type Prepare } from "../../../src/layers/sqlite/LedgerReads.ts"
 import { migrate, SCHEMA_VERSION } from "../../../src/layers/sqlite/LedgerSchema.ts"
 import * as tables from "../../../src/layers/sqlite/LedgerTables.ts"
@@ -80,12 +81,12 @@ describe("the ledger's file", () => {
 
   it.effect("is write-ahead logged, synced at each commit, and of the version that this program writes", () =>
     Effect.gen(function* () {
-      const file = yield* newFile
-      yield* within(file, {}, (driver) => put(driver, seed))
-      const database = new Database(file)
-      assert.strictEqual(database.pragma("journal_mode", { simple: true }), "wal")
-      assert.strictEqual(database.pragma("user_version", { simple: true }), SCHEMA_VERSION)
-      assert.deepStrictEqual(database.pragma("integrity_check", { simple: true }), "ok")
+      const database = openLedgerFile({ path: yield* newFile, mode: "read-write" })
+      const pragma = (name: string) => database.pragma(name, { simple: true })
+      assert.strictEqual(pragma("journal_mode"), "wal")
+      assert.strictEqual(pragma("synchronous"), 2)
+      assert.strictEqual(pragma("user_version"), SCHEMA_VERSION)
+      assert.strictEqual(pragma("integrity_check"), "ok")
       database.close()
     }),
   )

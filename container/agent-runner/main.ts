@@ -1,0 +1,66 @@
+/**
+ * The agent runner: what runs inside a container of a session. It reads inbound.db, answers with a provider, and writes
+ * outbound.db; docs/exchange.md is its whole contract with the host. Arguments label the process for the host and mean nothing.
+ *
+ * Exit codes: 0 told to stop; 70 a fault of its own; 74 outbound.db could not be written; 78 its configuration is wrong.
+ */
+import { clearStale } from "./Claims.ts"
+import { type Configuration, ConfigurationError, readConfiguration } from "./Configuration.ts"
+import { Heartbeat } from "./Heartbeat.ts"
+import { Inbox } from "./Inbox.ts"
+import { log, messageOf } from "./Log.ts"
+import { runLoop } from "./Loop.ts"
+import { OutboundBroken, OutboundFile } from "./OutboundFile.ts"
+import { command } from "./providers/Command.ts"
+import { echo } from "./providers/Echo.ts"
+import type { Provider } from "./providers/Provider.ts"
+import { Shutdown } from "./Shutdown.ts"
+
+const providerOf = (configuration: Configuration): Provider =>
+  configuration.provider === "command"
+    ? command({
+        command: configuration.command,
+        workdir: configuration.workdir,
+        timeoutMs: configuration.providerTimeoutMs,
+      })
+    : echo
+
+const run = async (): Promise<number> => {
+  // A container outlives the daemon that reads its output: what nobody reads any more must not end it.
+  process.stdout.on("error", () => undefined)
+  process.stderr.on("error", () => undefined)
+  try {
+    const configuration = readConfiguration(process.env)
+    const shutdown = new Shutdown(configuration.stopMs)
+    shutdown.listen()
+    const file = new OutboundFile({
+      path: configuration.outboundPath,
+      writeLimitMs: configuration.writeLimitMs,
+      giveUp: shutdown.giveUp,
+    })
+    log("info", `started with the provider '${configuration.provider}', times in ${configuration.zone}`)
+    const stale = await file.write("stale claims", clearStale)
+    if (stale > 0) log("info", `cleared ${stale} claims of another process`)
+    await runLoop({
+      configuration,
+      file,
+      heartbeat: new Heartbeat(configuration.heartbeatPath),
+      inbox: new Inbox(configuration.inboundPath),
+      provider: providerOf(configuration),
+      shutdown,
+    })
+    log("info", "stopped")
+    return 0
+  } catch (error) {
+    log(
+      "error",
+      error instanceof Error && exitCodeOf(error) === 70 ? (error.stack ?? error.message) : messageOf(error),
+    )
+    return exitCodeOf(error)
+  }
+}
+
+const exitCodeOf = (error: unknown): number =>
+  error instanceof ConfigurationError ? 78 : error instanceof OutboundBroken ? 74 : 70
+
+process.exit(await run())

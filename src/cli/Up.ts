@@ -1,0 +1,106 @@
+/** `up`: the composition root of the daemon. Configuration, then layers, then the loops and the API side by side. */
+import { Effect, Layer, Logger, References } from "effect"
+import * as path from "node:path"
+import { fileURLToPath } from "node:url"
+import { loadSettings, type Settings, unknownVariables } from "../layers/Configuration.ts"
+import * as ChannelRegistry from "../layers/channels/ChannelRegistry.ts"
+import * as LocalWorkspace from "../layers/files/LocalWorkspace.ts"
+import * as SocketServer from "../layers/http/SocketServer.ts"
+import { ProcessRuntime } from "../layers/process/ProcessRuntime.ts"
+import { acquireDataDirectory } from "../layers/sqlite/DataDirectoryLock.ts"
+import * as SqliteLedger from "../layers/sqlite/SqliteLedger.ts"
+import * as SqliteMailbox from "../layers/sqlite/SqliteMailbox.ts"
+import { CrashPoint } from "../services/CrashPoint.ts"
+import { daemon } from "../services/Daemon.ts"
+import { makeNudge } from "../services/Nudge.ts"
+import { Operations } from "../services/Operations.ts"
+import { SessionStore } from "../services/SessionStore.ts"
+import { Sweep } from "../services/Sweep.ts"
+
+/** The socket on which the daemon listens. */
+export const socketPath = (dataDir: string): string => path.join(dataDir, "daemon.sock")
+
+const runnerEntry = fileURLToPath(new URL("../../container/agent-runner/main.ts", import.meta.url))
+
+/** The crash point named by LAMPLIGHTER_CRASH_AT (`name` or `name#n`, the n-th time) kills the process: for crash tests. */
+const crashPoints = (wanted: string | undefined): Layer.Layer<never> => {
+  if (wanted === undefined || wanted === "") return Layer.empty
+  const [name, nth] = wanted.split("#")
+  let left = nth === undefined ? 1 : Number(nth)
+  return Layer.succeed(CrashPoint, (hit) =>
+    Effect.sync(() => {
+      if (hit === name && --left === 0) process.kill(process.pid, "SIGKILL")
+    }),
+  )
+}
+
+const logging = (settings: Settings) => {
+  const pretty = settings.log.format === "pretty" || (settings.log.format === "auto" && process.stderr.isTTY)
+  return Layer.mergeAll(
+    Logger.layer([pretty ? Logger.consolePretty() : Logger.consoleJson]),
+    Layer.succeed(References.MinimumLogLevel, settings.log.level),
+  )
+}
+
+/** Runs the daemon until it is interrupted. */
+export const up = Effect.fn("up")(function* (options: { readonly dataDir?: string | undefined }) {
+  const settings = yield* loadSettings({ env: process.env, dataDir: options.dataDir })
+  yield* run(settings).pipe(Effect.scoped, Effect.provide(logging(settings)))
+})
+
+const run = Effect.fnUntraced(function* (settings: Settings) {
+  const directory = yield* acquireDataDirectory(settings.dataDir)
+  for (const { name, nearest } of unknownVariables(process.env)) {
+    if (name === "LAMPLIGHTER_CRASH_AT") continue
+    yield* Effect.logWarning(`nothing reads ${name}${nearest === null ? "" : `; did you mean ${nearest}?`}`)
+  }
+  const look = yield* makeNudge
+  const deliver = yield* makeNudge
+  const { dataDir } = settings
+  const ledger = SqliteLedger.layer({
+    path: path.join(dataDir, "lamplighter.db"),
+    mode: "read-write",
+    commit: "group",
+  })
+  const store = SessionStore.layer({
+    policy: settings.policy,
+    limits: settings.limits,
+    zone: settings.zone,
+  }).pipe(Layer.provide(ledger))
+  const runtime = ProcessRuntime.layer({
+    dataDir,
+    install: directory.installId,
+    runnerEntry,
+    nodePath: process.execPath,
+    maxOutputBytes: settings.maxLogBytes,
+  })
+  const workspace = LocalWorkspace.layer({
+    dataDir,
+    exitLogRetention: settings.exitLogRetention,
+    maxLogBytes: settings.maxLogBytes,
+  })
+  const base = Layer.mergeAll(store, runtime, ChannelRegistry.layer(settings.channels)).pipe(
+    Layer.provideMerge(workspace),
+    Layer.provideMerge(SqliteMailbox.layer({ dataDir })),
+  )
+  const sweep = Sweep.layer(directory.installId).pipe(Layer.provideMerge(base))
+  const operations = Operations.layer({
+    runtime: settings.runtime,
+    owners: settings.owners,
+    globalAdmins: settings.globalAdmins,
+    look,
+    deliver,
+  }).pipe(Layer.provideMerge(sweep))
+  const api = SocketServer.layer(socketPath(dataDir)).pipe(Layer.provideMerge(operations))
+  yield* Effect.gen(function* () {
+    yield* Effect.logInfo(
+      `lamplighter is up in ${dataDir} (runtime ${settings.runtime}); in another terminal: lamplighter --data ${dataDir} status`,
+    )
+    yield* daemon({
+      sweepIntervalMs: settings.sweepIntervalMs,
+      pollIntervalMs: settings.pollIntervalMs,
+      look,
+      deliver,
+    })
+  }).pipe(Effect.provide(api), Effect.provide(crashPoints(process.env["LAMPLIGHTER_CRASH_AT"])))
+})

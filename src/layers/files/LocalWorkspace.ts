@@ -1,0 +1,91 @@
+/**
+ * The workspace on the local file system. Files that a container can read are written beside their place and renamed into it, and
+ * only when they differ, so that no reader ever sees half of one.
+ */
+import { Effect, Layer } from "effect"
+import * as fs from "node:fs/promises"
+import * as path from "node:path"
+import { Mailbox, type Pair } from "../../services/Mailbox.ts"
+import { Workspace, WorkspaceError } from "../../services/Workspace.ts"
+
+export interface LocalWorkspaceOptions {
+  readonly dataDir: string
+  /** Exit logs kept per session. */
+  readonly exitLogRetention: { readonly count: number; readonly ageMs: number }
+  readonly maxLogBytes: number
+}
+
+const attempt = <A>(what: string, f: () => Promise<A>): Effect.Effect<A, WorkspaceError> =>
+  Effect.tryPromise({
+    try: f,
+    catch: (error) => new WorkspaceError({ message: `${what}: ${String(error)}` }),
+  })
+
+const replaceIfChanged = async (file: string, text: string): Promise<void> => {
+  const current = await fs.readFile(file, "utf8").catch(() => null)
+  if (current === text) return
+  const temporary = `${file}.${process.pid}.tmp`
+  await fs.writeFile(temporary, text, { mode: 0o644 })
+  await fs.rename(temporary, file)
+}
+
+const prune = async (
+  directory: string,
+  retention: LocalWorkspaceOptions["exitLogRetention"],
+  now: number,
+): Promise<void> => {
+  const names = (await fs.readdir(directory)).filter((name) => name.endsWith(".log")).sort()
+  const tooMany = new Set(names.slice(0, Math.max(0, names.length - retention.count)))
+  for (const name of names) {
+    const file = path.join(directory, name)
+    const { mtimeMs } = await fs.lstat(file)
+    if (tooMany.has(name) || now - mtimeMs > retention.ageMs) await fs.rm(file, { force: true })
+  }
+}
+
+const tail = (text: string, bytes: number): string => (text.length <= bytes ? text : text.slice(-bytes))
+
+export const layer = (options: LocalWorkspaceOptions): Layer.Layer<Workspace, never, Mailbox> =>
+  Layer.effect(
+    Workspace,
+    Effect.gen(function* () {
+      const mailbox = yield* Mailbox
+      return Workspace.of({
+        prepareGroup: (group, json) =>
+          attempt(`the folders of group ${group.id}`, async () => {
+            const groupDir = path.join(options.dataDir, "groups", group.id)
+            const globalDir = path.join(options.dataDir, "groups", "global")
+            await fs.mkdir(groupDir, { recursive: true, mode: 0o755 })
+            await fs.mkdir(globalDir, { recursive: true, mode: 0o755 })
+            const containerJson = path.join(groupDir, "container.json")
+            await replaceIfChanged(containerJson, `${JSON.stringify(json, null, 2)}\n`)
+            return { groupDir, globalDir, containerJson }
+          }),
+        writeSessionLists: (pair: Pair, lists) =>
+          attempt(`the lists of session ${pair.sessionId}`, async () => {
+            const { inDir } = mailbox.paths(pair)
+            await replaceIfChanged(path.join(inDir, "current_tasks.json"), JSON.stringify(lists.tasks))
+            await replaceIfChanged(path.join(inDir, "available_groups.json"), JSON.stringify(lists.groups))
+          }),
+        writeExitLog: (log) =>
+          attempt(`the exit log of session ${log.sessionId}`, async () => {
+            const directory = path.join(options.dataDir, "logs", log.sessionId)
+            await fs.mkdir(directory, { recursive: true, mode: 0o700 })
+            const half = Math.floor(options.maxLogBytes / 2)
+            const text = [
+              ...log.header.map(([name, value]) => `${name}: ${value}`),
+              "--- stdout",
+              tail(log.stdout, half),
+              "--- stderr",
+              tail(log.stderr, half),
+              "",
+            ].join("\n")
+            const stamp = new Date(log.at).toISOString().replaceAll(":", "-")
+            const file = path.join(directory, `${stamp}-${log.incarnation}.log`)
+            await fs.writeFile(file, text, { mode: 0o600 })
+            await prune(directory, options.exitLogRetention, log.at)
+            return file
+          }),
+      })
+    }),
+  )

@@ -1,0 +1,94 @@
+/** The HTTP API: schemas of every request and answer, shared by the daemon and its clients. Served on a unix socket. */
+import { Schema } from "effect"
+import { HttpApi, HttpApiEndpoint, HttpApiGroup, HttpApiSchema } from "effect/http-api"
+import { Delivery } from "../../domain/Delivery.ts"
+import { Group } from "../../domain/Group.ts"
+import { DeliveryId, MessageId, SeriesId, SessionId } from "../../domain/Ids.ts"
+import { Message, MessageState } from "../../domain/Message.ts"
+import { Run } from "../../domain/Run.ts"
+import { Series } from "../../domain/Series.ts"
+import { Session } from "../../domain/Session.ts"
+import { LedgerError } from "../../services/LedgerDriver.ts"
+import { Conflict, Full, Invalid, NotFound } from "../../services/ledger/Refusals.ts"
+import {
+  MessageReport,
+  SendReply,
+  SendRequest,
+  Status,
+  TaskChange,
+  TaskRequest,
+} from "../../services/Operations.ts"
+
+const refusals = [
+  NotFound.pipe(HttpApiSchema.status(404)),
+  Conflict.pipe(HttpApiSchema.status(409)),
+  Invalid.pipe(HttpApiSchema.status(422)),
+  Full.pipe(HttpApiSchema.status(429)),
+  LedgerError.pipe(HttpApiSchema.status(503)),
+] as const
+
+const { createdAt: _createdAt, revision: _revision, ...newGroup } = Group.fields
+
+export class LedgerApi extends HttpApiGroup.make("ledger", { topLevel: true }).add(
+  HttpApiEndpoint.get("status", "/status", { success: Status, error: refusals }),
+  HttpApiEndpoint.get("groups", "/groups", { success: Schema.Array(Group), error: refusals }),
+  HttpApiEndpoint.post("addGroup", "/groups", {
+    payload: Schema.Struct(newGroup),
+    success: Group,
+    error: refusals,
+  }),
+  HttpApiEndpoint.get("sessions", "/sessions", { success: Schema.Array(Session), error: refusals }),
+  HttpApiEndpoint.post("controlSession", "/sessions/:id/control", {
+    params: { id: SessionId },
+    payload: Schema.Struct({ what: Schema.Literals(["stop", "hold", "wake", "release"]) }),
+    success: Session,
+    error: refusals,
+  }),
+  HttpApiEndpoint.post("send", "/messages", { payload: SendRequest, success: SendReply, error: refusals }),
+  HttpApiEndpoint.get("messages", "/messages", {
+    query: { sessionId: Schema.optional(SessionId), state: Schema.optional(MessageState) },
+    success: Schema.Array(Message),
+    error: refusals,
+  }),
+  HttpApiEndpoint.get("message", "/messages/:id", {
+    params: { id: MessageId },
+    success: MessageReport,
+    error: refusals,
+  }),
+  HttpApiEndpoint.post("cancelMessage", "/messages/:id/cancel", {
+    params: { id: MessageId },
+    success: Message,
+    error: refusals,
+  }),
+  HttpApiEndpoint.post("redriveMessage", "/messages/:id/redrive", {
+    params: { id: MessageId },
+    success: Message,
+    error: refusals,
+  }),
+  HttpApiEndpoint.get("deliveries", "/deliveries", { success: Schema.Array(Delivery), error: refusals }),
+  HttpApiEndpoint.post("redriveDelivery", "/deliveries/redrive", {
+    payload: Schema.Struct({ id: DeliveryId }),
+    success: Delivery,
+    error: refusals,
+  }),
+  HttpApiEndpoint.get("tasks", "/tasks", { success: Schema.Array(Series), error: refusals }),
+  HttpApiEndpoint.post("addTask", "/tasks", { payload: TaskRequest, success: Series, error: refusals }),
+  HttpApiEndpoint.post("changeTask", "/tasks/:id", {
+    params: { id: SeriesId },
+    payload: Schema.Struct({ change: TaskChange }),
+    success: Series,
+    error: refusals,
+  }),
+  HttpApiEndpoint.post("runTask", "/tasks/:id/run", {
+    params: { id: SeriesId },
+    success: Message,
+    error: refusals,
+  }),
+  HttpApiEndpoint.get("runs", "/runs", {
+    query: { taskId: Schema.optional(SeriesId) },
+    success: Schema.Array(Run),
+    error: refusals,
+  }),
+) {}
+
+export class Api extends HttpApi.make("lamplighter").add(LedgerApi) {}

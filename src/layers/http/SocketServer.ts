@@ -1,0 +1,61 @@
+/** Serves the API on a unix socket that only its owner can open. A socket left by a dead daemon is replaced. */
+import { NodeHttpServer } from "@effect/platform-node"
+import { Effect, Layer } from "effect"
+import { HttpRouter } from "effect/http"
+import { HttpApiBuilder } from "effect/http-api"
+import * as fs from "node:fs"
+import { createServer } from "node:http"
+import { Operations } from "../../services/Operations.ts"
+import { Api } from "./Api.ts"
+
+const handlers = HttpApiBuilder.group(
+  Api,
+  "ledger",
+  Effect.fn(function* (group) {
+    const operations = yield* Operations
+    return group.handleAll({
+      status: () => operations.status,
+      groups: () => operations.groups,
+      addGroup: ({ payload }) => operations.addGroup(payload),
+      sessions: () => operations.sessions,
+      controlSession: ({ params, payload }) => operations.controlSession(params.id, payload.what),
+      send: ({ payload }) => operations.send(payload),
+      messages: ({ query }) =>
+        operations.messages({
+          sessionId: query.sessionId,
+          states: query.state === undefined ? undefined : [query.state],
+        }),
+      message: ({ params }) => operations.message(params.id),
+      cancelMessage: ({ params }) => operations.cancelMessage(params.id),
+      redriveMessage: ({ params }) => operations.redriveMessage(params.id),
+      deliveries: () => operations.deliveries,
+      redriveDelivery: ({ payload }) => operations.redriveDelivery(payload.id),
+      tasks: () => operations.tasks,
+      addTask: ({ payload }) => operations.addTask(payload),
+      changeTask: ({ params, payload }) => operations.changeTask(params.id, payload.change),
+      runTask: ({ params }) => operations.runTask(params.id),
+      runs: ({ query }) => operations.runs({ seriesId: query.taskId }),
+    })
+  }),
+)
+
+/** The caller holds the data directory's lock, so whatever stands at the path belongs to nobody alive. */
+export const layer = (socketPath: string) => {
+  const prepared = Effect.sync(() => fs.rmSync(socketPath, { force: true }))
+  const served = HttpRouter.serve(HttpApiBuilder.layer(Api).pipe(Layer.provide(handlers)), {
+    disableLogger: true,
+    disableListenLog: true,
+  }).pipe(
+    Layer.provide(
+      Layer.unwrap(
+        Effect.as(
+          prepared,
+          NodeHttpServer.layer(() => createServer(), { path: socketPath }),
+        ),
+      ),
+    ),
+  )
+  return Layer.effectDiscard(Effect.sync(() => fs.chmodSync(socketPath, 0o600))).pipe(
+    Layer.provideMerge(served),
+  )
+}
