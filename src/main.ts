@@ -17,6 +17,7 @@ const report = (cause: Cause.Cause<unknown>) =>
 
 Command.run(cli, { version: "0.1.0" }).pipe(
   Effect.tapCause((cause) => (Cause.hasInterruptsOnly(cause) ? Effect.void : report(cause))),
+  Effect.scoped,
   Effect.provide(NodeServices.layer),
   NodeRuntime.runMain({
     disableErrorReporting: true,

@@ -17,8 +17,9 @@ export class Heartbeat {
     try {
       const descriptor = openSync(this.#path, "a")
       try {
-        const now = new Date()
-        futimesSync(descriptor, now, now)
+        // Half a millisecond more, or the rounding of seconds as a fraction can show the millisecond before.
+        const nowSeconds = (Date.now() + 0.5) / 1_000
+        futimesSync(descriptor, nowSeconds, nowSeconds)
       } finally {
         closeSync(descriptor)
       }

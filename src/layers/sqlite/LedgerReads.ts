@@ -8,7 +8,7 @@ import { type Message, MessageState, PRIORITIES, type Priority } from "../../dom
 import { RunOutcome } from "../../domain/Run.ts"
 import type { LedgerReader, Page } from "../../services/LedgerDriver.ts"
 import * as tables from "./LedgerTables.ts"
-import { newestFirst } from "./NewestFirst.ts"
+import { newestFirst, type Range } from "./NewestFirst.ts"
 
 /** Gives the prepared statement of a text, the same one each time. */
 export type Prepare = (sql: string) => Statement<Array<unknown>>
@@ -16,7 +16,28 @@ export type Prepare = (sql: string) => Statement<Array<unknown>>
 const HIGHEST_FIRST: ReadonlyArray<Priority> = [PRIORITIES.high, PRIORITIES.normal, PRIORITIES.low]
 
 const WAKING = "state = 'pending' AND trigger = 1 AND kind <> 'system'"
+const CONTEXT = "state = 'pending' AND (trigger = 0 OR kind = 'system')"
 const OPEN = "state IN ('pending', 'claimed')"
+
+/**
+ * Pending rows of one session lie in two indexes of their own, by turn, and are sorted by position when they are listed; a third
+ * one for listings would cost every message that is accepted a page, and there are few of them.
+ */
+const messageRanges = (state: MessageState, fixed: ReadonlyArray<string>): ReadonlyArray<Range> => {
+  if (!fixed.includes("session_id")) return [{ source: "messages", condition: `state = '${state}'` }]
+  if (state !== "pending") {
+    return [
+      {
+        source: "messages INDEXED BY messages_by_session",
+        condition: `state <> 'pending' AND state = '${state}'`,
+      },
+    ]
+  }
+  return [
+    { source: "messages INDEXED BY messages_pending", condition: WAKING },
+    { source: "messages INDEXED BY messages_context", condition: CONTEXT },
+  ]
+}
 
 export const makeReads = (prepareText: Prepare): LedgerReader => {
   // A bare parameter beside LIMIT or an equals sign makes SQLite plan again on each binding, ten times the cost of the question.
@@ -57,7 +78,7 @@ export const makeReads = (prepareText: Prepare): LedgerReader => {
 
   const message = one(tables.messages, "WHERE id = ?")
   const messagePosition = value<number>("SELECT position AS value FROM messages WHERE id = ?")
-  const messagesNewest = newestFirst(prepare, tables.messages, "state", MessageState.literals)
+  const messagesNewest = newestFirst(prepare, tables.messages, MessageState.literals, messageRanges)
   const duePending = many(
     tables.messages,
     `INDEXED BY messages_pending WHERE session_id = ? AND ${WAKING} AND priority = ? AND due_at <= ? ORDER BY due_at, seq, position LIMIT ?`,
@@ -70,7 +91,7 @@ export const makeReads = (prepareText: Prepare): LedgerReader => {
   )
   const contextPending = many(
     tables.messages,
-    "INDEXED BY messages_context WHERE session_id = ? AND state = 'pending' AND (trigger = 0 OR kind = 'system') ORDER BY position LIMIT ?",
+    `INDEXED BY messages_context WHERE session_id = ? AND ${CONTEXT} ORDER BY position LIMIT ?`,
   )
   const admittedOpen = many(
     tables.messages,
@@ -123,7 +144,9 @@ export const makeReads = (prepareText: Prepare): LedgerReader => {
   )
 
   const delivery = one(tables.deliveries, "WHERE id = ?")
-  const deliveriesNewest = newestFirst(prepare, tables.deliveries, "status", DeliveryStatus.literals)
+  const deliveriesNewest = newestFirst(prepare, tables.deliveries, DeliveryStatus.literals, (status) => [
+    { source: "deliveries", condition: `status = '${status}'` },
+  ])
   const dueDeliveries = many(
     tables.deliveries,
     "INDEXED BY deliveries_due WHERE status = 'pending' AND next_attempt_at >= 0 AND next_attempt_at <= ? ORDER BY next_attempt_at, position LIMIT ?",
@@ -159,7 +182,9 @@ export const makeReads = (prepareText: Prepare): LedgerReader => {
     "SELECT min(next_slot) AS value FROM series INDEXED BY series_due WHERE status = 'active' AND next_slot >= 0",
   )
 
-  const runsNewest = newestFirst(prepare, tables.runs, "outcome", RunOutcome.literals)
+  const runsNewest = newestFirst(prepare, tables.runs, RunOutcome.literals, (outcome) => [
+    { source: "runs", condition: `outcome = '${outcome}'` },
+  ])
 
   const events = many(tables.events, "WHERE position > ? ORDER BY position LIMIT ?")
   const eventsOf = many(

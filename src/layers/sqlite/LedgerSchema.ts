@@ -90,7 +90,7 @@ CREATE TABLE messages (
   result TEXT,
   redrive_of TEXT
 ) STRICT;
-CREATE INDEX messages_by_session ON messages (session_id, state);
+CREATE INDEX messages_by_session ON messages (session_id, state) WHERE state <> 'pending';
 CREATE INDEX messages_by_state ON messages (state);
 CREATE INDEX messages_by_series ON messages (series_id, state) WHERE series_id >= '';
 CREATE INDEX messages_pending ON messages (session_id, priority, due_at, seq)

@@ -16,12 +16,18 @@ export interface Listing<Value extends string> {
   readonly limit: Page["limit"]
 }
 
-/** `column` is the one of few values, `all` are its values. */
+/** The rows of one value: `source` is the table, with its index where that must be named; `condition` has no parameters. */
+export interface Range {
+  readonly source: string
+  readonly condition: string
+}
+
+/** `all` are the values of the column; `rangesOf` says where those of one value lie, given the columns that are fixed. */
 export const newestFirst = <Row, Value extends string>(
   prepare: Prepare,
   table: Table<Row>,
-  column: string,
   all: ReadonlyArray<Value>,
+  rangesOf: (value: Value, fixed: ReadonlyArray<string>) => ReadonlyArray<Range>,
 ): ((listing: Listing<Value>) => ReadonlyArray<Row>) => {
   const everything = prepare(
     `SELECT ${table.select} FROM ${table.name} WHERE position < ? ORDER BY position DESC LIMIT ?`,
@@ -30,15 +36,17 @@ export const newestFirst = <Row, Value extends string>(
   return ({ where, values, before = Number.MAX_SAFE_INTEGER, limit }) => {
     const scope = where.filter(([, value]) => value !== undefined)
     if (scope.length === 0 && values === undefined) return everything.all(before, limit).map(table.decode)
-    const conditions = [...scope.map(([name]) => name), column]
-      .map((name) => (name === "series_id" ? "series_id >= '' AND series_id = ?" : `${name} = ?`))
-      .join(" AND ")
-    const positions = prepare(
-      `SELECT position FROM ${table.name} WHERE ${conditions} AND position < ? ORDER BY position DESC LIMIT ?`,
-    )
-    const scopeValues = scope.map(([, value]) => value)
-    return [...new Set(values ?? all)]
-      .flatMap((value) => positions.all(...scopeValues, value, before, limit) as Array<{ position: number }>)
+    const names = scope.map(([name]) => name)
+    const parameters = scope.map(([, value]) => value)
+    const fixed = names.map((name) => `${name} >= '' AND ${name} = ? AND `).join("")
+    const positionsIn = ({ source, condition }: Range) =>
+      prepare(
+        `SELECT position FROM ${source} WHERE ${fixed}${condition} AND position < ? ORDER BY position DESC LIMIT ?`,
+      ).all(...parameters, before, limit) as Array<{ readonly position: number }>
+    // Only values that exist reach the text of a statement.
+    return all
+      .filter((value) => values === undefined || values.includes(value))
+      .flatMap((value) => rangesOf(value, names).flatMap(positionsIn))
       .sort((left, right) => right.position - left.position)
       .slice(0, limit)
       .map(({ position }) => table.decode(byPosition.get(position)))

@@ -40,7 +40,7 @@ const integerOrNull = (cells: Cells, column: string, minimum: number, maximum: n
 }
 
 const timeOrNull = (value: string | null): EpochMs | null =>
-  value === null ? null : (parseExchangeTime(value).at ?? null)
+  value === null ? null : (Result.getOrNull(parseExchangeTime(value))?.at ?? null)
 
 const decode = <A>(body: () => A): Result.Result<A, string> => {
   try {
@@ -132,12 +132,12 @@ export const decodeAck = (cells: Cells): Result.Result<AckRow, string> =>
     if (!isMessageId(messageId)) throw new BadCell("message_id does not match the pattern of ids")
     const status = text(cells, "status")
     if (!isAckStatus(status)) throw new BadCell("status is not processing, completed or failed")
-    const changed = parseExchangeTime(text(cells, "status_changed"))
+    const changed = Result.getOrNull(parseExchangeTime(text(cells, "status_changed")))
     return {
       messageId,
       status,
-      changedAt: changed.at ?? null,
-      precision: changed.precision,
+      changedAt: changed?.at ?? null,
+      precision: changed?.precision ?? "s",
       tries: integerOrNull(cells, "tries", 0, 2 ** 31 - 1),
       outcome: textOrNull(cells, "outcome"),
       detail: decodeDetail(cells),
