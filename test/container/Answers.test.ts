@@ -61,7 +61,7 @@ describe("the echo provider", () => {
     )
     assert.deepEqual(pair.texts(), ["echo: one\ntwo", "echo: other"])
     assert.strictEqual(pair.ack("a2")?.status, "completed")
-    assert.strictEqual(runner.turns(), 2)
+    assert.strictEqual(await runner.turnsUntilStopped(), 2)
   })
 
   it("takes at most maxMessagesPerPrompt messages into one turn, oldest first", async () => {

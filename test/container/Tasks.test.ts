@@ -19,7 +19,7 @@ describe("a task", () => {
       pair.outbound().map((row) => row.inReplyTo),
       ["t1", "t2", "m1"],
     )
-    assert.strictEqual(runner.turns(), 3)
+    assert.strictEqual(await runner.turnsUntilStopped(), 3)
   })
 })
 

@@ -302,8 +302,10 @@ export class Runner {
     this.#child.kill(signal)
   }
 
-  /** How many turns it has begun. */
-  turns(): number {
+  /** Stops it and counts the turns that it began: before its end, the log may still be on its way. */
+  async turnsUntilStopped(): Promise<number> {
+    this.kill("SIGTERM")
+    await this.exit
     return this.log.match(/ info claimed /g)?.length ?? 0
   }
 }
