@@ -202,7 +202,7 @@ const readFinal = Effect.fnUntraced(function* (incarnation: Incarnation, watch: 
       yield* store.requestStop(incarnation.sessionId, incarnation.number, "quarantine", why)
       return emptyReading
     })
-  return yield* Effect.catch(read, quarantine)
+  return yield* read.pipe(Effect.catchTag(["Unreadable", "Quarantined"], quarantine))
 })
 
 const afterEnd = Effect.fnUntraced(function* (ended: Incarnation, watch: Watch) {

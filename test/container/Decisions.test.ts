@@ -12,17 +12,18 @@ const NOW_MS = Date.parse("2026-11-21T10:00:00Z")
 
 const GeneratedRow = Schema.Struct({
   kind: Schema.Literals(["chat", "task", "webhook", "system"]),
-  processAfter: Schema.Literals([
-    null,
-    "2026-11-21 09:00:00",
-    "2026-11-21T11:00:00Z",
-    "2020-01-01T00:00:00+01:00[Europe/Paris]",
-  ]),
+  processAfter: Schema.NullOr(
+    Schema.Literals([
+      "2026-11-21 09:00:00",
+      "2026-11-21T11:00:00Z",
+      "2020-01-01T00:00:00+01:00[Europe/Paris]",
+    ]),
+  ),
   tries: Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 3 })),
   acked: Schema.Literals(["none", "unknown", 0, 1, 2]),
   trigger: Schema.Literals([0, 1]),
   onWake: Schema.Literals([0, 1]),
-  platformId: Schema.Literals([null, "A", "B"]),
+  platformId: Schema.NullOr(Schema.Literals(["A", "B"])),
   contentBytes: Schema.Int.check(Schema.isBetween({ minimum: 2, maximum: 3_000_000 })),
 })
 const GeneratedRows = Schema.Array(GeneratedRow).check(Schema.isMaxLength(40))

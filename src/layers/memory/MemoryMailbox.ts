@@ -1,0 +1,270 @@
+/**
+ * The exchange pair in memory: the host's side as `Mailbox`, the container's side as `ContainerSide` for scripted agents, both on
+ * the same rows. What a container writes goes through the same bounds as it does on disk, and faults can be set for tests.
+ */
+import { Context, Effect, Layer } from "effect"
+import type { EpochMs } from "../../domain/Instant.ts"
+import {
+  type AckRow,
+  type Carryover,
+  Mailbox,
+  MailboxError,
+  type OutboundRow,
+  type Pair,
+  ProjectionBlocked,
+  type ProjectedSeries,
+  Quarantined,
+  type Reading,
+  type ToolInFlight,
+  Unreadable,
+} from "../../services/Mailbox.ts"
+
+/** A row of `messages_in` as a container sees it. */
+export interface InboundRow {
+  readonly id: string
+  readonly seq: number
+  readonly kind: string
+  readonly status: "pending" | "completed" | "failed"
+  readonly tries: number
+  readonly trigger: boolean
+  readonly onWake: boolean
+  /** Null: a preview row, never due. */
+  readonly processAfter: EpochMs | null
+  readonly content: string
+  readonly seriesId: string
+  readonly channelType: string | null
+  readonly platformId: string | null
+  readonly threadId: string | null
+}
+
+interface PairState {
+  revision: number
+  readonly inbound: Map<string, InboundRow>
+  readonly acks: Map<string, AckRow>
+  readonly outbound: Map<string, OutboundRow>
+  readonly sessionState: Map<string, string>
+  tool: ToolInFlight | null
+  heartbeat: EpochMs | null
+  writes: number
+  fault: "none" | "unreadable" | "quarantined" | "blocked"
+}
+
+/** What an agent in a container does with its pair. Writing to a pair that is gone is a defect of the test. */
+export class ContainerSide extends Context.Service<
+  ContainerSide,
+  {
+    readonly inbound: (pair: Pair) => Effect.Effect<ReadonlyArray<InboundRow>>
+    readonly acks: (pair: Pair) => Effect.Effect<ReadonlyArray<AckRow>>
+    readonly ack: (
+      pair: Pair,
+      messageId: string,
+      status: AckRow["status"],
+      more: {
+        readonly tries?: number | null
+        readonly outcome?: string | null
+        readonly detail?: AckRow["detail"]
+      },
+      at: EpochMs,
+    ) => Effect.Effect<void>
+    readonly unack: (pair: Pair, messageId: string) => Effect.Effect<void>
+    readonly write: (
+      pair: Pair,
+      row: Pick<OutboundRow, "id" | "content"> & Partial<OutboundRow>,
+      at: EpochMs,
+    ) => Effect.Effect<void>
+    readonly beat: (pair: Pair, at: EpochMs) => Effect.Effect<void>
+    readonly setTool: (pair: Pair, tool: ToolInFlight | null) => Effect.Effect<void>
+    readonly setState: (pair: Pair, key: string, value: string) => Effect.Effect<void>
+    /** Makes the host's reads or writes of the pair fail from now on; `none` ends it. */
+    readonly setFault: (
+      pair: Pair,
+      fault: "none" | "unreadable" | "quarantined" | "blocked",
+    ) => Effect.Effect<void>
+  }
+>()("lamplighter/layers/memory/ContainerSide") {}
+
+const keyOf = (pair: Pair): string => `${pair.groupId}/${pair.sessionId}/${pair.incarnation}`
+
+const newPair = (carry: Carryover): PairState => ({
+  revision: 0,
+  inbound: new Map(),
+  acks: new Map(),
+  outbound: new Map(carry.outbound.map((row) => [row.id, carriedRow(row)])),
+  sessionState: new Map(carry.sessionState.map(({ key, value }) => [key, value])),
+  tool: null,
+  heartbeat: null,
+  writes: 0,
+  fault: "none",
+})
+
+const carriedRow = (row: Carryover["outbound"][number]): OutboundRow => ({
+  ...row,
+  timestamp: row.timestampMs,
+  deliverAfter: null,
+  recurrence: null,
+})
+
+const previewRow = (series: ProjectedSeries): InboundRow => ({
+  id: series.id,
+  seq: series.seq,
+  kind: "task",
+  status: "pending",
+  tries: 0,
+  trigger: false,
+  onWake: false,
+  processAfter: null,
+  content: series.content,
+  seriesId: series.id,
+  channelType: series.channelType,
+  platformId: series.platformId,
+  threadId: series.threadId,
+})
+
+/** Both sides over one set of pairs. */
+export const layer: Layer.Layer<Mailbox | ContainerSide> = Layer.effectContext(
+  Effect.sync(() => {
+    const pairs = new Map<string, PairState>()
+    return Context.make(Mailbox, hostSide(pairs)).pipe(Context.add(ContainerSide, containerSide(pairs)))
+  }),
+)
+
+const hostSide = (pairs: Map<string, PairState>): Mailbox["Service"] => {
+  const find = (pair: Pair): Effect.Effect<PairState, MailboxError> => {
+    const state = pairs.get(keyOf(pair))
+    return state === undefined
+      ? Effect.fail(new MailboxError({ message: `there is no pair ${keyOf(pair)}` }))
+      : Effect.succeed(state)
+  }
+  const readable = (pair: Pair): Effect.Effect<PairState, Unreadable | Quarantined> => {
+    const state = pairs.get(keyOf(pair))
+    if (state === undefined)
+      return Effect.fail(new Unreadable({ message: `there is no pair ${keyOf(pair)}` }))
+    if (state.fault === "unreadable") return Effect.fail(new Unreadable({ message: "made unreadable" }))
+    if (state.fault === "quarantined") return Effect.fail(new Quarantined({ reason: "made hostile" }))
+    return Effect.succeed(state)
+  }
+  return Mailbox.of({
+    paths: (pair) => ({ inDir: `${keyOf(pair)}/in`, outDir: `${keyOf(pair)}/out` }),
+    create: (pair, carry) =>
+      pairs.has(keyOf(pair))
+        ? Effect.fail(new MailboxError({ message: `the pair ${keyOf(pair)} exists` }))
+        : Effect.sync(() => void pairs.set(keyOf(pair), newPair(carry))),
+    revision: (pair) => Effect.map(find(pair), (state) => state.revision),
+    project: (pair, projection) =>
+      Effect.flatMap(find(pair), (state) => {
+        if (state.fault === "blocked") {
+          return Effect.fail(new ProjectionBlocked({ message: "inbound.db is locked by its container" }))
+        }
+        if (state.revision >= projection.revision) return Effect.void
+        return Effect.sync(() => {
+          for (const { message, status } of projection.messages) {
+            state.inbound.set(message.id, {
+              id: message.id,
+              seq: message.seq,
+              kind: message.kind,
+              status,
+              tries: message.tries,
+              trigger: message.trigger,
+              onWake: message.onWake,
+              processAfter: message.dueAt,
+              content: message.content,
+              seriesId: message.seriesId ?? message.id,
+              channelType: message.channelType,
+              platformId: message.platformId,
+              threadId: message.threadId,
+            })
+          }
+          if (projection.series !== null) {
+            for (const [id, row] of state.inbound) {
+              if (row.processAfter === null) state.inbound.set(id, { ...row, status: "completed" })
+            }
+            for (const series of projection.series) state.inbound.set(series.id, previewRow(series))
+          }
+          state.revision = projection.revision
+        })
+      }),
+    glance: (pair) =>
+      Effect.map(readable(pair), (state) => ({
+        stamp: String(state.writes),
+        heartbeatMtime: state.heartbeat,
+      })),
+    read: (pair, { seen }) =>
+      Effect.map(readable(pair), (state): Reading => ({
+        acks: [...state.acks.values()],
+        outbound: [...state.outbound.values()].filter((row) => !seen.has(row.id)),
+        tool: state.tool,
+        sessionState: [...state.sessionState].map(([key, value]) => ({ key, value })),
+        rejected: [],
+        outgrown: false,
+      })),
+    removeBelow: (session, below) =>
+      Effect.sync(() => {
+        const prefix = `${session.groupId}/${session.sessionId}/`
+        for (const key of pairs.keys()) {
+          if (key.startsWith(prefix) && Number(key.slice(prefix.length)) < below) pairs.delete(key)
+        }
+      }),
+  })
+}
+
+const containerSide = (pairs: Map<string, PairState>): ContainerSide["Service"] => {
+  const on = <A>(pair: Pair, f: (state: PairState) => A): Effect.Effect<A> =>
+    Effect.suspend(() => {
+      const state = pairs.get(keyOf(pair))
+      return state === undefined
+        ? Effect.die(new Error(`a container uses the pair ${keyOf(pair)}, which is not there`))
+        : Effect.succeed(f(state))
+    })
+  const writing = (pair: Pair, f: (state: PairState) => void): Effect.Effect<void> =>
+    on(pair, (state) => {
+      f(state)
+      state.writes += 1
+    })
+  return ContainerSide.of({
+    inbound: (pair) => on(pair, (state) => [...state.inbound.values()].sort((a, b) => a.seq - b.seq)),
+    acks: (pair) => on(pair, (state) => [...state.acks.values()]),
+    ack: (pair, messageId, status, more, at) =>
+      writing(pair, (state) => {
+        state.acks.set(messageId, {
+          messageId,
+          status,
+          changedAt: at,
+          precision: "ms",
+          tries: more.tries ?? null,
+          outcome: more.outcome ?? null,
+          detail: more.detail ?? { retryable: true, error: null, result: null },
+        })
+      }),
+    unack: (pair, messageId) => writing(pair, (state) => state.acks.delete(messageId)),
+    write: (pair, row, at) =>
+      writing(pair, (state) => {
+        const seqs = [...state.inbound.values(), ...state.outbound.values()].map(({ seq }) => seq ?? 0)
+        const next = Math.max(0, ...seqs) + 1
+        state.outbound.set(row.id, {
+          seq: next % 2 === 1 ? next : next + 1,
+          inReplyTo: null,
+          timestamp: at,
+          deliverAfter: null,
+          recurrence: null,
+          kind: "chat",
+          channelType: null,
+          platformId: null,
+          threadId: null,
+          ...row,
+        })
+      }),
+    beat: (pair, at) =>
+      on(pair, (state) => {
+        state.heartbeat = at
+      }),
+    setTool: (pair, tool) =>
+      writing(pair, (state) => {
+        state.tool = tool
+      }),
+    setState: (pair, key, value) => writing(pair, (state) => void state.sessionState.set(key, value)),
+    setFault: (pair, fault) =>
+      on(pair, (state) => {
+        state.fault = fault
+      }),
+  })
+}
