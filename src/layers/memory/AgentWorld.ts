@@ -10,8 +10,9 @@ import type { AgentProcess } from "./SimulatedEngine.ts"
 
 export const DOORBELL = "::lamplighter::doorbell"
 
-/** How many waking rows the runner takes into one turn. */
+/** How many waking rows, and how many context rows, the runner takes into one turn. */
 const MAX_BATCH = 10
+const MAX_CONTEXT = 100
 
 export interface AgentWorld {
   readonly pair: Pair
@@ -22,6 +23,8 @@ export interface AgentWorld {
   readonly now: Effect.Effect<number>
   /** Sleeps, but not through a SIGTERM. */
   readonly sleep: (ms: number) => Effect.Effect<"slept" | "sigterm">
+  /** Sleeps to the end and then looks for a SIGTERM: cheaper, for the short pauses between polls. */
+  readonly pause: (ms: number) => Effect.Effect<"slept" | "sigterm">
   /**
    * The next turn's rows, oldest first, or none: due rows that this container has not acked (or that were tried again since),
    * a task alone, chats together, context along with either. `on_wake` rows count from the first poll only.
@@ -44,3 +47,207 @@ export interface AgentWorld {
   ) => Effect.Effect<void>
   readonly doorbell: Effect.Effect<void>
 }
+
+export const makeAgentWorld = Effect.fnUntraced(function* (
+  process: AgentProcess,
+): Effect.fn.Return<AgentWorld, never, ContainerSide> {
+  const side = yield* ContainerSide
+  const { labels } = process.spec
+  const pair: Pair = {
+    groupId: labels.group,
+    sessionId: labels.session,
+    incarnation: labels.incarnation,
+  }
+  const now = Clock.currentTimeMillis
+  const doorbell = process.print(DOORBELL)
+  let polls = 0
+  let answers = 0
+
+  const due = Effect.fnUntraced(function* () {
+    const at = yield* now
+    const acks = new Map((yield* side.acks(pair)).map((ack) => [ack.messageId, ack]))
+    polls += 1
+    return (yield* side.inbound(pair)).filter((row) => {
+      const ack = acks.get(row.id)
+      const open = ack === undefined || row.tries > (ack.tries ?? 0)
+      return (
+        row.status === "pending" &&
+        row.processAfter !== null &&
+        row.processAfter <= at &&
+        open &&
+        (!row.onWake || polls === 1)
+      )
+    })
+  })
+
+  const ackAll = (
+    batch: ReadonlyArray<InboundRow>,
+    status: "processing" | "completed" | "failed",
+    detail?: { readonly retryable: boolean; readonly error: string | null; readonly result: string | null },
+  ): Effect.Effect<void> =>
+    Effect.flatMap(now, (at) =>
+      Effect.forEach(
+        batch,
+        (row) =>
+          side.ack(
+            pair,
+            row.id,
+            status,
+            { tries: row.tries, ...(detail === undefined ? {} : { detail }) },
+            at,
+          ),
+        { discard: true },
+      ),
+    )
+
+  return {
+    pair,
+    launch: process.launch,
+    sigterm: process.sigterm,
+    now,
+    sleep: (ms) =>
+      Effect.raceFirst(
+        Effect.as(Effect.sleep(ms), "slept" as const),
+        Effect.as(Deferred.await(process.sigterm), "sigterm" as const),
+      ),
+    poll: Effect.map(due(), (rows) => {
+      const waking = rows.filter((row) => row.trigger && row.kind !== "system")
+      const [first] = waking
+      if (first === undefined) return []
+      const turn =
+        first.kind === "task" ? [first] : waking.filter((row) => row.kind !== "task").slice(0, MAX_BATCH)
+      return [...rows.filter((row) => !row.trigger || row.kind === "system"), ...turn].sort(
+        (left, right) => left.seq - right.seq,
+      )
+    }),
+    claim: (batch) => ackAll(batch, "processing").pipe(Effect.andThen(doorbell)),
+    release: (batch) => Effect.forEach(batch, (row) => side.unack(pair, row.id), { discard: true }),
+    answer: Effect.fnUntraced(function* (batch, text) {
+      const at = yield* now
+      answers += 1
+      const id = OutboundId.make(`out-${labels.incarnation}-${answers}`)
+      const inReplyTo = batch.findLast((row) => row.trigger)?.id ?? null
+      yield* side.write(pair, { id, inReplyTo, content: JSON.stringify({ text }) }, at)
+      yield* ackAll(batch, "completed")
+      yield* doorbell
+    }),
+    fail: (batch, failure) =>
+      ackAll(batch, "failed", { ...failure, result: null }).pipe(Effect.andThen(doorbell)),
+    beat: Effect.flatMap(now, (at) => side.beat(pair, at)),
+    tool: (tool) =>
+      Effect.flatMap(now, (at) =>
+        side
+          .setTool(
+            pair,
+            tool === null ? null : { tool: tool.name, declaredTimeoutMs: tool.declaredMs, startedAt: at },
+          )
+          .pipe(Effect.andThen(side.beat(pair, at))),
+      ),
+    doorbell,
+  }
+})
+
+const isContext = (row: InboundRow): boolean => !row.trigger || row.kind === "system"
+
+const sameAddress = (one: InboundRow, other: InboundRow): boolean =>
+  one.channelType === other.channelType &&
+  one.platformId === other.platformId &&
+  one.threadId === other.threadId
+
+const chooseBatch = (open: ReadonlyArray<InboundRow>): ReadonlyArray<InboundRow> => {
+  const waiting = open.filter((row) => !isContext(row))
+  const [first] = waiting
+  if (first === undefined) return []
+  const together =
+    first.kind === "task"
+      ? [first]
+      : waiting.filter((row) => row.kind !== "task" && sameAddress(first, row)).slice(0, MAX_BATCH)
+  return [...together, ...open.filter(isContext).slice(0, MAX_CONTEXT)]
+}
+
+/** The world of one life. */
+export const makeAgentWorld = Effect.fnUntraced(function* (process: AgentProcess) {
+  const side = yield* ContainerSide
+  const { group, incarnation, session } = process.spec.labels
+  const pair: Pair = { groupId: group, sessionId: session, incarnation }
+  const { sigterm } = process
+  const now = Clock.currentTimeMillis
+  /** By message: the `tries` that our last ack answered. */
+  const acked = new Map<string, number>()
+  let wakeIds: ReadonlySet<string> | undefined
+  let written = 0
+
+  /** As one transaction: nobody sees, and no kill leaves, a part of it. */
+  const commit = (writes: ReadonlyArray<Effect.Effect<void>>): Effect.Effect<void> =>
+    Effect.sync(() => Effect.runSync(Effect.all(writes, { discard: true })))
+
+  const outcome = (): "slept" | "sigterm" => (Deferred.isDoneUnsafe(sigterm) ? "sigterm" : "slept")
+  const doorbell = process.print(DOORBELL)
+  const beat = Effect.flatMap(now, (at) => side.beat(pair, at))
+
+  const world: AgentWorld = {
+    pair,
+    launch: process.launch,
+    sigterm,
+    now,
+    sleep: (ms) =>
+      Effect.raceFirst(Effect.sleep(ms), Deferred.await(sigterm)).pipe(Effect.andThen(Effect.sync(outcome))),
+    pause: (ms) => Effect.andThen(Effect.sleep(ms), Effect.sync(outcome)),
+    poll: Effect.gen(function* () {
+      const rows = yield* side.inbound(pair)
+      const at = yield* now
+      const pending = rows.filter((row) => row.status === "pending" && row.processAfter !== null)
+      const shownAtFirst = (wakeIds ??= new Set(pending.filter((row) => row.onWake).map((row) => row.id)))
+      return chooseBatch(
+        pending.filter(
+          (row) =>
+            (row.processAfter ?? Infinity) <= at &&
+            row.tries > (acked.get(row.id) ?? -1) &&
+            (!row.onWake || shownAtFirst.has(row.id)),
+        ),
+      )
+    }),
+    claim: (batch) =>
+      Effect.flatMap(now, (at) => {
+        for (const row of batch) acked.set(row.id, row.tries)
+        return commit(batch.map((row) => side.ack(pair, row.id, "processing", { tries: row.tries }, at)))
+      }),
+    release: (batch) => {
+      for (const row of batch) acked.delete(row.id)
+      return commit(batch.map((row) => side.unack(pair, row.id)))
+    },
+    answer: (batch, text) =>
+      Effect.flatMap(now, (at) => {
+        const inReplyTo = batch.find((row) => !isContext(row)) ?? null
+        written += 1
+        const row = {
+          id: OutboundId.make(`out-${incarnation}-${written}`),
+          content: JSON.stringify({ text }),
+          inReplyTo: inReplyTo?.id ?? null,
+          channelType: inReplyTo?.channelType ?? null,
+          platformId: inReplyTo?.platformId ?? null,
+          threadId: inReplyTo?.threadId ?? null,
+        }
+        const detail = { retryable: true, error: null, result: text.slice(0, 500) }
+        return commit([
+          side.write(pair, row, at),
+          ...batch.map(({ id, tries }) => side.ack(pair, id, "completed", { tries, detail }, at)),
+        ])
+      }).pipe(Effect.andThen(doorbell)),
+    fail: (batch, { error, retryable }) =>
+      Effect.flatMap(now, (at) => {
+        const detail = { retryable, error, result: null }
+        return commit(batch.map(({ id, tries }) => side.ack(pair, id, "failed", { tries, detail }, at)))
+      }).pipe(Effect.andThen(doorbell)),
+    beat,
+    tool: (tool) =>
+      Effect.flatMap(now, (at) =>
+        side.setTool(
+          pair,
+          tool === null ? null : { tool: tool.name, declaredTimeoutMs: tool.declaredMs, startedAt: at },
+        ),
+      ).pipe(Effect.andThen(beat)),
+    doorbell,
+  }
+  return world
+})

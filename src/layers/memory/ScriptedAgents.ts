@@ -33,22 +33,22 @@ const agent =
   (process) =>
     Effect.gen(function* () {
       const world = yield* makeAgentWorld(process)
-      while (true) {
+      while (!Deferred.isDoneUnsafe(world.sigterm)) {
         const batch = yield* world.poll
         if (batch.length === 0) {
-          if ((yield* world.sleep(pace.pollMs ?? POLL_MS)) === "sigterm") return SIGTERM_EXIT
+          yield* world.pause(pace.pollMs ?? POLL_MS)
           continue
         }
         yield* world.claim(batch)
-        yield* world.beat
         const end = yield* turn(world, batch)
         if (end !== "next") return end.exit
-        if (Deferred.isDoneUnsafe(world.sigterm)) return SIGTERM_EXIT
       }
+      return SIGTERM_EXIT
     })
 
-/** Works with a heartbeat now and then. */
+/** Works with a heartbeat at the start, now and then, and at the end. */
 const work = Effect.fnUntraced(function* (world: AgentWorld, workMs: number, pace: Pace) {
+  yield* world.beat
   const beatMs = Math.max(1, pace.beatMs ?? BEAT_MS)
   for (let left = workMs; left > 0; left -= beatMs) {
     if ((yield* world.sleep(Math.min(left, beatMs))) === "sigterm") return "sigterm"
@@ -68,7 +68,8 @@ export const healthy = (
 ): AgentScript<ContainerSide> =>
   agent(
     Effect.fnUntraced(function* (world, batch) {
-      if ((yield* work(world, options.workMs ?? 0, options)) === "sigterm") return yield* released(world, batch)
+      if ((yield* work(world, options.workMs ?? 0, options)) === "sigterm")
+        return yield* released(world, batch)
       yield* world.answer(batch, (options.answer ?? echo)(batch))
       return "next"
     }),
@@ -79,7 +80,7 @@ export const healthy = (
 export const slow = (options: { readonly workMs: number } & Pace): AgentScript<ContainerSide> =>
   healthy(options)
 
-/** Claims, beats once, and is never heard of again. `hangs`: it does not even react to SIGTERM. */
+/** Claims, and is never heard of again. `hangs` (the default): it does not even react to SIGTERM. */
 export const silentAfterClaim = (
   options: { readonly onSigterm?: "hangs" | "releases" } & Pace = {},
 ): AgentScript<ContainerSide> =>
@@ -111,7 +112,8 @@ export const crashesMidMessage = (
 ): AgentScript<ContainerSide> =>
   agent(
     Effect.fnUntraced(function* (world, batch) {
-      if ((yield* work(world, options.workMs ?? 0, options)) === "sigterm") return yield* released(world, batch)
+      if ((yield* work(world, options.workMs ?? 0, options)) === "sigterm")
+        return yield* released(world, batch)
       if (batch.some(options.poison)) return { exit: options.exitCode ?? 139 }
       yield* world.answer(batch, (options.answer ?? echo)(batch))
       return "next"
@@ -140,7 +142,8 @@ export const failsTheMessage = (
 ): AgentScript<ContainerSide> =>
   agent(
     Effect.fnUntraced(function* (world, batch) {
-      if ((yield* work(world, options.workMs ?? 0, options)) === "sigterm") return yield* released(world, batch)
+      if ((yield* work(world, options.workMs ?? 0, options)) === "sigterm")
+        return yield* released(world, batch)
       if (batch.some(options.when ?? (() => true))) {
         yield* world.fail(batch, { retryable: options.retryable, error: options.error ?? "it did not work" })
       } else {
