@@ -1,8 +1,11 @@
+/** Two workers, as processes: the tests start children, and a crash of native code must not take its neighbours along. */
 import { defineConfig } from "vitest/config"
 
 export default defineConfig({
   test: {
     include: ["test/**/*.test.ts"],
+    pool: "forks",
+    maxWorkers: 2,
     testTimeout: 20_000,
     hookTimeout: 20_000,
   },

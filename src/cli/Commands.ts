@@ -306,6 +306,18 @@ const runs = Command.make("runs", { json }, (input) =>
   }),
 ).pipe(Command.withDescription("List what ran, and what did not and why"))
 
+const events = Command.make("events", { after: Flag.Int("after").pipe(Flag.withDefault(0)), json }, (input) =>
+  Effect.gen(function* () {
+    const rows = yield* (yield* connect).events({ query: { after: input.after } })
+    yield* show(input.json, rows, () =>
+      table(
+        ["at", "event", "message", "what"],
+        rows.map((row) => [instant(row.at), row.type, row.messageId ?? "-", row.text]),
+      ),
+    )
+  }),
+).pipe(Command.withDescription("Print the timeline: what happened, in order"))
+
 const deliveries = Command.make("list", { json }, (input) =>
   Effect.gen(function* () {
     const rows = yield* (yield* connect).deliveries()
@@ -440,6 +452,7 @@ export const cli = root.pipe(
       ]),
     ),
     runs,
+    events,
     Command.make("deliveries").pipe(
       Command.withDescription("Deliveries"),
       Command.withSubcommands([deliveries]),

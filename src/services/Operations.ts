@@ -8,6 +8,7 @@ import { Delivery } from "../domain/Delivery.ts"
 import { Group } from "../domain/Group.ts"
 import { DeliveryId, GroupId, MessageId, SeriesId, SessionId } from "../domain/Ids.ts"
 import { EpochMs } from "../domain/Instant.ts"
+import { LedgerEvent } from "../domain/LedgerEvent.ts"
 import { Message, MessageKind, MessageState, Priority } from "../domain/Message.ts"
 import { checkContent } from "../domain/MessageContent.ts"
 import { parseSchedule, validateZone } from "../domain/Recurrence.ts"
@@ -143,6 +144,8 @@ export class Operations extends Context.Service<
     readonly runs: (filter: {
       readonly seriesId?: SeriesId | undefined
     }) => Effect.Effect<ReadonlyArray<Run>, LedgerError>
+    /** What happened, oldest first, above the position `after`. */
+    readonly events: (after: number) => Effect.Effect<ReadonlyArray<LedgerEvent>, LedgerError>
     readonly status: Effect.Effect<Status, LedgerError>
   }
 >()("lamplighter/services/Operations") {
@@ -318,6 +321,7 @@ const make = Effect.fnUntraced(function* (options: OperationsOptions) {
     }),
     tasks: store.read((reader) => reader.seriesList({}, { limit: PAGE })),
     runs: (filter) => store.read((reader) => reader.runs(filter, { limit: PAGE })),
+    events: (after) => store.read((reader) => reader.events({}, { after, limit: PAGE })),
     status: Effect.gen(function* () {
       const now = yield* Clock.currentTimeMillis
       return yield* store.read((reader): Status => ({

@@ -4,6 +4,7 @@ import { HttpApi, HttpApiEndpoint, HttpApiGroup, HttpApiSchema } from "effect/ht
 import { Delivery } from "../../domain/Delivery.ts"
 import { Group } from "../../domain/Group.ts"
 import { DeliveryId, MessageId, SeriesId, SessionId } from "../../domain/Ids.ts"
+import { LedgerEvent } from "../../domain/LedgerEvent.ts"
 import { Message, MessageState } from "../../domain/Message.ts"
 import { Run } from "../../domain/Run.ts"
 import { Series } from "../../domain/Series.ts"
@@ -82,6 +83,11 @@ export class LedgerApi extends HttpApiGroup.make("ledger", { topLevel: true }).a
   HttpApiEndpoint.post("runTask", "/tasks/:id/run", {
     params: { id: SeriesId },
     success: Message,
+    error: refusals,
+  }),
+  HttpApiEndpoint.get("events", "/events", {
+    query: { after: Schema.optional(Schema.Int) },
+    success: Schema.Array(LedgerEvent),
     error: refusals,
   }),
   HttpApiEndpoint.get("runs", "/runs", {

@@ -8,6 +8,7 @@ import { Api } from "./Api.ts"
 export const client = Effect.fnUntraced(function* (socketPath: string) {
   const transport = yield* Layer.build(NodeHttpClient.layerUndiciOptions({ connect: { socketPath } }))
   return yield* HttpApiClient.make(Api, {
-    transformClient: (http) => http.pipe(HttpClient.mapRequest(HttpClientRequest.prependUrl("http://lamplighter"))),
+    transformClient: (http) =>
+      http.pipe(HttpClient.mapRequest(HttpClientRequest.prependUrl("http://lamplighter"))),
   }).pipe(Effect.provideContext(transport))
 })

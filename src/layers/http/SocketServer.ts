@@ -34,6 +34,7 @@ const handlers = HttpApiBuilder.group(
       addTask: ({ payload }) => operations.addTask(payload),
       changeTask: ({ params, payload }) => operations.changeTask(params.id, payload.change),
       runTask: ({ params }) => operations.runTask(params.id),
+      events: ({ query }) => operations.events(query.after ?? 0),
       runs: ({ query }) => operations.runs({ seriesId: query.taskId }),
     })
   }),

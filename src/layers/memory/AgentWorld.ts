@@ -23,13 +23,12 @@ export interface AgentWorld {
   readonly now: Effect.Effect<number>
   /** Sleeps, but not through a SIGTERM. */
   readonly sleep: (ms: number) => Effect.Effect<"slept" | "sigterm">
-  /** Sleeps to the end and then looks for a SIGTERM: cheaper, for the short pauses between polls. */
-  readonly pause: (ms: number) => Effect.Effect<"slept" | "sigterm">
   /**
    * The next turn's rows, oldest first, or none: due rows that this container has not acked (or that were tried again since),
    * a task alone, chats together, context along with either. `on_wake` rows count from the first poll only.
    */
   readonly poll: Effect.Effect<ReadonlyArray<InboundRow>>
+  /** Says "I am processing these", and rings. */
   readonly claim: (batch: ReadonlyArray<InboundRow>) => Effect.Effect<void>
   /** Deletes the claims: nothing was done. */
   readonly release: (batch: ReadonlyArray<InboundRow>) => Effect.Effect<void>
@@ -48,105 +47,6 @@ export interface AgentWorld {
   readonly doorbell: Effect.Effect<void>
 }
 
-export const makeAgentWorld = Effect.fnUntraced(function* (
-  process: AgentProcess,
-): Effect.fn.Return<AgentWorld, never, ContainerSide> {
-  const side = yield* ContainerSide
-  const { labels } = process.spec
-  const pair: Pair = {
-    groupId: labels.group,
-    sessionId: labels.session,
-    incarnation: labels.incarnation,
-  }
-  const now = Clock.currentTimeMillis
-  const doorbell = process.print(DOORBELL)
-  let polls = 0
-  let answers = 0
-
-  const due = Effect.fnUntraced(function* () {
-    const at = yield* now
-    const acks = new Map((yield* side.acks(pair)).map((ack) => [ack.messageId, ack]))
-    polls += 1
-    return (yield* side.inbound(pair)).filter((row) => {
-      const ack = acks.get(row.id)
-      const open = ack === undefined || row.tries > (ack.tries ?? 0)
-      return (
-        row.status === "pending" &&
-        row.processAfter !== null &&
-        row.processAfter <= at &&
-        open &&
-        (!row.onWake || polls === 1)
-      )
-    })
-  })
-
-  const ackAll = (
-    batch: ReadonlyArray<InboundRow>,
-    status: "processing" | "completed" | "failed",
-    detail?: { readonly retryable: boolean; readonly error: string | null; readonly result: string | null },
-  ): Effect.Effect<void> =>
-    Effect.flatMap(now, (at) =>
-      Effect.forEach(
-        batch,
-        (row) =>
-          side.ack(
-            pair,
-            row.id,
-            status,
-            { tries: row.tries, ...(detail === undefined ? {} : { detail }) },
-            at,
-          ),
-        { discard: true },
-      ),
-    )
-
-  return {
-    pair,
-    launch: process.launch,
-    sigterm: process.sigterm,
-    now,
-    sleep: (ms) =>
-      Effect.raceFirst(
-        Effect.as(Effect.sleep(ms), "slept" as const),
-        Effect.as(Deferred.await(process.sigterm), "sigterm" as const),
-      ),
-    poll: Effect.map(due(), (rows) => {
-      const waking = rows.filter((row) => row.trigger && row.kind !== "system")
-      const [first] = waking
-      if (first === undefined) return []
-      const turn =
-        first.kind === "task" ? [first] : waking.filter((row) => row.kind !== "task").slice(0, MAX_BATCH)
-      return [...rows.filter((row) => !row.trigger || row.kind === "system"), ...turn].sort(
-        (left, right) => left.seq - right.seq,
-      )
-    }),
-    claim: (batch) => ackAll(batch, "processing").pipe(Effect.andThen(doorbell)),
-    release: (batch) => Effect.forEach(batch, (row) => side.unack(pair, row.id), { discard: true }),
-    answer: Effect.fnUntraced(function* (batch, text) {
-      const at = yield* now
-      answers += 1
-      const id = OutboundId.make(`out-${labels.incarnation}-${answers}`)
-      const inReplyTo = batch.findLast((row) => row.trigger)?.id ?? null
-      yield* side.write(pair, { id, inReplyTo, content: JSON.stringify({ text }) }, at)
-      yield* ackAll(batch, "completed")
-      yield* doorbell
-    }),
-    fail: (batch, failure) =>
-      ackAll(batch, "failed", { ...failure, result: null }).pipe(Effect.andThen(doorbell)),
-    beat: Effect.flatMap(now, (at) => side.beat(pair, at)),
-    tool: (tool) =>
-      Effect.flatMap(now, (at) =>
-        side
-          .setTool(
-            pair,
-            tool === null ? null : { tool: tool.name, declaredTimeoutMs: tool.declaredMs, startedAt: at },
-          )
-          .pipe(Effect.andThen(side.beat(pair, at))),
-      ),
-    doorbell,
-  }
-})
-
 const isContext = (row: InboundRow): boolean => !row.trigger || row.kind === "system"
 
 const sameAddress = (one: InboundRow, other: InboundRow): boolean =>
@@ -162,7 +62,9 @@ const chooseBatch = (open: ReadonlyArray<InboundRow>): ReadonlyArray<InboundRow>
     first.kind === "task"
       ? [first]
       : waiting.filter((row) => row.kind !== "task" && sameAddress(first, row)).slice(0, MAX_BATCH)
-  return [...together, ...open.filter(isContext).slice(0, MAX_CONTEXT)]
+  return [...together, ...open.filter(isContext).slice(0, MAX_CONTEXT)].sort(
+    (one, other) => one.seq - other.seq,
+  )
 }
 
 /** The world of one life. */
@@ -192,7 +94,6 @@ export const makeAgentWorld = Effect.fnUntraced(function* (process: AgentProcess
     now,
     sleep: (ms) =>
       Effect.raceFirst(Effect.sleep(ms), Deferred.await(sigterm)).pipe(Effect.andThen(Effect.sync(outcome))),
-    pause: (ms) => Effect.andThen(Effect.sleep(ms), Effect.sync(outcome)),
     poll: Effect.gen(function* () {
       const rows = yield* side.inbound(pair)
       const at = yield* now
@@ -211,7 +112,7 @@ export const makeAgentWorld = Effect.fnUntraced(function* (process: AgentProcess
       Effect.flatMap(now, (at) => {
         for (const row of batch) acked.set(row.id, row.tries)
         return commit(batch.map((row) => side.ack(pair, row.id, "processing", { tries: row.tries }, at)))
-      }),
+      }).pipe(Effect.andThen(doorbell)),
     release: (batch) => {
       for (const row of batch) acked.delete(row.id)
       return commit(batch.map((row) => side.unack(pair, row.id)))

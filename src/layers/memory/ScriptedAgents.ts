@@ -36,7 +36,7 @@ const agent =
       while (!Deferred.isDoneUnsafe(world.sigterm)) {
         const batch = yield* world.poll
         if (batch.length === 0) {
-          yield* world.pause(pace.pollMs ?? POLL_MS)
+          yield* world.sleep(pace.pollMs ?? POLL_MS)
           continue
         }
         yield* world.claim(batch)

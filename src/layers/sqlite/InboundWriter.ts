@@ -174,10 +174,7 @@ const writeDestinations = (database: Database.Database, rows: ReadonlyArray<Dest
     insert.run(row.name, row.displayName, row.type, row.channelType, row.platformId, row.agentGroupId)
 }
 
-const writeRouting = (
-  database: Database.Database,
-  routing: NonNullable<Projection["routing"]>,
-): void => {
+const writeRouting = (database: Database.Database, routing: NonNullable<Projection["routing"]>): void => {
   database
     .prepare(
       `INSERT INTO session_routing (id, channel_type, platform_id, thread_id) VALUES (1, ?, ?, ?)
@@ -222,7 +219,9 @@ export const project = (
     Effect.gen(function* () {
       const now = yield* Clock.currentTimeMillis
       const patiently = waiting()
-      yield* patiently(step(file, () => database.exec("PRAGMA journal_mode = PERSIST; PRAGMA synchronous = OFF")))
+      yield* patiently(
+        step(file, () => database.exec("PRAGMA journal_mode = PERSIST; PRAGMA synchronous = OFF")),
+      )
       const staged = yield* patiently(step(file, () => stage(database, projection, now)))
       // A commit that met a reader keeps its PENDING lock, so no new reader starts while it waits for the old one to end.
       if (staged) yield* patiently(step(file, () => database.exec("COMMIT")))

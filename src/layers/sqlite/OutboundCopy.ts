@@ -183,6 +183,7 @@ const rollBack = (file: string): void => {
 /** Refuses a directory that is a link or gone; the files in it are checked one by one. */
 export const checkDirectory = (directory: string): void => {
   const stat = fs.lstatSync(directory, { throwIfNoEntry: false })
-  if (stat === undefined || !stat.isDirectory()) quarantine("the out directory is missing or is not a directory")
+  if (stat === undefined || !stat.isDirectory())
+    quarantine("the out directory is missing or is not a directory")
   fs.closeSync(fs.openSync(directory, O_RDONLY | O_DIRECTORY | O_NOFOLLOW))
 }

@@ -17,7 +17,10 @@ export interface PairImages {
   readonly outbound: Buffer
 }
 
-export const makeImages = (): PairImages => ({ inbound: imageOf(INBOUND_SQL), outbound: imageOf(OUTBOUND_SQL) })
+export const makeImages = (): PairImages => ({
+  inbound: imageOf(INBOUND_SQL),
+  outbound: imageOf(OUTBOUND_SQL),
+})
 
 const insertCarryover = (image: Buffer, carry: Carryover): Buffer => {
   if (carry.sessionState.length === 0 && carry.outbound.length === 0) return image

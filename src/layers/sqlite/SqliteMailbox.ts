@@ -60,8 +60,7 @@ const make = Effect.fnUntraced(function* (options: { readonly dataDir: string })
       InboundWriter.project(inbound(pair), projection),
     ),
 
-    glance: (pair) =>
-      Effect.try({ try: () => glance(pairPaths(dataDir, pair).outDir), catch: readFailure }),
+    glance: (pair) => Effect.try({ try: () => glance(pairPaths(dataDir, pair).outDir), catch: readFailure }),
 
     read: Effect.fn("Mailbox.read")(function* (pair, { mode, seen }) {
       const { outDir } = pairPaths(dataDir, pair)

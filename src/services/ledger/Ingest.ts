@@ -240,9 +240,13 @@ const recordLate = (unit: SessionUnit, incarnation: Incarnation, message: Messag
   unit.event("late", message.id, `${ack.status} came after it had ended ${message.state}`)
 }
 
-/** A claim whose row is gone was given back: no try is spent, and the message is due again. */
+/**
+ * A claim whose row is gone was given back: no try is spent, and the message is due again. Not so in a container that is being
+ * stopped as stuck: giving back on SIGTERM would make a hang free, and a message that hangs every agent would loop for ever. Its
+ * claims stay open until the confirmed end counts them.
+ */
 const releaseVanished = (unit: SessionUnit, incarnation: Incarnation, reading: Reading): number => {
-  if (reading.outgrown) return 0
+  if (reading.outgrown || stoppedAsStuck(incarnation)) return 0
   const present = new Set(reading.acks.map((ack) => ack.messageId))
   for (const rejected of reading.rejected) if (rejected.table === "processing_ack") present.add(rejected.id)
   let released = 0
@@ -255,6 +259,9 @@ const releaseVanished = (unit: SessionUnit, incarnation: Incarnation, reading: R
   }
   return released
 }
+
+const stoppedAsStuck = ({ stopReason }: Incarnation): boolean =>
+  stopReason === "ceiling" || stopReason === "claim" || stopReason === "startup"
 
 /** Returns how many deliveries it made: 0 for a row that is known. */
 const ingestOutbound = (unit: SessionUnit, row: OutboundRow): number => {

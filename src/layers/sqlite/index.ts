@@ -1,0 +1,4 @@
+/** The SQLite layers as consumers import them: the ledger, the exchange pair, and the lock on a data directory. */
+export * as DataDirectoryLock from "./DataDirectoryLock.ts"
+export * as SqliteLedger from "./SqliteLedger.ts"
+export * as SqliteMailbox from "./SqliteMailbox.ts"

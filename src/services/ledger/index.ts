@@ -1,0 +1,12 @@
+/** The ledger's transitions: every rule of storage, written once, for any `LedgerDriver`. */
+export * from "./Accept.ts"
+export * from "./Admission.ts"
+export * from "./Deliveries.ts"
+export * from "./EndIncarnation.ts"
+export * from "./Finish.ts"
+export * from "./Ingest.ts"
+export * from "./Projection.ts"
+export * from "./Refusals.ts"
+export * from "./SeriesTransitions.ts"
+export * from "./SessionUnit.ts"
+export * from "./SystemActions.ts"
