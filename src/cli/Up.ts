@@ -96,11 +96,11 @@ const run = Effect.fnUntraced(function* (settings: Settings) {
     yield* Effect.logInfo(
       `lamplighter is up in ${dataDir} (runtime ${settings.runtime}); in another terminal: lamplighter --data ${dataDir} status`,
     )
-    yield* daemon({
+    return yield* daemon({
       sweepIntervalMs: settings.sweepIntervalMs,
       pollIntervalMs: settings.pollIntervalMs,
       look,
       deliver,
     })
-  }).pipe(Effect.provide(api), Effect.provide(crashPoints(process.env["LAMPLIGHTER_CRASH_AT"])))
+  }).pipe(Effect.provide(Layer.provideMerge(api, crashPoints(process.env["LAMPLIGHTER_CRASH_AT"]))))
 })

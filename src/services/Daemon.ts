@@ -29,7 +29,7 @@ export interface DaemonOptions {
 export const daemon = Effect.fnUntraced(function* (options: DaemonOptions) {
   const sweep = yield* Sweep
   yield* sweep.recover
-  yield* Effect.raceFirst(
+  return yield* Effect.raceFirst(
     Effect.raceFirst(sweepLoop(options), eventLoop(options)),
     Effect.raceFirst(deliveryLoop(options.deliver, options.look), retentionLoop),
   ).pipe(

@@ -14,7 +14,7 @@ const importsOf = (file: string): ReadonlyArray<string> =>
   )
 
 describe("barrels", () => {
-  for (const room of ["domain", "services", "services/ledger"])
+  for (const room of ["domain", "services", "services/ledger", "testing"])
     it(`src/${room}/index.ts exports every module of its room`, () => {
       assert.deepStrictEqual(importsOf(`${room}/index.ts`).toSorted(), modulesOf(room).toSorted())
     })

@@ -56,7 +56,7 @@ const start = ([program = "", ...args]: ReadonlyArray<string>): ChildLines => {
   return {
     child,
     lines,
-    line: (pattern) => Effect.tryPromise({ try: () => find(pattern), catch: (cause) => cause as Error }),
+    line: (pattern) => Effect.promise(() => find(pattern)),
     ended: Effect.promise(() => closed),
   }
 }

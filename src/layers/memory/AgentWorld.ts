@@ -14,6 +14,9 @@ export const DOORBELL = "::lamplighter::doorbell"
 const MAX_BATCH = 10
 const MAX_CONTEXT = 100
 
+/** A commit takes a moment: the next heartbeat comes after the claim, never in the same instant. */
+const COMMIT_MS = 1
+
 export interface AgentWorld {
   readonly pair: Pair
   /** 1 for the session's first launch, 2 for its second… */
@@ -112,7 +115,7 @@ export const makeAgentWorld = Effect.fnUntraced(function* (process: AgentProcess
       Effect.flatMap(now, (at) => {
         for (const row of batch) acked.set(row.id, row.tries)
         return commit(batch.map((row) => side.ack(pair, row.id, "processing", { tries: row.tries }, at)))
-      }).pipe(Effect.andThen(doorbell)),
+      }).pipe(Effect.andThen(doorbell), Effect.andThen(Effect.sleep(COMMIT_MS))),
     release: (batch) => {
       for (const row of batch) acked.delete(row.id)
       return commit(batch.map((row) => side.unack(pair, row.id)))

@@ -15,7 +15,7 @@ const program = Effect.gen(function* () {
     return
   }
   say(`held ${outcome.success.installId}`)
-  yield* Effect.never
+  return yield* Effect.never
 })
 
 // A pending promise alone does not keep a process alive.

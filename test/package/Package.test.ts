@@ -1,0 +1,94 @@
+/**
+ * The package as its consumers get it: packed, installed into an empty project, compiled against its declarations, run. What the
+ * sources do is tested elsewhere; this finds what is missing from the tarball, the exports or the declarations.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import { spawnSync } from "node:child_process"
+import * as fs from "node:fs"
+import * as os from "node:os"
+import * as path from "node:path"
+import { afterAll, beforeAll } from "vitest"
+
+const root = path.resolve(import.meta.dirname, "../..")
+let scratch = ""
+let project = ""
+let packed: ReadonlyArray<string> = []
+
+/** Runs a program to its end and gives its output; a failure shows all that it said. */
+const run = (cwd: string, program: string, words: ReadonlyArray<string>): string => {
+  const { error, status, stderr, stdout } = spawnSync(program, words, {
+    cwd,
+    encoding: "utf8",
+    shell: program === "npm" && process.platform === "win32",
+    timeout: 180_000,
+  })
+  assert.strictEqual(
+    status,
+    0,
+    `${program} ${words.join(" ")}\n${stdout}\n${stderr}\n${error?.message ?? ""}`,
+  )
+  return stdout
+}
+
+const npm = (cwd: string, ...words: ReadonlyArray<string>): string =>
+  run(cwd, "npm", [...words, "--no-audit", "--no-fund", "--loglevel=error"])
+
+const node = (cwd: string, ...words: ReadonlyArray<string>): string => run(cwd, process.execPath, words)
+
+beforeAll(() => {
+  scratch = fs.mkdtempSync(path.join(os.tmpdir(), "lamplighter-package-"))
+  project = path.join(scratch, "consumer")
+  npm(root, "run", "build")
+  const [tarball] = JSON.parse(
+    npm(root, "pack", "--ignore-scripts", "--json", "--pack-destination", scratch),
+  ) as [{ readonly filename: string; readonly files: ReadonlyArray<{ readonly path: string }> }]
+  packed = tarball.files.map((file) => file.path)
+  fs.cpSync(path.join(import.meta.dirname, "consumer"), project, { recursive: true })
+  npm(project, "install", "--prefer-offline", path.join(scratch, tarball.filename))
+}, 240_000)
+
+afterAll(() => fs.rmSync(scratch, { recursive: true, force: true }))
+
+describe("the package", () => {
+  it("holds what is run and read, and neither sources nor tests", () => {
+    for (const wanted of [
+      "dist/main.js",
+      "dist/container/agent-runner/main.js",
+      "container/agent-runner/main.ts",
+      "LICENSE",
+      "README.md",
+    ])
+      assert.include(packed, wanted)
+    for (const room of ["src/", "test/", "scripts/", "bench/", "node_modules/"])
+      assert.deepStrictEqual(
+        packed.filter((file) => file.startsWith(room)),
+        [],
+      )
+  })
+
+  it("compiles in a consumer's project and runs there: decisions, services, a simulated timeline", () => {
+    node(project, path.join(root, "node_modules/typescript/bin/tsc"), "-p", ".")
+    assert.deepStrictEqual(JSON.parse(node(project, "out/main.js")), {
+      stuck: "KillStartup",
+      slot: 120_000,
+      groups: 0,
+      timeline: "completed",
+      layers: ["function", "function"],
+    })
+  })
+
+  it("exports its rooms and nothing below them", () => {
+    const reach = `import("lamplighter/dist/main.js").then(() => "reached", (error) => error.code).then(console.log)`
+    assert.strictEqual(
+      node(project, "--input-type=module", "-e", reach).trim(),
+      "ERR_PACKAGE_PATH_NOT_EXPORTED",
+    )
+  })
+
+  it("installs the command", () => {
+    const command = path.join(project, "node_modules/lamplighter/dist/main.js")
+    assert.match(fs.readFileSync(command, "utf8"), /^#!\/usr\/bin\/env node\n/)
+    assert.isTrue(fs.existsSync(path.join(project, "node_modules/.bin/lamplighter")))
+    assert.include(node(project, command, "--help"), "lamplighter")
+  })
+})
