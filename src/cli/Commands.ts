@@ -61,7 +61,7 @@ const table = (
 const upCommand = Command.make("up", {}, () =>
   Effect.gen(function* () {
     const { data } = yield* root
-    yield* up({ dataDir: Option.getOrUndefined(data) })
+    return yield* up({ dataDir: Option.getOrUndefined(data) })
   }),
 ).pipe(Command.withDescription("Run the daemon in the foreground"))
 

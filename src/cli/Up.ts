@@ -45,7 +45,7 @@ const logging = (settings: Settings) => {
 /** Runs the daemon until it is interrupted. */
 export const up = Effect.fn("up")(function* (options: { readonly dataDir?: string | undefined }) {
   const settings = yield* loadSettings({ env: process.env, dataDir: options.dataDir })
-  yield* run(settings).pipe(Effect.scoped, Effect.provide(logging(settings)))
+  return yield* run(settings).pipe(Effect.scoped, Effect.provide(logging(settings)))
 })
 
 const run = Effect.fnUntraced(function* (settings: Settings) {
@@ -92,7 +92,7 @@ const run = Effect.fnUntraced(function* (settings: Settings) {
     deliver,
   }).pipe(Layer.provideMerge(sweep))
   const api = SocketServer.layer(socketPath(dataDir)).pipe(Layer.provideMerge(operations))
-  yield* Effect.gen(function* () {
+  return yield* Effect.gen(function* () {
     yield* Effect.logInfo(
       `lamplighter is up in ${dataDir} (runtime ${settings.runtime}); in another terminal: lamplighter --data ${dataDir} status`,
     )

@@ -38,9 +38,16 @@ const node = (cwd: string, ...words: ReadonlyArray<string>): string => run(cwd, 
 beforeAll(() => {
   scratch = fs.mkdtempSync(path.join(os.tmpdir(), "lamplighter-package-"))
   project = path.join(scratch, "consumer")
-  npm(root, "run", "build")
+  // Built in a copy, so that nobody's `dist` is touched and two runs don't meet in it.
+  const repository = path.join(scratch, "repository")
+  for (const entry of ["src", "container", "docs", "scripts", "LICENSE", "README.md"])
+    fs.cpSync(path.join(root, entry), path.join(repository, entry), { recursive: true })
+  for (const name of fs.readdirSync(root).filter((entry) => /^(package|tsconfig).*\.json$/.test(entry)))
+    fs.cpSync(path.join(root, name), path.join(repository, name))
+  fs.symlinkSync(path.join(root, "node_modules"), path.join(repository, "node_modules"), "junction")
+  npm(repository, "run", "build")
   const [tarball] = JSON.parse(
-    npm(root, "pack", "--ignore-scripts", "--json", "--pack-destination", scratch),
+    npm(repository, "pack", "--ignore-scripts", "--json", "--pack-destination", scratch),
   ) as [{ readonly filename: string; readonly files: ReadonlyArray<{ readonly path: string }> }]
   packed = tarball.files.map((file) => file.path)
   fs.cpSync(path.join(import.meta.dirname, "consumer"), project, { recursive: true })
