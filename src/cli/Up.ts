@@ -20,7 +20,15 @@ import { Sweep } from "../services/Sweep.ts"
 /** The socket on which the daemon listens. */
 export const socketPath = (dataDir: string): string => path.join(dataDir, "daemon.sock")
 
-const runnerEntry = fileURLToPath(new URL("../../container/agent-runner/main.ts", import.meta.url))
+/** The sources run as they are; an installed package has the runner compiled, because Node strips no types in node_modules. */
+const runnerEntry = fileURLToPath(
+  new URL(
+    import.meta.url.endsWith(".ts")
+      ? "../../container/agent-runner/main.ts"
+      : "../container/agent-runner/main.js",
+    import.meta.url,
+  ),
+)
 
 /** The crash point named by LAMPLIGHTER_CRASH_AT (`name` or `name#n`, the n-th time) kills the process: for crash tests. */
 const crashPoints = (wanted: string | undefined): Layer.Layer<never> => {
