@@ -3,7 +3,7 @@
  * sources do is tested elsewhere; this finds what is missing from the tarball, the exports or the declarations.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { spawnSync } from "node:child_process"
+import { spawn, spawnSync } from "node:child_process"
 import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
@@ -15,12 +15,12 @@ let project = ""
 let packed: ReadonlyArray<string> = []
 
 /** Runs a program to its end and gives its output; a failure shows all that it said. */
-const run = (cwd: string, program: string, words: ReadonlyArray<string>): string => {
+const run = (cwd: string, program: string, words: ReadonlyArray<string>, timeoutMs = 180_000): string => {
   const { error, status, stderr, stdout } = spawnSync(program, words, {
     cwd,
     encoding: "utf8",
     shell: program === "npm" && process.platform === "win32",
-    timeout: 180_000,
+    timeout: timeoutMs,
   })
   assert.strictEqual(
     status,
@@ -98,4 +98,36 @@ describe("the package", () => {
     assert.isTrue(fs.existsSync(path.join(project, "node_modules/.bin/lamplighter")))
     assert.include(node(project, command, "--help"), "lamplighter")
   })
+
+  it(
+    "runs the daemon from there: a message goes in and the answer comes out",
+    { timeout: 60_000 },
+    async () => {
+      const command = path.join(project, "node_modules/lamplighter/dist/main.js")
+      const dataDir = path.join(scratch, "data")
+      const daemon = spawn(process.execPath, [command, "--data", dataDir, "up"], {
+        stdio: ["ignore", "pipe", "pipe"],
+      })
+      const ended = new Promise((resolve) => daemon.once("exit", resolve))
+      try {
+        await new Promise<void>((resolve, reject) => {
+          let heard = ""
+          const listen = (chunk: Buffer) => {
+            heard += chunk.toString()
+            if (heard.includes("lamplighter is up")) resolve()
+          }
+          daemon.stdout.on("data", listen)
+          daemon.stderr.on("data", listen)
+          daemon.once("exit", (code) => reject(new Error(`the daemon ended with ${code}: ${heard}`)))
+        })
+        const say = (...words: ReadonlyArray<string>) =>
+          run(project, process.execPath, [command, "--data", dataDir, ...words], 20_000)
+        say("group", "add", "helpers")
+        assert.include(say("send", "helpers", "from the tarball", "--wait"), "from the tarball")
+      } finally {
+        daemon.kill("SIGTERM")
+      }
+      assert.strictEqual(await ended, 0)
+    },
+  )
 })
