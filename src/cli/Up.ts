@@ -1,5 +1,5 @@
 /** `up`: the composition root of the daemon. Configuration, then layers, then the loops and the API side by side. */
-import { Effect, Layer, Logger, References } from "effect"
+import { Deferred, Effect, Layer, Logger, References } from "effect"
 import * as path from "node:path"
 import { fileURLToPath } from "node:url"
 import { loadSettings, type Settings, unknownVariables } from "../layers/Configuration.ts"
@@ -16,9 +16,7 @@ import { makeNudge } from "../services/Nudge.ts"
 import { Operations } from "../services/Operations.ts"
 import { SessionStore } from "../services/SessionStore.ts"
 import { Sweep } from "../services/Sweep.ts"
-
-/** The socket on which the daemon listens. */
-export const socketPath = (dataDir: string): string => path.join(dataDir, "daemon.sock")
+import { socketPath } from "./Connection.ts"
 
 /** The sources run as they are; an installed package has the runner compiled, because Node strips no types in node_modules. */
 const runnerEntry = fileURLToPath(
@@ -64,6 +62,7 @@ const run = Effect.fnUntraced(function* (settings: Settings) {
   }
   const look = yield* makeNudge
   const deliver = yield* makeNudge
+  const asked = yield* Deferred.make<void>()
   const { dataDir } = settings
   const ledger = SqliteLedger.layer({
     path: path.join(dataDir, "lamplighter.db"),
@@ -98,17 +97,20 @@ const run = Effect.fnUntraced(function* (settings: Settings) {
     globalAdmins: settings.globalAdmins,
     look,
     deliver,
+    shutdown: Effect.asVoid(Deferred.succeed(asked, undefined)),
   }).pipe(Layer.provideMerge(sweep))
   const api = SocketServer.layer(socketPath(dataDir)).pipe(Layer.provideMerge(operations))
   return yield* Effect.gen(function* () {
     yield* Effect.logInfo(
       `lamplighter is up in ${dataDir} (runtime ${settings.runtime}); in another terminal: lamplighter --data ${dataDir} status`,
     )
-    return yield* daemon({
+    const loops = daemon({
       sweepIntervalMs: settings.sweepIntervalMs,
       pollIntervalMs: settings.pollIntervalMs,
       look,
       deliver,
     })
+    yield* Effect.raceFirst(loops, Deferred.await(asked))
+    yield* Effect.logInfo("lamplighter has stopped: every container has ended")
   }).pipe(Effect.provide(Layer.provideMerge(api, crashPoints(process.env["LAMPLIGHTER_CRASH_AT"]))))
 })

@@ -4,56 +4,48 @@
  */
 import { Clock, Context, Effect, Layer, Result, Schema } from "effect"
 import { gateCommand, defaultCommands } from "../domain/CommandGate.ts"
-import { Delivery } from "../domain/Delivery.ts"
-import { Group } from "../domain/Group.ts"
-import { DeliveryId, GroupId, MessageId, SeriesId, SessionId } from "../domain/Ids.ts"
-import { EpochMs } from "../domain/Instant.ts"
-import { LedgerEvent } from "../domain/LedgerEvent.ts"
-import { Message, MessageKind, MessageState, Priority } from "../domain/Message.ts"
+import type { Delivery } from "../domain/Delivery.ts"
+import type { Group } from "../domain/Group.ts"
+import { type DeliveryId, GroupId, MessageId, SeriesId, SessionId } from "../domain/Ids.ts"
+import type { LedgerEvent } from "../domain/LedgerEvent.ts"
+import type { Message } from "../domain/Message.ts"
 import { checkContent } from "../domain/MessageContent.ts"
 import { parseSchedule, validateZone } from "../domain/Recurrence.ts"
-import { Run } from "../domain/Run.ts"
-import { Series } from "../domain/Series.ts"
-import { Session, SessionMode } from "../domain/Session.ts"
+import type { Run } from "../domain/Run.ts"
+import type { Series } from "../domain/Series.ts"
+import type { Session, SessionMode } from "../domain/Session.ts"
+import { ContainerRef, ContainerRuntime, RuntimeUnavailable } from "./ContainerRuntime.ts"
 import { newId } from "./Ids.ts"
 import { plainDraft } from "./ledger/Accept.ts"
 import { Conflict, type Full, Invalid, NotFound, type Refusal } from "./ledger/Refusals.ts"
 import type { LedgerError } from "./LedgerDriver.ts"
 import type { Nudge } from "./Nudge.ts"
+import {
+  DEFAULT_PAGE,
+  type DeliveryQuery,
+  type EventQuery,
+  type GroupChange,
+  type LiveOutput,
+  type MessageQuery,
+  type MessageReport,
+  type NewGroup,
+  type RunQuery,
+  type SendReply,
+  type SendRequest,
+  type SessionQuery,
+  type SessionReport,
+  type SessionVerb,
+  type Status,
+} from "./operations/Requests.ts"
 import { SessionStore } from "./SessionStore.ts"
 import { Sweep } from "./Sweep.ts"
 
-/** A message to send. Without a session it goes to the one that group, mode and address resolve to. */
-export const SendRequest = Schema.Struct({
-  id: Schema.optionalKey(MessageId),
-  groupId: Schema.optionalKey(GroupId),
-  sessionId: Schema.optionalKey(SessionId),
-  mode: Schema.optionalKey(SessionMode),
-  channelType: Schema.optionalKey(Schema.NullOr(Schema.String)),
-  platformId: Schema.optionalKey(Schema.NullOr(Schema.String)),
-  threadId: Schema.optionalKey(Schema.NullOr(Schema.String)),
-  userId: Schema.optionalKey(Schema.NullOr(Schema.String)),
-  kind: MessageKind,
-  content: Schema.Unknown,
-  trigger: Schema.optionalKey(Schema.Boolean),
-  onWake: Schema.optionalKey(Schema.Boolean),
-  priority: Schema.optionalKey(Priority),
-  dueAt: Schema.optionalKey(EpochMs),
-  ttlMs: Schema.optionalKey(Schema.Int.check(Schema.isGreaterThan(0))),
-})
-export type SendRequest = typeof SendRequest.Type
-
-export const SendReply = Schema.Struct({
-  outcome: Schema.Literals(["accepted", "existing", "dropped", "refused"]),
-  message: Schema.NullOr(Message),
-  /** Why a slash command was dropped or refused. */
-  reason: Schema.NullOr(Schema.String),
-})
-export type SendReply = typeof SendReply.Type
-
-/** A message with everything that it led to. */
-export const MessageReport = Schema.Struct({ message: Message, answers: Schema.Array(Delivery) })
-export type MessageReport = typeof MessageReport.Type
+/** Nameless rows belong to a message until this long after its end: the look that follows it has then happened. */
+const LAST_LOOK_MS = 1_500
+/** Of what a running container wrote, per stream. */
+const LIVE_OUTPUT_BYTES = 64 * 1024
+/** Lives that a session's report shows. */
+const SHOWN_LIVES = 20
 
 export const TaskRequest = Schema.Struct({
   id: Schema.optionalKey(SeriesId),
@@ -84,24 +76,8 @@ export const TaskChange = Schema.Union([
 ])
 export type TaskChange = typeof TaskChange.Type
 
-export const Status = Schema.Struct({
-  runtime: Schema.String,
-  live: Schema.Array(
-    Schema.Struct({
-      sessionId: SessionId,
-      incarnation: Schema.Int,
-      phase: Schema.String,
-      spawnedAt: EpochMs,
-    }),
-  ),
-  quarantined: Schema.Array(Session),
-  nextWakeAt: Schema.NullOr(EpochMs),
-  nextSlotAt: Schema.NullOr(EpochMs),
-})
-export type Status = typeof Status.Type
-
-/** Rows of one page of any listing. */
-const PAGE = 200
+/** Later than any instant that a ledger holds. */
+const FAR_FUTURE = Number.MAX_SAFE_INTEGER
 
 type Refused = Refusal | LedgerError
 
@@ -111,53 +87,69 @@ export interface OperationsOptions {
   readonly globalAdmins: ReadonlyArray<string>
   readonly look: Nudge
   readonly deliver: Nudge
+  /** Ends the program that runs the daemon; without it `shutdown` does nothing. */
+  readonly shutdown?: Effect.Effect<void> | undefined
 }
 
 export class Operations extends Context.Service<
   Operations,
   {
-    readonly addGroup: (
-      group: Omit<Group, "createdAt" | "revision">,
-    ) => Effect.Effect<Group, Conflict | Invalid | LedgerError>
+    readonly addGroup: (group: NewGroup) => Effect.Effect<Group, Conflict | Invalid | LedgerError>
+    readonly updateGroup: (
+      id: GroupId,
+      change: GroupChange,
+    ) => Effect.Effect<Group, NotFound | Conflict | Invalid | LedgerError>
     readonly groups: Effect.Effect<ReadonlyArray<Group>, LedgerError>
-    readonly sessions: Effect.Effect<ReadonlyArray<Session>, LedgerError>
+    readonly group: (id: GroupId) => Effect.Effect<Group, NotFound | LedgerError>
+    readonly sessions: (filter: SessionQuery) => Effect.Effect<ReadonlyArray<Session>, LedgerError>
+    readonly session: (id: SessionId) => Effect.Effect<SessionReport, NotFound | LedgerError>
     readonly controlSession: (
       id: SessionId,
-      what: "stop" | "hold" | "wake" | "release",
+      what: SessionVerb,
     ) => Effect.Effect<Session, NotFound | LedgerError>
+    /** What the session's running container wrote; null when none runs. */
+    readonly liveOutput: (
+      id: SessionId,
+    ) => Effect.Effect<LiveOutput | null, NotFound | RuntimeUnavailable | LedgerError>
     readonly send: (request: SendRequest) => Effect.Effect<SendReply, Refused>
-    readonly messages: (filter: {
-      readonly sessionId?: SessionId | undefined
-      readonly states?: ReadonlyArray<MessageState> | undefined
-    }) => Effect.Effect<ReadonlyArray<Message>, LedgerError>
+    readonly messages: (filter: MessageQuery) => Effect.Effect<ReadonlyArray<Message>, LedgerError>
     readonly message: (id: MessageId) => Effect.Effect<MessageReport, NotFound | LedgerError>
     readonly cancelMessage: (id: MessageId) => Effect.Effect<Message, NotFound | Conflict | LedgerError>
     readonly redriveMessage: (
       id: MessageId,
     ) => Effect.Effect<Message, NotFound | Conflict | Full | Invalid | LedgerError>
-    readonly deliveries: Effect.Effect<ReadonlyArray<Delivery>, LedgerError>
+    readonly deliveries: (filter: DeliveryQuery) => Effect.Effect<ReadonlyArray<Delivery>, LedgerError>
     readonly redriveDelivery: (id: DeliveryId) => Effect.Effect<Delivery, NotFound | Conflict | LedgerError>
     readonly addTask: (request: TaskRequest) => Effect.Effect<Series, Refused>
     readonly changeTask: (id: SeriesId, change: TaskChange) => Effect.Effect<Series, Refused>
     readonly runTask: (id: SeriesId) => Effect.Effect<Message, Refused>
     readonly tasks: Effect.Effect<ReadonlyArray<Series>, LedgerError>
-    readonly runs: (filter: {
-      readonly seriesId?: SeriesId | undefined
-    }) => Effect.Effect<ReadonlyArray<Run>, LedgerError>
+    readonly runs: (filter: RunQuery) => Effect.Effect<ReadonlyArray<Run>, LedgerError>
     /** What happened, oldest first, above the position `after`. */
-    readonly events: (after: number) => Effect.Effect<ReadonlyArray<LedgerEvent>, LedgerError>
+    readonly events: (filter: EventQuery) => Effect.Effect<ReadonlyArray<LedgerEvent>, LedgerError>
     readonly status: Effect.Effect<Status, LedgerError>
+    /** A consistent copy of the ledger, made while it is in use, at a path of the daemon's host that holds nothing yet. */
+    readonly backup: (path: string) => Effect.Effect<void, LedgerError>
+    /** Asks the daemon to stop as at SIGTERM, and returns before it has. */
+    readonly shutdown: Effect.Effect<void>
   }
 >()("lamplighter/services/Operations") {
   static readonly layer = (
     options: OperationsOptions,
-  ): Layer.Layer<Operations, never, SessionStore | Sweep> => Layer.effect(Operations, make(options))
+  ): Layer.Layer<Operations, never, SessionStore | Sweep | ContainerRuntime> =>
+    Layer.effect(Operations, make(options))
 }
 
 const make = Effect.fnUntraced(function* (options: OperationsOptions) {
   const store = yield* SessionStore
   const sweep = yield* Sweep
+  const runtime = yield* ContainerRuntime
   const looked = Effect.tap(options.look.ring)
+
+  const groupOf = Effect.fnUntraced(function* (id: GroupId) {
+    const group = yield* store.read((reader) => reader.group(id))
+    return group ?? (yield* NotFound.of("group", id))
+  })
 
   /** The session that a request means; made when it is the first of its conversation. */
   const sessionFor = Effect.fnUntraced(function* (request: {
@@ -251,16 +243,39 @@ const make = Effect.fnUntraced(function* (options: OperationsOptions) {
 
   return Operations.of({
     addGroup: Effect.fnUntraced(function* (group) {
-      if (group.zone !== null) {
-        const zone = validateZone(group.zone)
-        if (Result.isFailure(zone))
-          return yield* new Invalid({ field: "zone", message: zone.failure.message })
-      }
+      yield* checkGroup(group)
       const createdAt = yield* Clock.currentTimeMillis
       return yield* store.putGroup({ ...group, createdAt, revision: 1 })
     }),
+    updateGroup: Effect.fnUntraced(function* (id, { revision, ...change }) {
+      const stored = yield* groupOf(id)
+      const changed = { ...stored, ...change, revision: (revision ?? stored.revision) + 1 }
+      yield* checkGroup(changed)
+      return yield* looked(store.putGroup(changed))
+    }),
     groups: store.read((reader) => reader.groups()),
-    sessions: store.read((reader) => reader.sessions({}, { limit: PAGE })),
+    group: groupOf,
+    sessions: ({ groupId, status, ...page }) =>
+      store.read((reader) => reader.sessions({ groupId, status }, pageOf(page))),
+    session: Effect.fnUntraced(function* (id) {
+      const report = yield* store.read((reader): SessionReport | undefined => {
+        const session = reader.session(id)
+        if (session === undefined) return undefined
+        return { session, incarnations: reader.incarnations(id, { limit: SHOWN_LIVES }) }
+      })
+      return report ?? (yield* NotFound.of("session", id))
+    }),
+    liveOutput: Effect.fnUntraced(function* (id) {
+      const live = yield* store.read((reader) => {
+        const session = reader.session(id)
+        return session === undefined ? undefined : { row: reader.incarnation(id, session.incarnation) }
+      })
+      if (live === undefined) return yield* NotFound.of("session", id)
+      const { row } = live
+      if (row === undefined || row.phase === "ended" || row.handle === null) return null
+      const output = yield* runtime.output(decodeHandle(row.handle), LIVE_OUTPUT_BYTES)
+      return { incarnation: row.number, ...output }
+    }),
     controlSession: Effect.fnUntraced(function* (id, what) {
       const session = yield* store.read((reader) => reader.session(id))
       if (session === undefined) return yield* NotFound.of("session", id)
@@ -272,13 +287,23 @@ const make = Effect.fnUntraced(function* (options: OperationsOptions) {
       return (yield* store.read((reader) => reader.session(id))) ?? session
     }),
     send,
-    messages: (filter) => store.read((reader) => reader.messages(filter, { limit: PAGE })),
+    messages: ({ sessionId, state, taskId, ...page }) =>
+      store.read((reader) =>
+        reader.messages(
+          { sessionId, seriesId: taskId, states: state === undefined ? undefined : [state] },
+          pageOf(page),
+        ),
+      ),
     message: Effect.fnUntraced(function* (id) {
       const report = yield* store.read((reader): MessageReport | undefined => {
         const message = reader.message(id)
         if (message === undefined) return undefined
-        const rows = reader.deliveries({ sessionId: message.sessionId }, { limit: PAGE })
-        return { message, answers: rows.filter((row) => answers(message, row)).toReversed() }
+        const rows = reader.deliveries({ sessionId: message.sessionId }, { limit: DEFAULT_PAGE })
+        return {
+          message,
+          answers: rows.filter((row) => answers(message, row)).toReversed(),
+          wakeError: reader.session(message.sessionId)?.wakeError ?? null,
+        }
       })
       return report ?? (yield* NotFound.of("message", id))
     }),
@@ -288,7 +313,10 @@ const make = Effect.fnUntraced(function* (options: OperationsOptions) {
       yield* options.look.ring
       return accepted.message
     }),
-    deliveries: store.read((reader) => reader.deliveries({}, { limit: PAGE })),
+    deliveries: ({ sessionId, status, ...page }) =>
+      store.read((reader) =>
+        reader.deliveries({ sessionId, statuses: status === undefined ? undefined : [status] }, pageOf(page)),
+      ),
     redriveDelivery: (id) => Effect.tap(store.redriveDelivery(id), options.deliver.ring),
     addTask: Effect.fnUntraced(function* (request) {
       const session = yield* sessionFor({ groupId: request.groupId, sessionId: request.sessionId })
@@ -319,9 +347,16 @@ const make = Effect.fnUntraced(function* (options: OperationsOptions) {
     runTask: Effect.fnUntraced(function* (id) {
       return yield* looked(store.runSeriesNow(id, MessageId.make(yield* newId("run"))))
     }),
-    tasks: store.read((reader) => reader.seriesList({}, { limit: PAGE })),
-    runs: (filter) => store.read((reader) => reader.runs(filter, { limit: PAGE })),
-    events: (after) => store.read((reader) => reader.events({}, { after, limit: PAGE })),
+    tasks: store.read((reader) => reader.seriesList({}, { limit: DEFAULT_PAGE })),
+    runs: ({ outcome, sessionId, taskId, ...page }) =>
+      store.read((reader) =>
+        reader.runs(
+          { sessionId, seriesId: taskId, outcomes: outcome === undefined ? undefined : [outcome] },
+          pageOf(page),
+        ),
+      ),
+    events: ({ sessionId, ...page }) =>
+      store.read((reader) => reader.events({ sessionId }, pageOf({ ...page, after: page.after ?? 0 }))),
     status: Effect.gen(function* () {
       const now = yield* Clock.currentTimeMillis
       return yield* store.read((reader): Status => ({
@@ -332,18 +367,67 @@ const make = Effect.fnUntraced(function* (options: OperationsOptions) {
           phase: row.phase,
           spawnedAt: row.spawnedAt,
         })),
-        quarantined: reader.sessions({ status: "quarantined" }, { limit: PAGE }),
+        quarantined: reader.sessions({ status: "quarantined" }, { limit: DEFAULT_PAGE }),
+        failing: ([2, 1, 0] as const)
+          .flatMap((priority) => reader.sessionsToWake("idle", priority, FAR_FUTURE, DEFAULT_PAGE))
+          .filter(({ wakeError }) => wakeError !== null),
         nextWakeAt: reader.nextWakeAfter(now),
         nextSlotAt: reader.nextSlot(),
       }))
     }),
+    backup: store.backup,
+    shutdown: options.shutdown ?? Effect.void,
   })
 })
 
-/** Whether a row belongs to a message: it says so, or it was written between the message's claim and its end. */
+/** What holds for a group beyond its schema. */
+const checkGroup = Effect.fnUntraced(function* (group: Omit<NewGroup, "id"> & { readonly id: GroupId }) {
+  if (group.zone !== null) {
+    const zone = validateZone(group.zone)
+    if (Result.isFailure(zone)) return yield* new Invalid({ field: "zone", message: zone.failure.message })
+  }
+  const names = new Set<string>()
+  for (const destination of group.destinations) {
+    const where = `destination '${destination.name}'`
+    if (names.has(destination.name)) {
+      return yield* new Invalid({
+        field: "destinations",
+        message: `${where} is there twice; names must differ`,
+      })
+    }
+    names.add(destination.name)
+    if (destination.type === "agent" && destination.agentGroupId === null) {
+      return yield* new Invalid({
+        field: "destinations",
+        message: `${where} is an agent; say which group receives, as agentGroupId`,
+      })
+    }
+    if (destination.type === "channel" && destination.channelType === null) {
+      return yield* new Invalid({
+        field: "destinations",
+        message: `${where} is a channel; say which, as channelType`,
+      })
+    }
+  }
+  if (group.provider.name === "command" && group.provider.command === null) {
+    return yield* new Invalid({
+      field: "provider",
+      message: `the provider 'command' needs the program to run, as a list of words`,
+    })
+  }
+})
+
+const decodeHandle = Schema.decodeUnknownSync(Schema.fromJsonString(ContainerRef))
+
+const pageOf = <A extends string | number>(page: {
+  readonly limit?: number | undefined
+  readonly after?: A | undefined
+}) => ({ limit: page.limit ?? DEFAULT_PAGE, after: page.after })
+
+/** Whether a row belongs to a message: it says so, or it was written between the message's claim and the look after its end. */
 const answers = (message: Message, row: Delivery): boolean =>
   row.inReplyTo === message.id ||
   (row.inReplyTo === null &&
     message.claimedAt !== null &&
     row.createdAt >= message.claimedAt &&
-    (message.endedAt === null || row.createdAt <= message.endedAt))
+    (message.endedAt === null || row.createdAt <= message.endedAt + LAST_LOOK_MS))

@@ -175,6 +175,8 @@ export class SessionStore extends Context.Service<
 
     /** Deletes history past its retention, a bounded number of rows at a time. Returns how many. */
     readonly retain: (limit: number) => Effect.Effect<number, LedgerError>
+    /** A consistent copy of the whole ledger at `path`, while it is in use. Refuses to overwrite. */
+    readonly backup: (path: string) => Effect.Effect<void, LedgerError>
   }
 >()("lamplighter/services/SessionStore") {
   static readonly layer = (options: StoreOptions): Layer.Layer<SessionStore, never, LedgerDriver> =>
@@ -361,6 +363,7 @@ const make = Effect.fnUntraced(function* (options: StoreOptions) {
       ),
     redriveDelivery: (id) => transact("redriveDelivery", (tx, known) => redriveDelivery(tx, id, known)),
 
+    backup: driver.backup,
     retain: (limit) =>
       transact(
         "retain",

@@ -3,22 +3,32 @@ import { Schema } from "effect"
 import { HttpApi, HttpApiEndpoint, HttpApiGroup, HttpApiSchema } from "effect/http-api"
 import { Delivery } from "../../domain/Delivery.ts"
 import { Group } from "../../domain/Group.ts"
-import { DeliveryId, MessageId, SeriesId, SessionId } from "../../domain/Ids.ts"
+import { DeliveryId, GroupId, MessageId, SeriesId, SessionId } from "../../domain/Ids.ts"
 import { LedgerEvent } from "../../domain/LedgerEvent.ts"
-import { Message, MessageState } from "../../domain/Message.ts"
+import { Message } from "../../domain/Message.ts"
 import { Run } from "../../domain/Run.ts"
 import { Series } from "../../domain/Series.ts"
 import { Session } from "../../domain/Session.ts"
 import { LedgerError } from "../../services/LedgerDriver.ts"
 import { Conflict, Full, Invalid, NotFound } from "../../services/ledger/Refusals.ts"
+import { RuntimeUnavailable } from "../../services/ContainerRuntime.ts"
+import { TaskChange, TaskRequest } from "../../services/Operations.ts"
 import {
+  DeliveryQuery,
+  EventQuery,
+  GroupChange,
+  LiveOutput,
+  MessageQuery,
   MessageReport,
+  NewGroup,
+  RunQuery,
   SendReply,
   SendRequest,
+  SessionQuery,
+  SessionReport,
+  SessionVerb,
   Status,
-  TaskChange,
-  TaskRequest,
-} from "../../services/Operations.ts"
+} from "../../services/operations/Requests.ts"
 
 const refusals = [
   NotFound.pipe(HttpApiSchema.status(404)),
@@ -26,28 +36,52 @@ const refusals = [
   Invalid.pipe(HttpApiSchema.status(422)),
   Full.pipe(HttpApiSchema.status(429)),
   LedgerError.pipe(HttpApiSchema.status(503)),
+  RuntimeUnavailable.pipe(HttpApiSchema.status(502)),
 ] as const
-
-const { createdAt: _createdAt, revision: _revision, ...newGroup } = Group.fields
 
 export class LedgerApi extends HttpApiGroup.make("ledger", { topLevel: true }).add(
   HttpApiEndpoint.get("status", "/status", { success: Status, error: refusals }),
   HttpApiEndpoint.get("groups", "/groups", { success: Schema.Array(Group), error: refusals }),
   HttpApiEndpoint.post("addGroup", "/groups", {
-    payload: Schema.Struct(newGroup),
+    payload: NewGroup,
     success: Group,
     error: refusals,
   }),
-  HttpApiEndpoint.get("sessions", "/sessions", { success: Schema.Array(Session), error: refusals }),
+  HttpApiEndpoint.get("group", "/groups/:id", {
+    params: { id: GroupId },
+    success: Group,
+    error: refusals,
+  }),
+  HttpApiEndpoint.patch("updateGroup", "/groups/:id", {
+    params: { id: GroupId },
+    payload: GroupChange,
+    success: Group,
+    error: refusals,
+  }),
+  HttpApiEndpoint.get("sessions", "/sessions", {
+    query: SessionQuery,
+    success: Schema.Array(Session),
+    error: refusals,
+  }),
+  HttpApiEndpoint.get("session", "/sessions/:id", {
+    params: { id: SessionId },
+    success: SessionReport,
+    error: refusals,
+  }),
+  HttpApiEndpoint.get("liveOutput", "/sessions/:id/output", {
+    params: { id: SessionId },
+    success: Schema.NullOr(LiveOutput),
+    error: refusals,
+  }),
   HttpApiEndpoint.post("controlSession", "/sessions/:id/control", {
     params: { id: SessionId },
-    payload: Schema.Struct({ what: Schema.Literals(["stop", "hold", "wake", "release"]) }),
+    payload: Schema.Struct({ what: SessionVerb }),
     success: Session,
     error: refusals,
   }),
   HttpApiEndpoint.post("send", "/messages", { payload: SendRequest, success: SendReply, error: refusals }),
   HttpApiEndpoint.get("messages", "/messages", {
-    query: { sessionId: Schema.optional(SessionId), state: Schema.optional(MessageState) },
+    query: MessageQuery,
     success: Schema.Array(Message),
     error: refusals,
   }),
@@ -66,7 +100,11 @@ export class LedgerApi extends HttpApiGroup.make("ledger", { topLevel: true }).a
     success: Message,
     error: refusals,
   }),
-  HttpApiEndpoint.get("deliveries", "/deliveries", { success: Schema.Array(Delivery), error: refusals }),
+  HttpApiEndpoint.get("deliveries", "/deliveries", {
+    query: DeliveryQuery,
+    success: Schema.Array(Delivery),
+    error: refusals,
+  }),
   HttpApiEndpoint.post("redriveDelivery", "/deliveries/redrive", {
     payload: Schema.Struct({ id: DeliveryId }),
     success: Delivery,
@@ -86,13 +124,22 @@ export class LedgerApi extends HttpApiGroup.make("ledger", { topLevel: true }).a
     error: refusals,
   }),
   HttpApiEndpoint.get("events", "/events", {
-    query: { after: Schema.optional(Schema.Int) },
+    query: EventQuery,
     success: Schema.Array(LedgerEvent),
     error: refusals,
   }),
   HttpApiEndpoint.get("runs", "/runs", {
-    query: { taskId: Schema.optional(SeriesId) },
+    query: RunQuery,
     success: Schema.Array(Run),
+    error: refusals,
+  }),
+  HttpApiEndpoint.post("backup", "/backup", {
+    payload: Schema.Struct({ path: Schema.String.check(Schema.isMinLength(1)) }),
+    success: Schema.Struct({ path: Schema.String }),
+    error: refusals,
+  }),
+  HttpApiEndpoint.post("shutdown", "/shutdown", {
+    success: Schema.Struct({ stopping: Schema.Literal(true) }),
     error: refusals,
   }),
 ) {}

@@ -17,33 +17,38 @@ const handlers = HttpApiBuilder.group(
       status: () => operations.status,
       groups: () => operations.groups,
       addGroup: ({ payload }) => operations.addGroup(payload),
-      sessions: () => operations.sessions,
+      group: ({ params }) => operations.group(params.id),
+      updateGroup: ({ params, payload }) => operations.updateGroup(params.id, payload),
+      sessions: ({ query }) => operations.sessions(query),
+      session: ({ params }) => operations.session(params.id),
+      liveOutput: ({ params }) => operations.liveOutput(params.id),
       controlSession: ({ params, payload }) => operations.controlSession(params.id, payload.what),
       send: ({ payload }) => operations.send(payload),
-      messages: ({ query }) =>
-        operations.messages({
-          sessionId: query.sessionId,
-          states: query.state === undefined ? undefined : [query.state],
-        }),
+      messages: ({ query }) => operations.messages(query),
       message: ({ params }) => operations.message(params.id),
       cancelMessage: ({ params }) => operations.cancelMessage(params.id),
       redriveMessage: ({ params }) => operations.redriveMessage(params.id),
-      deliveries: () => operations.deliveries,
+      deliveries: ({ query }) => operations.deliveries(query),
       redriveDelivery: ({ payload }) => operations.redriveDelivery(payload.id),
       tasks: () => operations.tasks,
       addTask: ({ payload }) => operations.addTask(payload),
       changeTask: ({ params, payload }) => operations.changeTask(params.id, payload.change),
       runTask: ({ params }) => operations.runTask(params.id),
-      events: ({ query }) => operations.events(query.after ?? 0),
-      runs: ({ query }) => operations.runs({ seriesId: query.taskId }),
+      events: ({ query }) => operations.events(query),
+      runs: ({ query }) => operations.runs(query),
+      backup: ({ payload }) => Effect.as(operations.backup(payload.path), { path: payload.path }),
+      shutdown: () => Effect.as(operations.shutdown, { stopping: true as const }),
     })
   }),
 )
 
+/** The API's routes, answered by `Operations`; whoever serves them chooses the transport. */
+export const apiLayer = HttpApiBuilder.layer(Api).pipe(Layer.provide(handlers))
+
 /** The caller holds the data directory's lock, so whatever stands at the path belongs to nobody alive. */
 export const layer = (socketPath: string) => {
   const prepared = Effect.sync(() => fs.rmSync(socketPath, { force: true }))
-  const served = HttpRouter.serve(HttpApiBuilder.layer(Api).pipe(Layer.provide(handlers)), {
+  const served = HttpRouter.serve(apiLayer, {
     disableLogger: true,
     disableListenLog: true,
   }).pipe(

@@ -2,7 +2,8 @@
  * A consistent copy of a ledger in use. It is written beside its target and renamed at the end, so that whatever stands at the
  * target is a whole ledger, or an empty file that says that a backup was cut short.
  */
-import type { Database } from "better-sqlite3"
+import BetterSqlite, { type Database } from "better-sqlite3"
+import { Effect } from "effect"
 import * as fs from "node:fs/promises"
 import * as path from "node:path"
 import { LedgerError } from "../../services/LedgerDriver.ts"
@@ -61,3 +62,22 @@ const sync = async (file: string): Promise<void> => {
     await handle.close()
   }
 }
+
+/** Reads the whole copy as SQLite checks it. Fails with what is wrong; the copy stays for whoever looks into it. */
+export const checkBackup = (file: string): Effect.Effect<void, LedgerError> =>
+  Effect.try({
+    try: () => {
+      const database = new BetterSqlite(file, { readonly: true, fileMustExist: true })
+      try {
+        const verdict: unknown = database.pragma("integrity_check(1)", { simple: true })
+        if (verdict !== "ok") throw new Error(String(verdict))
+      } finally {
+        database.close()
+      }
+    },
+    catch: (cause) =>
+      new LedgerError({
+        reason: "Corrupt",
+        message: `the backup ${file} is not sound (${cause instanceof Error ? cause.message : String(cause)}); check the disk and make another`,
+      }),
+  })

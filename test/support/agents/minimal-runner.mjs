@@ -11,10 +11,8 @@ const outbound = new DatabaseSync(process.env.SESSION_OUTBOUND_DB_PATH ?? "/work
 outbound.exec("PRAGMA busy_timeout=5000")
 const heartbeatPath = process.env.SESSION_HEARTBEAT_PATH ?? "/workspace/.heartbeat"
 
-let stopping = false
-process.once("SIGTERM", () => {
-  stopping = true
-})
+const stop = new AbortController()
+process.once("SIGTERM", () => stop.abort())
 
 const beat = () => {
   writeFileSync(heartbeatPath, "")
@@ -84,7 +82,7 @@ const answer = (row, top) => {
   process.stdout.write("::lamplighter::doorbell\n")
 }
 
-while (!stopping) {
+while (!stop.signal.aborted) {
   let found
   try {
     found = look()

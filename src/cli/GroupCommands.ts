@@ -1,0 +1,237 @@
+/** `group`: agent groups, their provider, zone, policy and where their agents may write. */
+import { Effect, Option, Schema } from "effect"
+import { Argument, Command, Flag } from "effect/cli"
+import { type Destination, Group, type ProviderConfig } from "../domain/Group.ts"
+import { GroupId } from "../domain/Ids.ts"
+import { PolicyOverride } from "../domain/Policy.ts"
+import { connectDaemon, connectReading } from "./Connection.ts"
+import { show, table } from "./Output.ts"
+import { CommandError, jsonFlag } from "./Root.ts"
+
+const id = Argument.String("id").pipe(Argument.withSchema(GroupId))
+
+/** Shared by `add` and `set`: what is not said stays as it is. */
+const settings = {
+  name: Flag.String("name").pipe(Flag.withDescription("For people"), Flag.optional),
+  assistant: Flag.String("assistant").pipe(Flag.withDescription("What the agent is called"), Flag.optional),
+  provider: Flag.String("provider").pipe(
+    Flag.withDescription("echo, command, or one that the agents' image adds"),
+    Flag.optional,
+  ),
+  command: Flag.String("command").pipe(
+    Flag.withDescription('The program of the provider "command", as a JSON array, program first'),
+    Flag.optional,
+  ),
+  timeout: Flag.Int("timeout-ms").pipe(
+    Flag.withDescription("The longest silent turn of the provider, in ms"),
+    Flag.optional,
+  ),
+  model: Flag.String("model").pipe(Flag.optional),
+  zone: Flag.String("zone").pipe(
+    Flag.withDescription("IANA time zone, or - for the daemon's"),
+    Flag.optional,
+  ),
+  policy: Flag.String("policy").pipe(
+    Flag.withDescription('Limits of this group as JSON, e.g. {"idleMs":60000}; replaces all of them'),
+    Flag.optional,
+  ),
+  destination: Flag.KeyValuePair("destination").pipe(
+    Flag.withDescription(
+      "Where agents may write: name=channel:platform, or name=agent:group; may be repeated; replaces all of them",
+    ),
+    Flag.optional,
+  ),
+  admin: Flag.String("admin").pipe(
+    Flag.withDescription("Users who may use admin commands here, separated by commas; replaces all of them"),
+    Flag.optional,
+  ),
+  image: Flag.String("image").pipe(
+    Flag.withDescription("Container image, or - for the configured one"),
+    Flag.optional,
+  ),
+  runner: Flag.Literals("runner", ["reoffers", "once"]).pipe(
+    Flag.withDescription(
+      "once: the runner never looks twice at a message, so a retry needs a fresh container",
+    ),
+    Flag.optional,
+  ),
+}
+
+type Settings = {
+  readonly [Name in keyof typeof settings]: Command.Command.Config.Infer<typeof settings>[Name]
+}
+
+const decodePolicy = Schema.decodeUnknownEffect(Schema.fromJsonString(PolicyOverride), {
+  onExcessProperty: "error",
+})
+const decodeWords = Schema.decodeUnknownEffect(Schema.fromJsonString(Schema.NonEmptyArray(Schema.String)))
+
+const complaint = (flag: string, text: string, wanted: string) => (error: { readonly message: string }) =>
+  new CommandError({ message: `--${flag} ${text} is not ${wanted}: ${error.message}` })
+
+const destinationOf = (name: string, target: string): Effect.Effect<Destination, CommandError> => {
+  const colon = target.indexOf(":")
+  const kind = colon < 0 ? target : target.slice(0, colon)
+  const rest = colon < 0 ? null : target.slice(colon + 1)
+  const common = { name, displayName: null }
+  if (kind === "agent") {
+    return Schema.decodeUnknownEffect(GroupId)(rest).pipe(
+      Effect.mapError(complaint("destination", `${name}=${target}`, "name=agent:<group>")),
+      Effect.map((agentGroupId) => ({
+        ...common,
+        type: "agent" as const,
+        channelType: null,
+        platformId: null,
+        agentGroupId,
+      })),
+    )
+  }
+  return Effect.succeed({
+    ...common,
+    type: "channel",
+    channelType: kind,
+    platformId: rest,
+    agentGroupId: null,
+  })
+}
+
+const unlessDash = (text: string): string | null => (text === "-" ? null : text)
+
+/** The fields that the flags say, over those that are there. */
+const changesOf = Effect.fn(function* (input: Settings, provider: ProviderConfig) {
+  const some = <A, B>(option: Option.Option<A>, field: string, as: (value: A) => B) =>
+    Option.isSome(option) ? { [field]: as(option.value) } : {}
+  const command = Option.isSome(input.command)
+    ? yield* decodeWords(input.command.value).pipe(
+        Effect.mapError(
+          complaint("command", input.command.value, `a JSON array of words, such as ["node","agent.js"]`),
+        ),
+      )
+    : provider.command
+  const policy = Option.isSome(input.policy)
+    ? yield* decodePolicy(input.policy.value).pipe(
+        Effect.mapError(complaint("policy", input.policy.value, `limits in JSON, such as {"idleMs":60000}`)),
+      )
+    : undefined
+  const destinations = Option.isSome(input.destination)
+    ? yield* Effect.forEach(Object.entries(input.destination.value), ([name, target]) =>
+        destinationOf(name, target),
+      )
+    : undefined
+  return {
+    ...some(input.name, "name", String),
+    ...some(input.assistant, "assistantName", String),
+    provider: {
+      name: Option.getOrElse(input.provider, () => provider.name),
+      command,
+      timeoutMs: Option.getOrElse(input.timeout, () => provider.timeoutMs),
+      model: Option.getOrElse(input.model, () => provider.model),
+    },
+    ...some(input.zone, "zone", unlessDash),
+    ...(policy === undefined ? {} : { policy }),
+    ...(destinations === undefined ? {} : { destinations }),
+    ...some(input.admin, "admins", (text) => text.split(",").filter((user) => user !== "")),
+    ...some(input.image, "imageTag", unlessDash),
+    ...some(input.runner, "runnerReoffers", (runner) => runner === "reoffers"),
+  }
+})
+
+const add = Command.make("add", { id, ...settings, json: jsonFlag }, (input) =>
+  Effect.gen(function* () {
+    const changes = yield* changesOf(input, {
+      name: Option.isSome(input.command) ? "command" : "echo",
+      command: null,
+      timeoutMs: null,
+      model: null,
+    })
+    const payload = {
+      id: input.id,
+      name: input.id,
+      assistantName: Option.getOrElse(input.name, () => input.id),
+      zone: null,
+      policy: {},
+      destinations: [],
+      admins: [],
+      imageTag: null,
+      runnerReoffers: true,
+      ...changes,
+    }
+    const group = yield* (yield* connectDaemon).addGroup({ payload })
+    yield* show(input.json, group, () => [
+      `group ${group.id} is there; talk to it with: lamplighter send ${group.id} "hello" --wait`,
+    ])
+  }),
+).pipe(Command.withDescription("Add an agent group"))
+
+const set = Command.make(
+  "set",
+  {
+    id,
+    ...settings,
+    revision: Flag.Int("revision").pipe(
+      Flag.withDescription("Refuse if somebody else changed the group since this revision"),
+      Flag.optional,
+    ),
+    json: jsonFlag,
+  },
+  (input) =>
+    Effect.gen(function* () {
+      const api = yield* connectDaemon
+      const stored = yield* api.group({ params: { id: input.id } })
+      const group = yield* api.updateGroup({
+        params: { id: input.id },
+        payload: {
+          revision: Option.getOrElse(input.revision, () => stored.revision),
+          ...(yield* changesOf(input, stored.provider)),
+        },
+      })
+      yield* show(input.json, group, () => lines(group))
+    }),
+).pipe(Command.withDescription("Change a group; containers that run keep what they started with"))
+
+const list = Command.make("list", { json: jsonFlag }, (input) =>
+  Effect.gen(function* () {
+    const groups = yield* (yield* connectReading).groups()
+    yield* show(input.json, groups, () =>
+      table(
+        ["id", "name", "provider", "zone", "destinations"],
+        groups.map((group) => [
+          group.id,
+          group.name,
+          group.provider.name,
+          group.zone ?? "-",
+          group.destinations.map(({ name }) => name).join(",") || "-",
+        ]),
+      ),
+    )
+  }),
+).pipe(Command.withDescription("List agent groups"))
+
+const lines = (group: Group): ReadonlyArray<string> => [
+  `id: ${group.id}`,
+  `name: ${group.name}`,
+  `assistant: ${group.assistantName}`,
+  `provider: ${group.provider.name}${group.provider.command === null ? "" : ` ${JSON.stringify(group.provider.command)}`}`,
+  `zone: ${group.zone ?? "the daemon's"}`,
+  `image: ${group.imageTag ?? "the configured one"}`,
+  `admins: ${group.admins.join(", ") || "-"}`,
+  ...group.destinations.map((to) =>
+    to.type === "agent"
+      ? `destination: ${to.name} = the agents of ${to.agentGroupId ?? "-"}`
+      : `destination: ${to.name} = ${to.channelType ?? "-"}:${to.platformId ?? ""}`,
+  ),
+  ...Object.entries(group.policy).map(([name, value]) => `policy: ${name} = ${String(value)}`),
+  `revision: ${group.revision}`,
+]
+
+const showGroup = Command.make("show", { id, json: jsonFlag }, (input) =>
+  Effect.gen(function* () {
+    const group = yield* (yield* connectReading).group({ params: { id: input.id } })
+    yield* show(input.json, group, () => lines(group))
+  }),
+).pipe(Command.withDescription("Show one group"))
+
+export const groupCommand = Command.make("group").pipe(
+  Command.withDescription("Agent groups"),
+  Command.withSubcommands([add, list, showGroup, set]),
+)

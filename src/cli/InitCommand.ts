@@ -1,0 +1,88 @@
+/** `init`: a data directory that is ready, with a configuration file to edit and, if wanted, a first group. Repeating it is harmless. */
+import { Clock, Effect, Layer, Option } from "effect"
+import { Command, Flag } from "effect/cli"
+import * as fs from "node:fs"
+import * as path from "node:path"
+import { GroupId } from "../domain/Ids.ts"
+import { DEFAULT_FILE_NAME, loadSettings } from "../layers/Configuration.ts"
+import { acquireDataDirectory } from "../layers/sqlite/DataDirectoryLock.ts"
+import * as SqliteLedger from "../layers/sqlite/SqliteLedger.ts"
+import { SessionStore } from "../services/SessionStore.ts"
+import { show } from "./Output.ts"
+import { dataDirectory, jsonFlag } from "./Root.ts"
+
+/** JSON has no comments: the settings that are most often changed stand with their defaults, docs/configuration.md has the rest. */
+const firstFile = {
+  owners: [],
+  policy: { idleMs: "5 minutes", ceilingMs: "30 minutes" },
+  channels: { journal: { type: "file", path: "journal.jsonl" } },
+}
+
+export const initCommand = Command.make(
+  "init",
+  {
+    group: Flag.String("group").pipe(
+      Flag.withSchema(GroupId),
+      Flag.withDescription("Add this group too, with the echo provider"),
+      Flag.optional,
+    ),
+    json: jsonFlag,
+  },
+  (input) =>
+    Effect.gen(function* () {
+      const dataDir = yield* dataDirectory
+      yield* acquireDataDirectory(dataDir)
+      const file = path.join(dataDir, DEFAULT_FILE_NAME)
+      const wrote = yield* Effect.sync(() => writeNew(file, `${JSON.stringify(firstFile, null, 2)}\n`))
+      const settings = yield* loadSettings({ env: process.env, dataDir })
+      const group = Option.getOrUndefined(input.group)
+      const store = SessionStore.layer({
+        policy: settings.policy,
+        limits: settings.limits,
+        zone: settings.zone,
+      }).pipe(
+        Layer.provide(
+          SqliteLedger.layer({
+            path: path.join(dataDir, "lamplighter.db"),
+            mode: "read-write",
+            commit: "immediate",
+          }),
+        ),
+      )
+      const added = yield* addFirst(group).pipe(Effect.provide(store))
+      yield* show(input.json, { dataDir, file, wrote, group: group ?? null, added }, () => [
+        `data directory: ${dataDir}`,
+        `configuration: ${file} (${wrote === "written" ? "written" : "was there, left as it is"})`,
+        ...(group === undefined ? [] : [`group: ${group} (${added === "added" ? "added" : "was there"})`]),
+        `next: lamplighter --data ${dataDir} up`,
+      ])
+    }),
+).pipe(Command.withDescription("Prepare a data directory: its configuration file, its ledger, a first group"))
+
+const writeNew = (file: string, text: string): "written" | "kept" => {
+  if (fs.existsSync(file)) return "kept"
+  fs.writeFileSync(file, text, { mode: 0o600, flag: "wx" })
+  return "written"
+}
+
+const addFirst = Effect.fnUntraced(function* (id: GroupId | undefined) {
+  const store = yield* SessionStore
+  if (id === undefined) return "none" as const
+  const found = yield* store.read((reader) => reader.group(id))
+  if (found !== undefined) return "kept" as const
+  yield* store.putGroup({
+    id,
+    name: id,
+    assistantName: id,
+    provider: { name: "echo", command: null, timeoutMs: null, model: null },
+    zone: null,
+    policy: {},
+    destinations: [],
+    admins: [],
+    imageTag: null,
+    runnerReoffers: true,
+    createdAt: yield* Clock.currentTimeMillis,
+    revision: 1,
+  })
+  return "added" as const
+})

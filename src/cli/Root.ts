@@ -1,0 +1,41 @@
+/** The program's name, the flags that every command takes, and where its data directory is. */
+import { Effect, Option, Schema } from "effect"
+import { Command, Flag } from "effect/cli"
+import { locate } from "../layers/Configuration.ts"
+
+/** A command can't go on; the message says what would help. */
+export class CommandError extends Schema.TaggedError<CommandError>()("CommandError", {
+  message: Schema.String,
+}) {}
+
+const dataFlag = Flag.String("data").pipe(
+  Flag.withDescription("The data directory; the default is LAMPLIGHTER_DATA, then ~/.lamplighter"),
+  Flag.optional,
+)
+
+export const root = Command.make("lamplighter").pipe(
+  Command.withSharedFlags({ data: dataFlag }),
+  Command.withDescription("Runs AI agents in containers, one per session, on demand"),
+)
+
+/** On every command that prints. */
+export const jsonFlag = Flag.Boolean("json").pipe(Flag.withDescription("Print JSON"), Flag.withDefault(false))
+
+/** What `--data` says, if anything. */
+export const dataOption = Effect.map(root, ({ data }) => Option.getOrUndefined(data))
+
+/** Absolute. */
+export const dataDirectory = Effect.map(
+  dataOption,
+  (dataDir) => locate({ env: process.env, dataDir }).dataDir,
+)
+
+/** Runs what a library reports as a `Result`, with its own message. */
+export const orCommandError = <A>(
+  result:
+    | { readonly _tag: "Success"; readonly success: A }
+    | { readonly _tag: "Failure"; readonly failure: { readonly message: string } },
+): Effect.Effect<A, CommandError> =>
+  result._tag === "Success"
+    ? Effect.succeed(result.success)
+    : Effect.fail(new CommandError({ message: result.failure.message }))

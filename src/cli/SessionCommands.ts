@@ -1,0 +1,93 @@
+/** `session`: what conversations there are, how they stand, and an operator's hand on them. */
+import { Effect, Option } from "effect"
+import { Argument, Command, Flag } from "effect/cli"
+import { GroupId, SessionId } from "../domain/Ids.ts"
+import { SessionStatus } from "../domain/Session.ts"
+import type { SessionVerb } from "../services/operations/Requests.ts"
+import { connectDaemon, connectReading } from "./Connection.ts"
+import { fields, instant, show, table } from "./Output.ts"
+import { pageFlags } from "./PageFlags.ts"
+import { jsonFlag } from "./Root.ts"
+
+const id = Argument.String("id").pipe(Argument.withSchema(SessionId))
+
+const list = Command.make(
+  "list",
+  {
+    group: Flag.String("group").pipe(Flag.withSchema(GroupId), Flag.optional),
+    status: Flag.Literals("status", SessionStatus.literals).pipe(Flag.optional),
+    ...pageFlags("the id of the last row of the page before"),
+    json: jsonFlag,
+  },
+  (input) =>
+    Effect.gen(function* () {
+      const rows = yield* (yield* connectReading).sessions({
+        query: {
+          groupId: Option.getOrUndefined(input.group),
+          status: Option.getOrUndefined(input.status),
+          limit: Option.getOrUndefined(input.limit),
+          after: Option.getOrUndefined(input.after),
+        },
+      })
+      yield* show(input.json, rows, () =>
+        table(
+          ["id", "group", "key", "status", "live", "queued", "next look", "reason"],
+          rows.map((row) => [
+            row.id,
+            row.groupId,
+            row.key,
+            row.status,
+            row.live ? `incarnation ${row.incarnation}` : "-",
+            String(row.queued),
+            instant(row.wakeAt),
+            row.statusReason ?? row.wakeError ?? "",
+          ]),
+        ),
+      )
+    }),
+).pipe(Command.withDescription("List sessions, by id"))
+
+const showSession = Command.make("show", { id, json: jsonFlag }, (input) =>
+  Effect.gen(function* () {
+    const report = yield* (yield* connectReading).session({ params: { id: input.id } })
+    yield* show(input.json, report, () => [
+      ...fields(report.session),
+      "",
+      ...table(
+        ["life", "phase", "spawned", "ended", "reason", "exit", "error"],
+        report.incarnations.map((row) => [
+          String(row.number),
+          row.phase,
+          instant(row.spawnedAt),
+          instant(row.endedAt),
+          row.reason ?? "-",
+          row.oomKilled ? "out of memory" : (row.signal ?? String(row.exitCode ?? "unknown")),
+          row.error ?? "",
+        ]),
+      ),
+    ])
+  }),
+).pipe(Command.withDescription("Show one session and its last lives"))
+
+const descriptions: Readonly<Record<SessionVerb, string>> = {
+  stop: "Stop its container; what is due wakes the next",
+  hold: "Stop its container and wake none until it is released",
+  wake: "Start a container now, due work or not",
+  release: "End a hold or a quarantine",
+}
+
+const verb = (what: SessionVerb) =>
+  Command.make(what, { id, json: jsonFlag }, (input) =>
+    Effect.gen(function* () {
+      const session = yield* (yield* connectDaemon).controlSession({
+        params: { id: input.id },
+        payload: { what },
+      })
+      yield* show(input.json, session, () => [`session ${session.id} is ${session.status}`])
+    }),
+  ).pipe(Command.withDescription(descriptions[what]))
+
+export const sessionCommand = Command.make("session").pipe(
+  Command.withDescription("Sessions"),
+  Command.withSubcommands([list, showSession, verb("stop"), verb("hold"), verb("wake"), verb("release")]),
+)

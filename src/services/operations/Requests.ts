@@ -1,0 +1,150 @@
+/** The requests and answers of `Operations`, as schemas: the CLI, the HTTP API and programs say the same things. */
+import { Schema } from "effect"
+import { Delivery, DeliveryStatus } from "../../domain/Delivery.ts"
+import { Group } from "../../domain/Group.ts"
+import { GroupId, MessageId, SeriesId, SessionId } from "../../domain/Ids.ts"
+import { Incarnation } from "../../domain/Incarnation.ts"
+import { EpochMs } from "../../domain/Instant.ts"
+import { Message, MessageKind, MessageState, Priority } from "../../domain/Message.ts"
+import { RunOutcome } from "../../domain/Run.ts"
+import { Session, SessionMode, SessionStatus } from "../../domain/Session.ts"
+
+/** Rows of one page, at most. */
+export const MAX_PAGE = 1_000
+export const DEFAULT_PAGE = 200
+
+const PageLimit = Schema.NumberFromString.check(
+  Schema.isInt(),
+  Schema.isBetween({ minimum: 1, maximum: MAX_PAGE }),
+)
+
+/** What every listing takes: how many rows, and the id or position of the last row of the page before. */
+const page = { limit: Schema.optional(PageLimit), after: Schema.optional(Schema.String) }
+/** The same for listings whose pages continue at a position. */
+const positions = {
+  limit: Schema.optional(PageLimit),
+  after: Schema.optional(Schema.NumberFromString.check(Schema.isInt())),
+}
+
+/** A message to send. Without a session it goes to the one that group, mode and address resolve to. */
+export const SendRequest = Schema.Struct({
+  id: Schema.optionalKey(MessageId),
+  groupId: Schema.optionalKey(GroupId),
+  sessionId: Schema.optionalKey(SessionId),
+  mode: Schema.optionalKey(SessionMode),
+  channelType: Schema.optionalKey(Schema.NullOr(Schema.String)),
+  platformId: Schema.optionalKey(Schema.NullOr(Schema.String)),
+  threadId: Schema.optionalKey(Schema.NullOr(Schema.String)),
+  userId: Schema.optionalKey(Schema.NullOr(Schema.String)),
+  kind: MessageKind,
+  content: Schema.Unknown,
+  trigger: Schema.optionalKey(Schema.Boolean),
+  onWake: Schema.optionalKey(Schema.Boolean),
+  priority: Schema.optionalKey(Priority),
+  dueAt: Schema.optionalKey(EpochMs),
+  ttlMs: Schema.optionalKey(Schema.Int.check(Schema.isGreaterThan(0))),
+})
+export type SendRequest = typeof SendRequest.Type
+
+export const SendReply = Schema.Struct({
+  outcome: Schema.Literals(["accepted", "existing", "dropped", "refused"]),
+  message: Schema.NullOr(Message),
+  /** Why a slash command was dropped or refused. */
+  reason: Schema.NullOr(Schema.String),
+})
+export type SendReply = typeof SendReply.Type
+
+/** A message with the rows that it led to: those that name it, and the nameless ones from its claim to the look after its end. */
+export const MessageReport = Schema.Struct({
+  message: Message,
+  answers: Schema.Array(Delivery),
+  /** Why its session can't start a container at present. */
+  wakeError: Schema.NullOr(Schema.String),
+})
+export type MessageReport = typeof MessageReport.Type
+
+const { createdAt: _createdAt, revision: _revision, id: _id, ...changeable } = Group.fields
+
+export const NewGroup = Schema.Struct({ id: GroupId, ...changeable })
+export type NewGroup = typeof NewGroup.Type
+
+/** Fields that are absent stay. With a revision, a group that somebody else has changed since is left alone. */
+export const GroupChange = Schema.Struct({
+  revision: Schema.optionalKey(Schema.Int),
+  name: Schema.optionalKey(changeable.name),
+  assistantName: Schema.optionalKey(changeable.assistantName),
+  provider: Schema.optionalKey(changeable.provider),
+  zone: Schema.optionalKey(changeable.zone),
+  policy: Schema.optionalKey(changeable.policy),
+  destinations: Schema.optionalKey(changeable.destinations),
+  admins: Schema.optionalKey(changeable.admins),
+  imageTag: Schema.optionalKey(changeable.imageTag),
+  runnerReoffers: Schema.optionalKey(changeable.runnerReoffers),
+})
+export type GroupChange = typeof GroupChange.Type
+
+export const SessionQuery = Schema.Struct({
+  groupId: Schema.optional(GroupId),
+  status: Schema.optional(SessionStatus),
+  ...page,
+})
+export type SessionQuery = typeof SessionQuery.Type
+
+/** A session with its last lives, newest first. */
+export const SessionReport = Schema.Struct({ session: Session, incarnations: Schema.Array(Incarnation) })
+export type SessionReport = typeof SessionReport.Type
+
+export const SessionVerb = Schema.Literals(["stop", "hold", "wake", "release"])
+export type SessionVerb = typeof SessionVerb.Type
+
+export const MessageQuery = Schema.Struct({
+  sessionId: Schema.optional(SessionId),
+  taskId: Schema.optional(SeriesId),
+  state: Schema.optional(MessageState),
+  ...page,
+})
+export type MessageQuery = typeof MessageQuery.Type
+
+export const DeliveryQuery = Schema.Struct({
+  sessionId: Schema.optional(SessionId),
+  status: Schema.optional(DeliveryStatus),
+  ...positions,
+})
+export type DeliveryQuery = typeof DeliveryQuery.Type
+
+export const RunQuery = Schema.Struct({
+  sessionId: Schema.optional(SessionId),
+  taskId: Schema.optional(SeriesId),
+  outcome: Schema.optional(RunOutcome),
+  ...positions,
+})
+export type RunQuery = typeof RunQuery.Type
+
+export const EventQuery = Schema.Struct({ sessionId: Schema.optional(SessionId), ...positions })
+export type EventQuery = typeof EventQuery.Type
+
+/** The last bytes of what a running container wrote. */
+export const LiveOutput = Schema.Struct({
+  incarnation: Schema.Int,
+  stdout: Schema.String,
+  stderr: Schema.String,
+})
+export type LiveOutput = typeof LiveOutput.Type
+
+export const Status = Schema.Struct({
+  runtime: Schema.String,
+  live: Schema.Array(
+    Schema.Struct({
+      sessionId: SessionId,
+      incarnation: Schema.Int,
+      phase: Schema.String,
+      spawnedAt: EpochMs,
+    }),
+  ),
+  quarantined: Schema.Array(Session),
+  /** Sessions that have work but can't start a container, with the reason. */
+  failing: Schema.Array(Session),
+  nextWakeAt: Schema.NullOr(EpochMs),
+  nextSlotAt: Schema.NullOr(EpochMs),
+})
+export type Status = typeof Status.Type
