@@ -78,7 +78,8 @@ export const readConfigurationFile = (
     catch: (cause) => (cause instanceof Error && "code" in cause ? String(cause.code) : String(cause)),
   }).pipe(
     Effect.catch((code) =>
-      code === "ENOENT" && absence === "allowed"
+      // ENOTDIR: the data directory is a file, which is told better by whoever makes the directory.
+      (code === "ENOENT" || code === "ENOTDIR") && absence === "allowed"
         ? Effect.succeed("{}")
         : Effect.fail(
             fileIssue(

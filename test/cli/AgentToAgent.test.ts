@@ -1,0 +1,52 @@
+/** One group's agent writes to another group's, along a destination that an operator configured, and along no other. */
+import { afterAll, assert, describe, it } from "@effect/vitest"
+import { commandLine } from "../support/CommandLine.ts"
+
+const lamplighter = commandLine()
+afterAll(() => lamplighter.close())
+
+/** Writes one row to another group, and one to a group that no destination leads to. */
+const writer = JSON.stringify([
+  process.execPath,
+  "-e",
+  `const to = (group) => console.log("::lamplighter::outbound " + JSON.stringify({ kind: "chat", content: { text: "please help" }, channelType: "agent", platformId: group, threadId: null }))
+   process.stdin.resume().on("end", () => { to("second"); to("third") })`,
+])
+
+describe("agents that talk to each other", () => {
+  it("reaches the other group's session as a message, once, and only where a destination leads", async () => {
+    await lamplighter.run("init")
+    await lamplighter.up()
+    await lamplighter.run("group", "add", "second")
+    await lamplighter.run("group", "add", "third")
+    await lamplighter.run(
+      "group",
+      "add",
+      "first",
+      "--command",
+      writer,
+      "--destination",
+      "helper=agent:second",
+    )
+    const sent = await lamplighter.run("send", "first", "go", "--wait")
+    assert.strictEqual(sent.code, 0, sent.stderr)
+    const received = await lamplighter.until(
+      async () => {
+        const [session] = await lamplighter.json("session", "list", "--group", "second")
+        return session === undefined ? [] : lamplighter.json("messages", "list", "--session", session.id)
+      },
+      (rows) => rows.length > 0 && rows[0].state === "completed",
+    )
+    assert.strictEqual(received.length, 1)
+    assert.include(received[0].content, "please help")
+    assert.isNotNull(received[0].sourceSessionId)
+    assert.deepStrictEqual(await lamplighter.json("session", "list", "--group", "third"), [])
+    const dead: ReadonlyArray<{ lastError: string }> = await lamplighter.json(
+      "deliveries",
+      "list",
+      "--status",
+      "dead",
+    )
+    assert.isTrue(dead.some(({ lastError }) => lastError.includes("'third' is not a destination")))
+  }, 60_000)
+})

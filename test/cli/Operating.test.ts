@@ -1,0 +1,196 @@
+/** One daemon, operated by its commands from `init` to `down`, and what they say when it is down. */
+import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
+import * as fs from "node:fs"
+import * as path from "node:path"
+import { commandLine } from "../support/CommandLine.ts"
+
+const lamplighter = commandLine()
+afterAll(() => lamplighter.close())
+
+describe("from init to down", () => {
+  beforeAll(async () => {
+    await lamplighter.run("init", "--group", "g1")
+    await lamplighter.up()
+  }, 30_000)
+
+  it("prepares a private data directory, and repeating it changes nothing", async () => {
+    const fresh = commandLine()
+    try {
+      const first = await fresh.json("init", "--group", "g1")
+      assert.deepInclude(first, { wrote: "written", added: "added" })
+      assert.strictEqual(fs.statSync(path.join(fresh.dataDir, "lamplighter.json")).mode & 0o777, 0o600)
+      fs.writeFileSync(path.join(fresh.dataDir, "lamplighter.json"), `{"zone":"Asia/Tokyo"}`)
+      const second = await fresh.json("init", "--group", "g1")
+      assert.deepInclude(second, { wrote: "kept", added: "kept" })
+      assert.strictEqual(
+        fs.readFileSync(path.join(fresh.dataDir, "lamplighter.json"), "utf8"),
+        `{"zone":"Asia/Tokyo"}`,
+      )
+    } finally {
+      await fresh.close()
+    }
+  })
+
+  it("keeps its socket to its user", () => {
+    const { mode } = fs.statSync(path.join(lamplighter.dataDir, "daemon.sock"))
+    assert.strictEqual(mode & 0o777, 0o600)
+  })
+
+  it("sends, waits and prints the answer, from an argument and from stdin", async () => {
+    const sent = await lamplighter.run("send", "g1", "hello", "--wait")
+    assert.deepStrictEqual([sent.code, sent.stdout], [0, "echo: hello\n"])
+    const piped = await lamplighter.runWith({ input: "from a pipe" }, "send", "g1", "-", "--wait")
+    assert.deepStrictEqual([piped.code, piped.stdout], [0, "echo: from a pipe\n"])
+  })
+
+  it("takes the same id and content again as the same message, and other content as a conflict", async () => {
+    const first = await lamplighter.json("send", "g1", "once", "--id", "same-1")
+    const again = await lamplighter.json("send", "g1", "once", "--id", "same-1")
+    assert.deepStrictEqual([first.outcome, again.outcome], ["accepted", "existing"])
+    const other = await lamplighter.run("send", "g1", "something else", "--id", "same-1")
+    assert.strictEqual(other.code, 1)
+    assert.include(other.stderr, "same-1")
+  })
+
+  it("holds a message for its time, shows it, cancels it and redrives it", async () => {
+    const { message } = await lamplighter.json("send", "g1", "later", "--at", "2099-01-01T00:00:00Z")
+    assert.strictEqual(message.state, "pending")
+    assert.strictEqual((await lamplighter.json("messages", "cancel", message.id)).state, "cancelled")
+    const redriven = await lamplighter.json("messages", "redrive", message.id)
+    assert.strictEqual(redriven.redriveOf, message.id)
+    const ids = (await lamplighter.json("messages", "list", "--state", "cancelled")).map(
+      ({ id }: { id: string }) => id,
+    )
+    assert.deepStrictEqual(ids, [message.id])
+    const { message: shown } = await lamplighter.json("messages", "show", message.id)
+    assert.strictEqual(shown.state, "cancelled")
+  })
+
+  it("lets context ride along with the next message instead of waking an agent", async () => {
+    const { message } = await lamplighter.json(
+      "send",
+      "g1",
+      "by the way",
+      "--context",
+      "--mode",
+      "per-thread",
+      "--thread",
+      "t9",
+    )
+    const { session } = await lamplighter.json("session", "show", message.sessionId)
+    assert.deepStrictEqual([session.live, session.queued], [false, 1])
+    const asked = await lamplighter.run(
+      "send",
+      "g1",
+      "so?",
+      "--mode",
+      "per-thread",
+      "--thread",
+      "t9",
+      "--wait",
+    )
+    assert.strictEqual(asked.stdout, "echo: so?\n")
+    const riding = await lamplighter.json("messages", "show", message.id)
+    assert.deepInclude(riding.message, { state: "completed", tries: 0 })
+  })
+
+  it("pages through listings", async () => {
+    const all: ReadonlyArray<{ id: string }> = await lamplighter.json("messages", "list")
+    assert.isAbove(all.length, 2)
+    const [first] = await lamplighter.json("messages", "list", "--limit", "1")
+    const rest = await lamplighter.json("messages", "list", "--after", first.id)
+    assert.deepStrictEqual([first, ...rest], all)
+  })
+
+  it("changes a group, and refuses a change of what somebody else has changed since", async () => {
+    const before = await lamplighter.json("group", "show", "g1")
+    const after = await lamplighter.json(
+      ...["group", "set", "g1", "--zone", "Europe/Paris", "--policy", `{"idleMs":60000}`],
+      ...["--destination", "ann=webhook:c1", "--destination", "other=agent:g1", "--admin", "ann,bob"],
+    )
+    assert.deepInclude(after, { zone: "Europe/Paris", policy: { idleMs: 60_000 }, admins: ["ann", "bob"] })
+    assert.deepStrictEqual(
+      after.destinations.map(({ name, type }: { name: string; type: string }) => [name, type]),
+      [
+        ["ann", "channel"],
+        ["other", "agent"],
+      ],
+    )
+    assert.strictEqual(after.provider.name, before.provider.name, "what was not said stays")
+    const stale = await lamplighter.run(
+      "group",
+      "set",
+      "g1",
+      "--zone",
+      "UTC",
+      "--revision",
+      String(before.revision),
+    )
+    assert.strictEqual(stale.code, 1)
+    assert.include(stale.stderr, `revision ${after.revision}`)
+  })
+
+  it("holds a session, tells why nothing starts, and releases it", async () => {
+    const { message } = await lamplighter.json(
+      "send",
+      "g1",
+      "first",
+      "--mode",
+      "per-thread",
+      "--thread",
+      "held",
+    )
+    const session = message.sessionId
+    await lamplighter.run("session", "hold", session)
+    const held = await lamplighter.json("send", "g1", "second", "--session", session)
+    assert.strictEqual((await lamplighter.json("session", "show", session)).session.status, "held")
+    await lamplighter.run("session", "release", session)
+    await lamplighter.until(
+      () => lamplighter.json("messages", "show", held.message.id),
+      (report) => report.message.state === "completed",
+    )
+  })
+
+  it("copies its ledger while it runs, and never over a file", async () => {
+    const file = path.join(lamplighter.dataDir, "copy.db")
+    const made = await lamplighter.json("backup", file)
+    assert.strictEqual(made.bytes, fs.statSync(file).size)
+    const again = await lamplighter.run("backup", file)
+    assert.strictEqual(again.code, 1)
+    assert.include(again.stderr, "never overwrites")
+  })
+
+  it("goes down cleanly; then what reads still answers, and what changes says how to go on", async () => {
+    const listed = await lamplighter.json("messages", "list")
+    const down = await lamplighter.run("down")
+    assert.strictEqual(down.code, 0, down.stderr)
+    assert.isFalse(fs.existsSync(path.join(lamplighter.dataDir, "daemon.sock")))
+    assert.deepStrictEqual(await lamplighter.json("messages", "list"), listed)
+    for (const words of [
+      ["status"],
+      ["group", "list"],
+      ["group", "show", "g1"],
+      ["session", "list"],
+      ["session", "show", listed[0].sessionId],
+      ["messages", "show", listed[0].id],
+      ["deliveries", "list"],
+      ["task", "list"],
+      ["runs"],
+      ["events"],
+    ])
+      assert.strictEqual((await lamplighter.run(...words)).code, 0, words.join(" "))
+    for (const words of [
+      ["send", "g1", "anyone?"],
+      ["session", "hold", listed[0].sessionId],
+      ["messages", "redrive", listed[0].id],
+      ["down"],
+    ]) {
+      const ran = await lamplighter.run(...words)
+      assert.strictEqual(ran.code, 1, words.join(" "))
+      assert.include(ran.stderr, `lamplighter --data ${lamplighter.dataDir} up`)
+    }
+    assert.deepStrictEqual(await lamplighter.json("messages", "list"), listed, "nothing was written")
+    const copy = await lamplighter.json("backup", path.join(lamplighter.dataDir, "copy-2.db"))
+    assert.isAbove(copy.bytes, 0)
+  }, 60_000)
+})
