@@ -2,10 +2,12 @@
 import { Effect, Option, Result } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
 import { parseExchangeTime } from "../domain/ExchangeTime.ts"
-import { GroupId, SeriesId } from "../domain/Ids.ts"
+import { GroupId, SeriesId, SessionId } from "../domain/Ids.ts"
+import { type Run, RunOutcome } from "../domain/Run.ts"
 import { nextSlot, parseSchedule, validateZone } from "../domain/Recurrence.ts"
 import { connectDaemon, connectReading } from "./Connection.ts"
 import { instant, show, table } from "./Output.ts"
+import { positionFlags } from "./PageFlags.ts"
 import { CommandError, jsonFlag as json, orCommandError } from "./Root.ts"
 
 const taskAdd = Command.make(
@@ -49,6 +51,89 @@ const taskList = Command.make("list", { json }, (input) =>
   }),
 )
 
+/** The last runs as a line of marks, oldest first, so that a pattern shows at a glance. */
+const marks: Readonly<Record<Run["outcome"], string>> = {
+  completed: "✓",
+  failed: "✗",
+  skipped: "·",
+  cancelled: "c",
+  expired: "e",
+  overlap: "o",
+  missed: "m",
+  paused: "p",
+}
+
+const taskShow = Command.make(
+  "show",
+  { id: Argument.String("id").pipe(Argument.withSchema(SeriesId)), json },
+  (input) =>
+    Effect.gen(function* () {
+      const report = yield* (yield* connectReading).task({ params: { id: input.id } })
+      const { next, runs, task, words } = report
+      yield* show(input.json, report, () => [
+        `task: ${task.id}${task.name === null ? "" : ` (${task.name})`}, ${task.status}${task.note === null ? "" : `: ${task.note}`}`,
+        `session: ${task.sessionId} of group ${task.groupId}`,
+        `schedule: ${words}, zone ${task.zone}`,
+        `prompt: ${task.prompt}`,
+        ...(task.script === null ? [] : [`script: ${task.script}`]),
+        `next: ${next.map(instant).join(", ") || "-"}`,
+        `runs: ${
+          runs
+            .map((run) => marks[run.outcome])
+            .toReversed()
+            .join("") || "-"
+        }`,
+        `revision: ${task.revision}`,
+      ])
+    }),
+).pipe(
+  Command.withDescription(
+    `Show one task, its next instants and its last runs: ${Object.entries(marks)
+      .map(([outcome, mark]) => `${mark} ${outcome}`)
+      .join(", ")}`,
+  ),
+)
+
+const taskUpdate = Command.make(
+  "update",
+  {
+    id: Argument.String("id").pipe(Argument.withSchema(SeriesId)),
+    schedule: Flag.String("schedule").pipe(
+      Flag.withDescription("The new schedule; a pending occurrence of the old one is cancelled"),
+      Flag.optional,
+    ),
+    prompt: Flag.String("prompt").pipe(Flag.optional),
+    script: Flag.String("script").pipe(Flag.withDescription("Bash, or - for none"), Flag.optional),
+    revision: Flag.Int("revision").pipe(
+      Flag.withDescription("Refuse if somebody else changed the task since this revision"),
+      Flag.optional,
+    ),
+    json,
+  },
+  (input) =>
+    Effect.gen(function* () {
+      const task = yield* (yield* connectDaemon).changeTask({
+        params: { id: input.id },
+        payload: {
+          change: {
+            _tag: "Update",
+            change: {
+              ...(Option.isSome(input.schedule) ? { recurrence: input.schedule.value } : {}),
+              ...(Option.isSome(input.prompt) ? { prompt: input.prompt.value } : {}),
+              ...(Option.isSome(input.script)
+                ? { script: input.script.value === "-" ? null : input.script.value }
+                : {}),
+              ...(Option.isSome(input.revision) ? { revision: input.revision.value } : {}),
+            },
+          },
+        },
+      })
+      yield* show(input.json, task, () => [
+        `task ${task.id} is at revision ${task.revision}, next ${instant(task.nextSlot)}`,
+      ])
+    }),
+).pipe(Command.withDescription("Change a task; a claimed occurrence finishes as it was"))
+
 const taskVerb = (verb: "pause" | "resume" | "cancel") =>
   Command.make(verb, { id: Argument.String("id").pipe(Argument.withSchema(SeriesId)), json }, (input) =>
     Effect.gen(function* () {
@@ -74,23 +159,40 @@ const taskRun = Command.make(
     }),
 )
 
-const runs = Command.make("runs", { json }, (input) =>
-  Effect.gen(function* () {
-    const rows = yield* (yield* connectReading).runs({ query: {} })
-    yield* show(input.json, rows, () =>
-      table(
-        ["ended", "task", "outcome", "attempts", "count", "error"],
-        rows.map((row) => [
-          instant(row.endedAt),
-          row.seriesId ?? "-",
-          row.outcome,
-          String(row.attempts),
-          String(row.count),
-          row.error ?? "",
-        ]),
-      ),
-    )
-  }),
+const runs = Command.make(
+  "runs",
+  {
+    task: Flag.String("task").pipe(Flag.withSchema(SeriesId), Flag.optional),
+    session: Flag.String("session").pipe(Flag.withSchema(SessionId), Flag.optional),
+    outcome: Flag.Literals("outcome", RunOutcome.literals).pipe(Flag.optional),
+    ...positionFlags("the position of the last row of the page before"),
+    json,
+  },
+  (input) =>
+    Effect.gen(function* () {
+      const rows = yield* (yield* connectReading).runs({
+        query: {
+          taskId: Option.getOrUndefined(input.task),
+          sessionId: Option.getOrUndefined(input.session),
+          outcome: Option.getOrUndefined(input.outcome),
+          limit: Option.getOrUndefined(input.limit),
+          after: Option.getOrUndefined(input.after),
+        },
+      })
+      yield* show(input.json, rows, () =>
+        table(
+          ["ended", "task", "outcome", "attempts", "count", "error"],
+          rows.map((row) => [
+            instant(row.endedAt),
+            row.seriesId ?? "-",
+            row.outcome,
+            String(row.attempts),
+            String(row.count),
+            row.error ?? "",
+          ]),
+        ),
+      )
+    }),
 ).pipe(Command.withDescription("List what ran, and what did not and why"))
 
 const next = Command.make(
@@ -134,6 +236,8 @@ export const taskCommand = Command.make("task").pipe(
   Command.withSubcommands([
     taskAdd,
     taskList,
+    taskShow,
+    taskUpdate,
     taskVerb("pause"),
     taskVerb("resume"),
     taskVerb("cancel"),

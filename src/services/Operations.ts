@@ -7,12 +7,13 @@ import { gateCommand, defaultCommands } from "../domain/CommandGate.ts"
 import type { Delivery } from "../domain/Delivery.ts"
 import type { Group } from "../domain/Group.ts"
 import { type DeliveryId, GroupId, MessageId, SeriesId, SessionId } from "../domain/Ids.ts"
+import { EpochMs } from "../domain/Instant.ts"
 import type { LedgerEvent } from "../domain/LedgerEvent.ts"
 import type { Message } from "../domain/Message.ts"
 import { checkContent } from "../domain/MessageContent.ts"
-import { parseSchedule, validateZone } from "../domain/Recurrence.ts"
-import type { Run } from "../domain/Run.ts"
-import type { Series } from "../domain/Series.ts"
+import { describeSchedule, parseSchedule, preview, validateZone } from "../domain/Recurrence.ts"
+import { Run } from "../domain/Run.ts"
+import { Series } from "../domain/Series.ts"
 import type { Session, SessionMode } from "../domain/Session.ts"
 import { ContainerRef, ContainerRuntime, RuntimeUnavailable } from "./ContainerRuntime.ts"
 import { newId } from "./Ids.ts"
@@ -44,6 +45,9 @@ import { Sweep } from "./Sweep.ts"
 const LAST_LOOK_MS = 1_500
 /** Of what a running container wrote, per stream. */
 const LIVE_OUTPUT_BYTES = 64 * 1024
+/** Instants and runs that a task's report shows. */
+const SHOWN_SLOTS = 3
+const SHOWN_RUNS = 30
 /** Lives that a session's report shows. */
 const SHOWN_LIVES = 20
 
@@ -75,6 +79,16 @@ export const TaskChange = Schema.Union([
   }),
 ])
 export type TaskChange = typeof TaskChange.Type
+
+/** A task with its next instants and its last runs, newest first. */
+export const TaskReport = Schema.Struct({
+  task: Series,
+  /** The schedule in words. */
+  words: Schema.String,
+  next: Schema.Array(EpochMs),
+  runs: Schema.Array(Run),
+})
+export type TaskReport = typeof TaskReport.Type
 
 /** Later than any instant that a ledger holds. */
 const FAR_FUTURE = Number.MAX_SAFE_INTEGER
@@ -123,6 +137,7 @@ export class Operations extends Context.Service<
     readonly addTask: (request: TaskRequest) => Effect.Effect<Series, Refused>
     readonly changeTask: (id: SeriesId, change: TaskChange) => Effect.Effect<Series, Refused>
     readonly runTask: (id: SeriesId) => Effect.Effect<Message, Refused>
+    readonly task: (id: SeriesId) => Effect.Effect<TaskReport, NotFound | LedgerError>
     readonly tasks: Effect.Effect<ReadonlyArray<Series>, LedgerError>
     readonly runs: (filter: RunQuery) => Effect.Effect<ReadonlyArray<Run>, LedgerError>
     /** What happened, oldest first, above the position `after`. */
@@ -346,6 +361,20 @@ const make = Effect.fnUntraced(function* (options: OperationsOptions) {
     changeTask: (id, change) => looked(store.changeSeries(id, change)),
     runTask: Effect.fnUntraced(function* (id) {
       return yield* looked(store.runSeriesNow(id, MessageId.make(yield* newId("run"))))
+    }),
+    task: Effect.fnUntraced(function* (id) {
+      const now = yield* Clock.currentTimeMillis
+      const report = yield* store.read((reader): TaskReport | undefined => {
+        const task = reader.series(id)
+        if (task === undefined) return undefined
+        const runs = reader.runs({ seriesId: id }, { limit: SHOWN_RUNS })
+        const next =
+          task.status !== "active" || task.nextSlot === null
+            ? []
+            : [task.nextSlot, ...preview(task.schedule, Math.max(now, task.nextSlot), SHOWN_SLOTS - 1)]
+        return { task, words: describeSchedule(task.schedule), next, runs }
+      })
+      return report ?? (yield* NotFound.of("task", id))
     }),
     tasks: store.read((reader) => reader.seriesList({}, { limit: DEFAULT_PAGE })),
     runs: ({ outcome, sessionId, taskId, ...page }) =>

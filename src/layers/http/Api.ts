@@ -12,7 +12,7 @@ import { Session } from "../../domain/Session.ts"
 import { LedgerError } from "../../services/LedgerDriver.ts"
 import { Conflict, Full, Invalid, NotFound } from "../../services/ledger/Refusals.ts"
 import { RuntimeUnavailable } from "../../services/ContainerRuntime.ts"
-import { TaskChange, TaskRequest } from "../../services/Operations.ts"
+import { TaskChange, TaskReport, TaskRequest } from "../../services/Operations.ts"
 import {
   DeliveryQuery,
   EventQuery,
@@ -112,6 +112,11 @@ export class LedgerApi extends HttpApiGroup.make("ledger", { topLevel: true }).a
   }),
   HttpApiEndpoint.get("tasks", "/tasks", { success: Schema.Array(Series), error: refusals }),
   HttpApiEndpoint.post("addTask", "/tasks", { payload: TaskRequest, success: Series, error: refusals }),
+  HttpApiEndpoint.get("task", "/tasks/:id", {
+    params: { id: SeriesId },
+    success: TaskReport,
+    error: refusals,
+  }),
   HttpApiEndpoint.post("changeTask", "/tasks/:id", {
     params: { id: SeriesId },
     payload: Schema.Struct({ change: TaskChange }),

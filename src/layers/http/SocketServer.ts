@@ -30,6 +30,7 @@ const handlers = HttpApiBuilder.group(
       redriveMessage: ({ params }) => operations.redriveMessage(params.id),
       deliveries: ({ query }) => operations.deliveries(query),
       redriveDelivery: ({ payload }) => operations.redriveDelivery(payload.id),
+      task: ({ params }) => operations.task(params.id),
       tasks: () => operations.tasks,
       addTask: ({ payload }) => operations.addTask(payload),
       changeTask: ({ params, payload }) => operations.changeTask(params.id, payload.change),
