@@ -1,26 +1,9 @@
 #!/usr/bin/env node
-/** The program: commands from `cli/`, Node's services, and one place where a failure becomes an exit code and a line. */
-import { NodeRuntime, NodeServices } from "@effect/platform-node"
-import { Cause, Effect, Exit } from "effect"
-import { CliError, Command } from "effect/cli"
-import { cli } from "./cli/Commands.ts"
+/**
+ * The entry. The program is imported after the compile cache is on, because a command that takes half a second should not spend
+ * another half on compiling what it compiled before.
+ */
+import { enableCompileCache } from "node:module"
 
-/** A failure that has a message is told in that message; a defect with everything that is known of it. */
-const report = (cause: Cause.Cause<unknown>) =>
-  Effect.sync(() => {
-    const failure = cause.reasons.find((reason) => reason._tag === "Fail")
-    if (failure === undefined) return void process.stderr.write(`${Cause.pretty(cause)}\n`)
-    if (CliError.isCliError(failure.error)) return
-    const { error } = failure
-    process.stderr.write(`lamplighter: ${error instanceof Error ? error.message : String(error)}\n`)
-  })
-
-Command.run(cli, { version: "0.1.0" }).pipe(
-  Effect.tapCause((cause) => (Cause.hasInterruptsOnly(cause) ? Effect.void : report(cause))),
-  Effect.scoped,
-  Effect.provide(NodeServices.layer),
-  NodeRuntime.runMain({
-    disableErrorReporting: true,
-    teardown: (exit, onExit) => onExit(Exit.isSuccess(exit) || Cause.hasInterruptsOnly(exit.cause) ? 0 : 1),
-  }),
-)
+enableCompileCache()
+await import("./cli/Program.ts")

@@ -5,6 +5,7 @@
 import { Clock, Effect, Stream } from "effect"
 import { ContainerRuntime } from "./ContainerRuntime.ts"
 import { deliveryLoop } from "./Delivering.ts"
+import type { LedgerError } from "./LedgerDriver.ts"
 import type { Nudge } from "./Nudge.ts"
 import { SessionStore } from "./SessionStore.ts"
 import { Sweep } from "./Sweep.ts"
@@ -42,17 +43,21 @@ export const daemon = Effect.fnUntraced(function* (options: DaemonOptions) {
   )
 })
 
+/** A ledger that writes nothing until it is opened again: only another process can do that, and whoever supervises this one starts it. */
+const neverAgain = (error: LedgerError): boolean => error.reason === "Uncertain" || error.reason === "Closed"
+
 const sweepLoop = Effect.fnUntraced(function* (options: DaemonOptions) {
   const sweep = yield* Sweep
   while (true) {
     const swept = yield* sweep.pass.pipe(
-      Effect.catchTag("LedgerError", (error) =>
-        Effect.as(Effect.logError(`the sweep waits: the ledger says ${error.message}`), {
+      Effect.catchTag("LedgerError", (error) => {
+        if (neverAgain(error)) return Effect.die(error)
+        return Effect.as(Effect.logError(`the sweep waits: the ledger says ${error.message}`), {
           nextLookAt: null,
           live: 1,
           news: "nothing" as const,
-        }),
-      ),
+        })
+      }),
     )
     if (swept.news === "news") yield* options.deliver.ring
     const now = yield* Clock.currentTimeMillis

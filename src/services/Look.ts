@@ -10,7 +10,14 @@ import type { LiveView } from "../domain/SweepPlan.ts"
 import { ContainerRuntime } from "./ContainerRuntime.ts"
 import { crashable } from "./CrashPoint.ts"
 import { policyOf } from "./ledger/SessionUnit.ts"
-import { Mailbox, type Pair, type Quarantined, type Reading, type Unreadable } from "./Mailbox.ts"
+import {
+  type AckRow,
+  Mailbox,
+  type Pair,
+  type Quarantined,
+  type Reading,
+  type Unreadable,
+} from "./Mailbox.ts"
 import { SessionStore } from "./SessionStore.ts"
 import type { Watch } from "./Watch.ts"
 import { Workspace } from "./Workspace.ts"
@@ -60,12 +67,24 @@ export const look = Effect.fnUntraced(function* (incarnation: Incarnation, watch
         yield* store.requestStop(pair.sessionId, pair.incarnation, "outgrown", "it wrote too much")
     }
   }
-  const session = yield* showDue(incarnation, watch, now)
-  const current = yield* store.read((reader) => reader.incarnation(pair.sessionId, pair.incarnation))
-  if (session === undefined || current === undefined) return { view: null, news } satisfies Looked
-  const policy = yield* store.read((reader) => policyOf(reader, session.groupId, store.options.policy))
-  return { view: viewOf(session, current, watch, policy, now), news } satisfies Looked
+  const before = yield* standing(pair)
+  if (before === undefined) return { view: null, news } satisfies Looked
+  const shown = yield* showDue(incarnation, watch, before.session, now)
+  const after = shown === "changed" ? yield* standing(pair) : before
+  if (after === undefined) return { view: null, news } satisfies Looked
+  return { view: viewOf(after.session, after.current, watch, after.policy, now), news } satisfies Looked
 })
+
+/** How the ledger stands, in one read: a running session where nothing changed costs no other. */
+const standing = (pair: Pair) =>
+  SessionStore.use((store) =>
+    store.read((reader) => {
+      const session = reader.session(pair.sessionId)
+      const current = reader.incarnation(pair.sessionId, pair.incarnation)
+      if (session === undefined || current === undefined) return undefined
+      return { session, current, policy: policyOf(reader, session.groupId, store.options.policy) }
+    }),
+  )
 
 /** A file that is being written just now is read at the next look. */
 const readLive = (pair: Pair, watch: Watch) =>
@@ -100,24 +119,27 @@ const claimKey = (claim: { readonly messageId: string; readonly changedAt: numbe
   `${claim.messageId}@${claim.changedAt}`
 
 /** Admits what has come due and brings inbound.db up to the ledger. A lock that will not go away stops the container. */
-const showDue = Effect.fnUntraced(function* (incarnation: Incarnation, watch: Watch, now: number) {
+const showDue = Effect.fnUntraced(function* (
+  incarnation: Incarnation,
+  watch: Watch,
+  session: Session,
+  now: number,
+) {
   const store = yield* SessionStore
   const { sessionId, number } = incarnation
-  let session = yield* store.read((reader) => reader.session(sessionId))
-  if (session === undefined) return undefined
-  if (incarnation.phase !== "stopping" && session.wakeAt !== null && session.wakeAt <= now) {
+  const admits = incarnation.phase !== "stopping" && session.wakeAt !== null && session.wakeAt <= now
+  if (admits) {
     const admitted = yield* Effect.option(store.admitMore(sessionId))
     if (admitted._tag === "Some") watch.needsFresh = admitted.value.needsFresh
-    session = (yield* store.read((reader) => reader.session(sessionId))) ?? session
+  } else if (watch.projected !== null && watch.projected >= session.revision) {
+    return "same" as const
   }
-  if (watch.projected === null || watch.projected < session.revision) {
-    yield* project(incarnation, watch).pipe(
-      Effect.catchTag("ProjectionBlocked", (blocked) =>
-        store.requestStop(sessionId, number, "projection-blocked", blocked.message),
-      ),
-    )
-  }
-  return session
+  yield* project(incarnation, watch).pipe(
+    Effect.catchTag("ProjectionBlocked", (blocked) =>
+      store.requestStop(sessionId, number, "projection-blocked", blocked.message),
+    ),
+  )
+  return "changed" as const
 })
 
 /** Brings inbound.db to the ledger's revision. */
@@ -146,23 +168,19 @@ const viewOf = (
     watch.claims.length > 0 || (session.wakeAt !== null && session.wakeAt <= now) || session.queued > 0
   if (!due) watch.workDueSince = null
   else watch.workDueSince ??= now
+  settleClocks(incarnation, watch, now)
   return {
     sessionId: session.id,
     groupId: session.groupId,
     incarnation: incarnation.number,
     phase: incarnation.phase,
-    stopRequestedAt: incarnation.stopRequestedAt === null ? null : Math.min(incarnation.stopRequestedAt, now),
+    stopRequestedAt: watch.stopRequestedAt,
     killed: watch.killed,
     liveness: {
-      spawnedAt: Math.min(incarnation.spawnedAt, now),
+      spawnedAt: watch.spawnedAt ?? now,
       ageOrigin: watch.ageOrigin,
       heartbeatAt: watch.heartbeat?.heartbeatAt ?? null,
-      claims: watch.claims.map((claim) => ({
-        messageId: claim.messageId as LiveView["liveness"]["claims"][number]["messageId"],
-        claimedAt: claim.changedAt,
-        precision: claim.precision,
-        firstSeenAt: Math.min(watch.firstSeen.get(claimKey(claim)) ?? now, now),
-      })),
+      claims: watch.claims.map((claim) => claimView(claim, watch, now)),
       anyAck: watch.anyAck,
       workDueSince: watch.workDueSince,
       tool: watch.tool,
@@ -172,6 +190,40 @@ const viewOf = (
     needsFresh: watch.needsFresh,
     policy,
   }
+}
+
+/**
+ * What the host observed is never in the future. When the clock was set back it counts as observed now, once: asked again at each
+ * look, an age would never grow and a grace never end.
+ */
+const settleClocks = (incarnation: Incarnation, watch: Watch, now: number): void => {
+  watch.spawnedAt = Math.min(watch.spawnedAt ?? incarnation.spawnedAt, now)
+  if (incarnation.stopRequestedAt !== null) {
+    watch.stopRequestedAt = Math.min(watch.stopRequestedAt ?? incarnation.stopRequestedAt, now)
+  }
+  const heartbeatAt = watch.heartbeat?.heartbeatAt ?? 0
+  for (const claim of watch.claims) {
+    const key = claimKey(claim)
+    const seenAt = Math.min(watch.firstSeen.get(key) ?? now, now)
+    watch.firstSeen.set(key, seenAt)
+    if (heartbeatAt > Math.min(claim.changedAt ?? seenAt, seenAt)) watch.answered.add(key)
+  }
+}
+
+/** A claim that a heartbeat has once come after stays answered, whatever becomes of the clock. */
+const claimView = (claim: AckRow, watch: Watch, now: number): LiveView["liveness"]["claims"][number] => {
+  const key = claimKey(claim)
+  const firstSeenAt = watch.firstSeen.get(key) ?? now
+  const messageId = claim.messageId as LiveView["liveness"]["claims"][number]["messageId"]
+  const answeredBy = watch.answered.has(key) ? (watch.heartbeat?.heartbeatAt ?? null) : null
+  return answeredBy === null
+    ? { messageId, claimedAt: claim.changedAt, precision: claim.precision, firstSeenAt }
+    : {
+        messageId,
+        claimedAt: Math.min(claim.changedAt ?? firstSeenAt, answeredBy - 1),
+        precision: claim.precision,
+        firstSeenAt: Math.min(firstSeenAt, answeredBy - 1),
+      }
 }
 
 /** Reads for the last time and ends the incarnation in one transaction; then the log, and the runtime may forget it. */

@@ -2,7 +2,7 @@
  * The sweep: looks at what runs, asks the planner what to do about it, and does it. One failing session is quarantined at its own
  * boundary and never stops the pass. The daemon runs one sweep at a time; starts go on beside it.
  */
-import { Clock, Context, Effect, Layer } from "effect"
+import { Array, Clock, Context, Effect, Layer, Semaphore } from "effect"
 import {
   type Breaker,
   breakerGate,
@@ -42,6 +42,10 @@ const BATCH = 200
 /** Passes over a full batch before the sweep goes on: the rest waits for the next pass. */
 const MAX_BATCHES = 50
 const LOOK_CONCURRENCY = 8
+/** After so many looks whatever else waits has its turn: a look at an unchanged session takes some 20 µs, all of it synchronous. */
+const LOOKS_PER_TURN = 32
+/** Hosts' parts of wakes at the same time: folders, pair and projection are synchronous in pieces. */
+const COMPOSE_CONCURRENCY = 4
 /** Wall and monotonic clock may differ by this between two passes before ages start again. */
 const CLOCK_JUMP_MS = 10_000
 /** The runtime is listed again at least this often: the backstop for an event that never came. */
@@ -76,6 +80,7 @@ const make = Effect.fnUntraced(function* (install: InstallId) {
   const runtime = yield* ContainerRuntime
   const scope = yield* Effect.scope
   const services = yield* Effect.context<SessionStore | ContainerRuntime | Mailbox | Workspace | Channels>()
+  const composing = yield* Semaphore.make(COMPOSE_CONCURRENCY)
   const watches = new Map<SessionId, Watch>()
   const starting = new Set<SessionId>()
   let breaker: Breaker = closedBreaker
@@ -168,6 +173,15 @@ const make = Effect.fnUntraced(function* (install: InstallId) {
     )
   }
 
+  const lookAtAll = Effect.fnUntraced(function* (rows: ReadonlyArray<Incarnation>) {
+    const looked: globalThis.Array<Effect.Success<ReturnType<typeof lookAt>>> = []
+    for (const turn of Array.chunksOf(rows, LOOKS_PER_TURN)) {
+      looked.push(...(yield* Effect.forEach(turn, lookAt, { concurrency: LOOK_CONCURRENCY })))
+      yield* Effect.yieldNow
+    }
+    return looked
+  })
+
   const perform = (action: SweepAction): Effect.Effect<void, LedgerError> => {
     switch (action._tag) {
       case "Stop":
@@ -176,7 +190,15 @@ const make = Effect.fnUntraced(function* (install: InstallId) {
         const watch = watches.get(action.sessionId)
         if (watch?.ref === null || watch?.ref === undefined) return Effect.void
         watch.killed = true
-        return Effect.ignore(runtime.kill(watch.ref).pipe(crashable("runtime.kill")))
+        // An engine that did not hear it must be told again, or what ignores SIGTERM lives for ever.
+        return runtime.kill(watch.ref).pipe(
+          crashable("runtime.kill"),
+          Effect.catchTag("RuntimeUnavailable", () =>
+            Effect.sync(() => {
+              watch.killed = false
+            }),
+          ),
+        )
       }
       case "Wake":
         return launch(action.sessionId, "due")
@@ -187,7 +209,13 @@ const make = Effect.fnUntraced(function* (install: InstallId) {
   const launch = Effect.fnUntraced(function* (sessionId: SessionId, cause: "due" | "operator") {
     if (starting.has(sessionId)) return
     starting.add(sessionId)
-    const attempt = wake(install, sessionId, cause, (watch) => watches.set(sessionId, watch)).pipe(
+    const attempt = wake({
+      install,
+      sessionId,
+      cause,
+      composing,
+      watching: (watch) => watches.set(sessionId, watch),
+    }).pipe(
       Effect.provideContext(services),
       Effect.flatMap((woken) => {
         if (woken._tag === "Started") breaker = onRuntimeUp()
@@ -211,9 +239,12 @@ const make = Effect.fnUntraced(function* (install: InstallId) {
 
   /** Compares what runs with what the ledger says, in both directions. */
   const reconcile = Effect.fnUntraced(function* () {
+    // A container that started while the engine made its list is not on it, and lives: only those from before can be missed.
+    const before = yield* store.read((reader) => reader.liveIncarnations())
+    const expected = new Set(before.flatMap((row) => (starting.has(row.sessionId) ? [] : [keyOf(row)])))
     const listed = yield* runtime.list.pipe(crashable("runtime.list"))
     const rows = yield* store.read((reader) => reader.liveIncarnations())
-    const live = new Map(rows.map((row) => [`${row.sessionId}/${row.number}`, row]))
+    const live = new Map(rows.map((row) => [keyOf(row), row]))
     for (const status of listed) {
       const { labels } = status.ref
       const key = `${labels.session}/${labels.incarnation}`
@@ -239,7 +270,7 @@ const make = Effect.fnUntraced(function* (install: InstallId) {
     }
     for (const row of live.values()) {
       const watch = watchOf(row)
-      if (watch.starting || starting.has(row.sessionId)) continue
+      if (watch.starting || starting.has(row.sessionId) || !expected.has(keyOf(row))) continue
       if (row.phase === "starting") {
         yield* store.failStart(row.sessionId, row.number, {
           reason: "Interrupted",
@@ -261,7 +292,7 @@ const make = Effect.fnUntraced(function* (install: InstallId) {
   const noteClocks = Effect.gen(function* () {
     const clock = yield* Clock.Clock
     const wall = yield* Clock.currentTimeMillis
-    const monotonicMs = Number(clock.currentTimeNanosUnsafe() / 1_000_000n)
+    const monotonicMs = Number(clock.monotonicTimeNanosUnsafe() / 1_000_000n)
     if (lastClocks !== null) {
       const drift = wall - lastClocks.wall - (monotonicMs - lastClocks.monotonicMs)
       if (Math.abs(drift) > CLOCK_JUMP_MS) {
@@ -314,7 +345,7 @@ const make = Effect.fnUntraced(function* (install: InstallId) {
     yield* repeated(store.expireMessages)
     yield* repeated(store.fireSlots)
     const before = yield* store.read((reader) => reader.liveIncarnations())
-    const looked = yield* Effect.forEach(before, lookAt, { concurrency: LOOK_CONCURRENCY })
+    const looked = yield* lookAtAll(before)
     const live = yield* store.read((reader) => reader.liveIncarnations())
     const views = looked.flatMap(({ view }): ReadonlyArray<LiveView> => (view === null ? [] : [view]))
     const { candidates, liveByGroup, ledgerNextAt } = yield* survey(now, live)
@@ -398,6 +429,8 @@ const make = Effect.fnUntraced(function* (install: InstallId) {
     shutdown,
   })
 })
+
+const keyOf = (row: Incarnation): string => `${row.sessionId}/${row.number}`
 
 const plusOne = (instant: EpochMs | null): EpochMs | null => (instant === null ? null : instant + 1)
 

@@ -2,7 +2,7 @@
  * One wake, in the order of the specification: folders, the intent in the ledger, a fresh pair, its projection, then the start.
  * Whatever fails before a container exists ends the incarnation at no cost to its messages, and the session backs off.
  */
-import { Effect } from "effect"
+import { Effect, type Semaphore } from "effect"
 import type { Group } from "../domain/Group.ts"
 import type { InstallId, SessionId } from "../domain/Ids.ts"
 import { ContainerRuntime, type ContainerRef, StartError } from "./ContainerRuntime.ts"
@@ -23,12 +23,18 @@ export type Woken =
   /** The picture was old: it runs already, or nothing is due any more. */
   | { readonly _tag: "NotNeeded" }
 
-export const wake = Effect.fnUntraced(function* (
-  install: InstallId,
-  sessionId: SessionId,
-  cause: WakeCause,
-  watching: (watch: Watch) => void,
-) {
+export interface WakeRequest {
+  readonly install: InstallId
+  readonly sessionId: SessionId
+  readonly cause: WakeCause
+  /** Held while the host prepares files, never while the engine starts: a slow engine delays only its own session. */
+  readonly composing: Semaphore.Semaphore
+  /** Called once the incarnation is recorded. */
+  readonly watching: (watch: Watch) => void
+}
+
+export const wake = Effect.fnUntraced(function* (request: WakeRequest) {
+  const { cause, sessionId, watching } = request
   const runtime = yield* ContainerRuntime
   const store = yield* SessionStore
   const begun = yield* store
@@ -42,7 +48,7 @@ export const wake = Effect.fnUntraced(function* (
   const watch = newWatch(sessionId, begun.incarnation.number)
   watch.starting = true
   watching(watch)
-  return yield* start(install, begun, watch).pipe(
+  return yield* start(request, begun, watch).pipe(
     Effect.ensuring(
       Effect.sync(() => {
         watch.starting = false
@@ -51,11 +57,11 @@ export const wake = Effect.fnUntraced(function* (
   )
 })
 
-const start = Effect.fnUntraced(function* (install: InstallId, begun: Begun, watch: Watch) {
+const start = Effect.fnUntraced(function* (request: WakeRequest, begun: Begun, watch: Watch) {
   const runtime = yield* ContainerRuntime
   const store = yield* SessionStore
   const { incarnation } = begun
-  const attempt = compose(install, begun, watch).pipe(
+  const attempt = request.composing.withPermit(compose(request.install, begun, watch)).pipe(
     Effect.flatMap((spec) => runtime.start(spec).pipe(crashable("runtime.start"))),
     Effect.mapError((error) =>
       error instanceof StartError

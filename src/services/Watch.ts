@@ -31,6 +31,11 @@ export interface Watch {
   ageOrigin: EpochMs
   workDueSince: EpochMs | null
   needsFresh: boolean
+  /** Claims that a heartbeat was seen to come after. */
+  readonly answered: Set<string>
+  /** When it was spawned, and when it was asked to stop: never later than now. */
+  spawnedAt: EpochMs | null
+  stopRequestedAt: EpochMs | null
   killed: boolean
   /** The death, once confirmed. */
   exit: ObservedExit | null
@@ -56,6 +61,9 @@ export const newWatch = (sessionId: SessionId, incarnation: number): Watch => ({
   ageOrigin: 0,
   workDueSince: null,
   needsFresh: false,
+  answered: new Set(),
+  spawnedAt: null,
+  stopRequestedAt: null,
   killed: false,
   exit: null,
   finalFailures: 0,

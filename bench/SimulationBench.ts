@@ -1,0 +1,60 @@
+/** How much faster than the clock a simulated timeline runs: ten sessions that talk all day, looked at every second. */
+import { Effect, Fiber } from "effect"
+import { TestClock } from "effect/testing"
+import { MessageId, SessionId } from "../src/domain/Ids.ts"
+import { healthy } from "../src/layers/memory/ScriptedAgents.ts"
+import { plainDraft } from "../src/services/ledger/Accept.ts"
+import { SessionStore } from "../src/services/SessionStore.ts"
+import { group, GROUP, makeNudges, servicesLayer, startDaemon, worldLayer } from "../src/testing/Timeline.ts"
+import { type Bench, type Row, target, timed } from "./Measure.ts"
+
+const SESSIONS = 10
+
+const story = (simulatedSeconds: number) => {
+  const options = { script: () => healthy({ workMs: 3_000 }), policy: { idleMs: 86_400_000 } }
+  return Effect.gen(function* () {
+    const nudges = yield* makeNudges
+    return yield* Effect.gen(function* () {
+      const store = yield* SessionStore
+      yield* store.putGroup({ ...group, createdAt: 0, revision: 1 })
+      for (let n = 0; n < SESSIONS; n++) {
+        yield* store.resolveSession({
+          id: SessionId.make(`s${n}`),
+          groupId: GROUP,
+          mode: "shared",
+          address: { channelType: "test", platformId: `p${n}`, threadId: null },
+        })
+        yield* store.accept(
+          SessionId.make(`s${n}`),
+          plainDraft({ id: MessageId.make(`m${n}`), kind: "chat", content: `{"text":"hi"}`, dueAt: 0 }),
+        )
+      }
+      const daemon = yield* startDaemon(nudges)
+      const took = yield* Effect.promise(() => Promise.resolve(performance.now()))
+      for (let second = 0; second < simulatedSeconds; second++) yield* TestClock.adjust(1_000)
+      const end = performance.now()
+      const stopping = yield* Fiber.interrupt(daemon).pipe(Effect.forkChild)
+      for (let second = 0; second < 60; second++) yield* TestClock.adjust(1_000)
+      yield* Fiber.join(stopping)
+      return end - took
+    }).pipe(Effect.provide(servicesLayer(options, nudges)))
+  }).pipe(Effect.provide(worldLayer(options)), Effect.provide(TestClock.layer()), Effect.scoped)
+}
+
+export const simulationBench: Bench = {
+  name: "simulation",
+  about: `simulated seconds per second: ${SESSIONS} live sessions, polled each second, in memory`,
+  run: async (size) => {
+    const seconds = size === "smoke" ? 600 : 20_000
+    await timed(() => Effect.runPromise(story(60)))
+    const tookMs = await Effect.runPromise(story(seconds))
+    const factor = (seconds * 1000) / tookMs
+    return [
+      {
+        what: `${seconds} simulated seconds`,
+        figure: `${Math.round(factor).toLocaleString("en")} × real time`,
+        target: target("≥ 5,000 ×", factor >= 5_000),
+      },
+    ] satisfies ReadonlyArray<Row>
+  },
+}
