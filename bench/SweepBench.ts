@@ -12,7 +12,7 @@ const measure = (sessions: number, running: number, due: number) =>
   Effect.gen(function* () {
     const dataDir = yield* dataDirectory
     const nudges = yield* makeNudges
-    let started = 0
+    const seen = { started: 0 }
     return yield* Effect.gen(function* () {
       const sweep = yield* Sweep
       yield* addSessions(sessions)
@@ -22,7 +22,7 @@ const measure = (sessions: number, running: number, due: number) =>
         (n) => message(n, now),
         { concurrency: 100, discard: true },
       )
-      while (started < running) {
+      while (seen.started < running) {
         yield* sweep.pass
         yield* Effect.sleep(5)
       }
@@ -41,7 +41,7 @@ const measure = (sessions: number, running: number, due: number) =>
         rounds.push(taken.value)
         stallMs = Math.max(stallMs, taken.stallMs)
         const wanted = running + (round + 1) * due
-        while (started < wanted) {
+        while (seen.started < wanted) {
           yield* Effect.sleep(5)
           yield* sweep.pass
         }
@@ -53,7 +53,7 @@ const measure = (sessions: number, running: number, due: number) =>
         naiveRounds.push(yield* Effect.promise(() => timed(() => naive.sweep())))
       }
       return { passMs: median(rounds), stallMs, naiveMs: median(naiveRounds) }
-    }).pipe(Effect.provide(hostLayer({ dataDir, nudges, onStart: () => void started++ })))
+    }).pipe(Effect.provide(hostLayer({ dataDir, nudges, onStart: () => void seen.started++ })))
   }).pipe(Effect.scoped)
 
 export const sweepBench: Bench = {

@@ -38,7 +38,7 @@ const wakeCost = (count: number) =>
   Effect.gen(function* () {
     const dataDir = yield* dataDirectory
     const nudges = yield* makeNudges
-    let started = 0
+    const seen = { started: 0 }
     return yield* Effect.gen(function* () {
       const sweep = yield* Sweep
       const services = yield* Effect.context<SessionStore>()
@@ -52,7 +52,7 @@ const wakeCost = (count: number) =>
               Effect.runPromiseWith(services)(
                 Effect.gen(function* () {
                   yield* sweep.wake(`s${n}` as never)
-                  while (started <= n) yield* Effect.yieldNow
+                  while (seen.started <= n) yield* Effect.yieldNow
                 }),
               ),
             ),
@@ -60,7 +60,7 @@ const wakeCost = (count: number) =>
         )
       }
       return single
-    }).pipe(Effect.provide(hostLayer({ dataDir, nudges, onStart: () => void started++ })))
+    }).pipe(Effect.provide(hostLayer({ dataDir, nudges, onStart: () => void seen.started++ })))
   }).pipe(Effect.scoped)
 
 export const wakeBench: Bench = {

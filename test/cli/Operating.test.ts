@@ -104,10 +104,9 @@ describe("from init to down", () => {
 
   it("changes a group, and refuses a change of what somebody else has changed since", async () => {
     const before = await lamplighter.json("group", "show", "g1")
-    const after = await lamplighter.json(
-      ...["group", "set", "g1", "--zone", "Europe/Paris", "--policy", `{"idleMs":60000}`],
-      ...["--destination", "ann=webhook:c1", "--destination", "other=agent:g1", "--admin", "ann,bob"],
-    )
+    const destinations = ["--destination", "ann=webhook:c1", "--destination", "other=agent:g1"]
+    const limits = ["--zone", "Europe/Paris", "--policy", `{"idleMs":60000}`, "--admin", "ann,bob"]
+    const after = await lamplighter.json("group", "set", "g1", ...limits, ...destinations)
     assert.deepInclude(after, { zone: "Europe/Paris", policy: { idleMs: 60_000 }, admins: ["ann", "bob"] })
     assert.deepStrictEqual(
       after.destinations.map(({ name, type }: { name: string; type: string }) => [name, type]),
