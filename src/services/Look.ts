@@ -238,23 +238,33 @@ const end = Effect.fnUntraced(function* (incarnation: Incarnation, watch: Watch)
   return { view: null, news: "news" } satisfies Looked
 })
 
-/** Null: try again at the next look. A pair that can't be read in the end quarantines its session, and no try is spent. */
+/**
+ * Null: not now. A pair that can't be read in the end quarantines its session: it stays the session's last incarnation, nothing wakes
+ * and no try is spent. An operator's release has it read once more; what can't be read then is given up, and the release stands.
+ */
 const readFinal = Effect.fnUntraced(function* (incarnation: Incarnation, watch: Watch) {
   const mailbox = yield* Mailbox
   const store = yield* SessionStore
-  const read = mailbox
-    .read(pairOf(incarnation), { seen: watch.seen, mode: "final" })
-    .pipe(crashable("mailbox.finalRead"))
-  const quarantine = (error: Unreadable | Quarantined) =>
+  const { sessionId, number } = incarnation
+  const session = yield* store.read((reader) => reader.session(sessionId))
+  const givenUp = watch.finalFailures >= MAX_FINAL_FAILURES
+  if (givenUp && session?.status === "quarantined") return null
+  const failed = (error: Unreadable | Quarantined) =>
     Effect.gen(function* () {
       const why = error._tag === "Quarantined" ? error.reason : error.message
-      watch.finalFailures += 1
-      if (error._tag === "Unreadable" && watch.finalFailures < MAX_FINAL_FAILURES) return null
-      yield* store.setStatus(incarnation.sessionId, "quarantined", `its last files can't be read: ${why}`)
-      yield* store.requestStop(incarnation.sessionId, incarnation.number, "quarantine", why)
-      return emptyReading
+      if (givenUp) {
+        yield* Effect.logWarning(`the last rows of ${sessionId}, incarnation ${number}, are lost: ${why}`)
+        return emptyReading
+      }
+      watch.finalFailures = error._tag === "Quarantined" ? MAX_FINAL_FAILURES : watch.finalFailures + 1
+      if (watch.finalFailures < MAX_FINAL_FAILURES) return null
+      yield* store.setStatus(sessionId, "quarantined", `its last files can't be read: ${why}`)
+      yield* store.requestStop(sessionId, number, "quarantine", why)
+      return null
     })
-  return yield* read.pipe(Effect.catchTag(["Unreadable", "Quarantined"], quarantine))
+  return yield* mailbox
+    .read(pairOf(incarnation), { seen: watch.seen, mode: "final" })
+    .pipe(crashable("mailbox.finalRead"), Effect.catchTag(["Unreadable", "Quarantined"], failed))
 })
 
 const afterEnd = Effect.fnUntraced(function* (ended: Incarnation, watch: Watch) {

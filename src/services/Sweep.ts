@@ -348,7 +348,9 @@ const make = Effect.fnUntraced(function* (install: InstallId) {
     const looked = yield* lookAtAll(before)
     const live = yield* store.read((reader) => reader.liveIncarnations())
     const views = looked.flatMap(({ view }): ReadonlyArray<LiveView> => (view === null ? [] : [view]))
-    const { candidates, liveByGroup, ledgerNextAt } = yield* survey(now, live)
+    // One that died and waits for its last reading takes no room from others.
+    const running = live.filter((row) => watches.get(row.sessionId)?.exit == null)
+    const { candidates, liveByGroup, ledgerNextAt } = yield* survey(now, running)
     bucket = refillStarts(bucket, now, store.options.limits.maxStartsPerSecond)
     const gate = closing ? "open" : breakerGate(breaker, now)
     const plan = planSweep(
@@ -357,7 +359,7 @@ const make = Effect.fnUntraced(function* (install: InstallId) {
         ledgerNextAt,
         wakes: {
           candidates: candidates as never,
-          liveTotal: live.length,
+          liveTotal: running.length,
           liveByGroup,
           maxContainers: store.options.limits.maxContainers,
           startsLeft: Math.floor(bucket.tokens),

@@ -2,7 +2,7 @@
  * The exchange format is a contract: a second runner, written from docs/exchange.md alone, works on the same daemon. It offers no
  * row twice in one life, so a retry needs a fresh container.
  */
-import { assert, describe, it } from "@effect/vitest"
+import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Layer } from "effect"
 import * as fs from "node:fs"
 import * as os from "node:os"
@@ -80,6 +80,10 @@ const ended = (id: string, wanted: (message: Message) => boolean) =>
   })
 
 describe("a runner that nobody here wrote", () => {
+  // The host is far from UTC, and the runner's times say no zone: they are UTC all the same.
+  beforeAll(() => void (process.env["TZ"] = "Asia/Tokyo"))
+  afterAll(() => void delete process.env["TZ"])
+
   it.live("answers messages, and a failed one is offered again by a fresh container", () =>
     Effect.gen(function* () {
       const dataDir = yield* temporaryDirectory
@@ -90,6 +94,7 @@ describe("a runner that nobody here wrote", () => {
         yield* operations.addGroup({ ...group, runnerReoffers: false })
         const send = (id: string, text: string) =>
           operations.send({ id: MessageId.make(id), groupId: GROUP, kind: "chat", content: { text } })
+        assert.strictEqual(new Date(0).getHours(), 9, "this host is in Tokyo")
         yield* send("m1", "hello")
         yield* send("m2", "fail")
         const first = yield* ended("m1", ({ state }) => state === "completed")
@@ -104,6 +109,10 @@ describe("a runner that nobody here wrote", () => {
           second.answers.map((row) => JSON.parse(row.content)),
           [{ text: "FAIL" }],
         )
+        for (const { message } of [first, second]) {
+          const apartMs = Math.abs((message.claimedAt ?? 0) - message.acceptedAt)
+          assert.isBelow(apartMs, 3_600_000, "no claim is hours away from its message")
+        }
         const store = yield* SessionStore
         const lives = yield* store.read((reader) =>
           reader.incarnations(first.message.sessionId, { limit: 10 }),

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber } from "effect"
+import { Effect } from "effect"
 import { TestClock } from "effect/testing"
 import { SeriesId } from "../../src/domain/Ids.ts"
 import {
@@ -15,45 +15,8 @@ import { SimulatedEngine } from "../../src/layers/memory/SimulatedEngine.ts"
 import type { SeriesOperation } from "../../src/services/SessionStore.ts"
 import { SessionStore } from "../../src/services/SessionStore.ts"
 import { Sweep } from "../../src/services/Sweep.ts"
-import {
-  makeNudges,
-  messageOf,
-  say,
-  servicesLayer,
-  SESSION,
-  setUp,
-  startDaemon,
-  type TimelineOptions,
-  worldLayer,
-} from "../../src/testing/Timeline.ts"
-
-type Nudges = Effect.Success<typeof makeNudges>
-
-/** Runs a story in a world of its own, on the test clock, with a daemon that goes on beside it. */
-const timeline = <A, E>(
-  options: TimelineOptions,
-  story: (nudges: Nudges) => Effect.Effect<A, E, SessionStore | Sweep | SimulatedEngine | MemoryChannels>,
-) =>
-  Effect.gen(function* () {
-    const nudges = yield* makeNudges
-    return yield* Effect.gen(function* () {
-      yield* setUp
-      const running = yield* startDaemon(nudges)
-      const result = yield* Effect.exit(story(nudges))
-      const stopping = yield* Fiber.interrupt(running).pipe(Effect.forkChild)
-      for (let second = 0; second < 60; second++) yield* TestClock.adjust("1 second")
-      yield* Fiber.join(stopping)
-      return yield* result
-    }).pipe(Effect.provide(servicesLayer(options, nudges)))
-  }).pipe(Effect.provide(worldLayer(options)))
-
-/** Lets time pass in small steps, so that everything that comes due in between does its work. */
-const pass = (minutes: number) =>
-  Effect.forEach(
-    Array.from({ length: minutes * 12 }, (_, step) => step),
-    () => TestClock.adjust("5 seconds"),
-    { discard: true },
-  )
+import { pass, timeline } from "../support/Story.ts"
+import { messageOf, say, SESSION } from "../../src/testing/Timeline.ts"
 
 describe("timelines that went wrong elsewhere", () => {
   it.effect("a message is woken for, answered, delivered once, and its container goes when it is idle", () =>

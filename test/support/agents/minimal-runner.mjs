@@ -1,6 +1,6 @@
 /**
  * A second runner, written from docs/exchange.md alone: it knows none of Lamplighter's code. It proves that the page is enough.
- * A message "fail" is answered by a failed ack at its first try; everything else comes back in capitals. It never offers a row twice.
+ * It writes its times as SQLite does, without a zone. A message "fail" is answered by a failed ack at its first try; everything else comes back in capitals. It never offers a row twice.
  */
 import { DatabaseSync } from "node:sqlite"
 import { randomUUID } from "node:crypto"
@@ -13,6 +13,9 @@ const heartbeatPath = process.env.SESSION_HEARTBEAT_PATH ?? "/workspace/.heartbe
 
 const stop = new AbortController()
 process.once("SIGTERM", () => stop.abort())
+
+/** As `datetime('now')` gives it: UTC, to the second, and it does not say so. */
+const sqliteNow = () => new Date().toISOString().slice(0, 19).replace("T", " ")
 
 const beat = () => {
   writeFileSync(heartbeatPath, "")
@@ -54,7 +57,7 @@ const acknowledge = (row, status, detail) =>
     .prepare(
       "INSERT OR REPLACE INTO processing_ack (message_id, status, status_changed, tries, detail) VALUES (?, ?, ?, ?, ?)",
     )
-    .run(row.id, status, new Date().toISOString(), row.tries, detail)
+    .run(row.id, status, sqliteNow(), row.tries, detail)
 
 const answer = (row, top) => {
   const content = JSON.parse(row.content)
@@ -73,7 +76,7 @@ const answer = (row, top) => {
         `out-${randomUUID()}`,
         above % 2 === 1 ? above : above + 1,
         row.id,
-        new Date().toISOString(),
+        sqliteNow(),
         JSON.stringify({ text: String(text).toUpperCase() }),
       )
     acknowledge(row, "completed", null)
