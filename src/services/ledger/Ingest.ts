@@ -149,6 +149,8 @@ const claimedRow = (unit: SessionUnit, message: Message, attempt: Attempt): Mess
     state: "claimed",
     attempts: attempt.number,
     claimedAt: message.claimedAt ?? attempt.claimedAt,
+    // A TTL ends at the first claim: what goes back to the queue has been taken up, and is owed its retries.
+    expiresAt: null,
   })
 }
 

@@ -1,0 +1,622 @@
+/** The rules of the ledger, transition by transition, on any driver. The clock is the test's. */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, type Layer } from "effect"
+import { TestClock } from "effect/testing"
+import type { Message, MessageState } from "../../src/domain/Message.ts"
+import { GroupId, MessageId, OutboundId, SeriesId, SessionId } from "../../src/domain/Ids.ts"
+import { defaultHostLimits, defaultPolicy, type PolicyOverride } from "../../src/domain/Policy.ts"
+import type { LedgerDriver, LedgerError } from "../../src/services/LedgerDriver.ts"
+import { plainDraft } from "../../src/services/ledger/Accept.ts"
+import { emptyReading } from "../../src/services/Look.ts"
+import type { AckRow, OutboundRow, Reading } from "../../src/services/Mailbox.ts"
+import { SessionStore } from "../../src/services/SessionStore.ts"
+import { group as plainGroup, GROUP, SESSION } from "../../src/testing/Timeline.ts"
+
+const crash = { exitCode: 1, signal: null, oomKilled: false, manner: "exited" as const }
+const cleanExit = { ...crash, exitCode: 0 }
+
+export const reading = (parts: Partial<Reading>): Reading => ({ ...emptyReading, ...parts })
+
+export const ack = (
+  id: string,
+  status: AckRow["status"],
+  tries: number | null = 0,
+  more: Partial<AckRow["detail"]> = {},
+): AckRow => ({
+  messageId: id,
+  status,
+  changedAt: null,
+  precision: "ms",
+  tries,
+  outcome: null,
+  detail: { retryable: true, error: null, result: null, ...more },
+})
+
+export const row = (id: string, more: Partial<OutboundRow> = {}): OutboundRow => ({
+  id: OutboundId.make(id),
+  seq: null,
+  inReplyTo: null,
+  timestamp: null,
+  deliverAfter: null,
+  recurrence: null,
+  kind: "chat",
+  channelType: null,
+  platformId: null,
+  threadId: null,
+  content: `{"text":"${id}"}`,
+  ...more,
+})
+
+const started = Effect.gen(function* () {
+  const store = yield* SessionStore
+  yield* store.putGroup({ ...plainGroup, createdAt: 0, revision: 1 })
+  yield* store.resolveSession({
+    id: SESSION,
+    groupId: GROUP,
+    mode: "shared",
+    address: { channelType: "test", platformId: "p1", threadId: null },
+  })
+  return store
+})
+
+const accept = (id: string, more: Partial<Parameters<typeof plainDraft>[0]> = {}) =>
+  SessionStore.use((store) =>
+    store.accept(
+      SESSION,
+      plainDraft({ id: MessageId.make(id), kind: "chat", content: `{"text":"${id}"}`, dueAt: 0, ...more }),
+    ),
+  )
+
+const message = (id: string) =>
+  SessionStore.use((store) =>
+    Effect.flatMap(
+      store.read((reader) => reader.message(MessageId.make(id))),
+      (found) => (found === undefined ? Effect.die(new Error(`no message ${id}`)) : Effect.succeed(found)),
+    ),
+  )
+
+/** Begins a life and says that it runs. */
+const wake = SessionStore.use((store) =>
+  Effect.tap(store.beginIncarnation(SESSION, "due", "boot"), ({ incarnation }) =>
+    store.markStarted(SESSION, incarnation.number, "{}"),
+  ),
+)
+
+const pair = (number: number) => ({ sessionId: SESSION, number })
+
+const assertMessage = (found: Message, state: MessageState, tries: number, attempts: number) =>
+  assert.deepStrictEqual([found.state, found.tries, found.attempts], [state, tries, attempts])
+
+export const sessionStoreContract = (name: string, ledger: Layer.Layer<LedgerDriver, LedgerError>): void => {
+  const story = <A, E>(
+    title: string,
+    tell: (store: SessionStore["Service"]) => Effect.Effect<A, E, SessionStore>,
+    policy: PolicyOverride = {},
+  ) =>
+    it.effect(title, () =>
+      Effect.flatMap(started, tell).pipe(
+        Effect.provide(
+          SessionStore.layer({
+            policy: { ...defaultPolicy, ...policy },
+            limits: defaultHostLimits,
+            zone: "UTC",
+          }),
+        ),
+        Effect.provide(ledger),
+      ),
+    )
+
+  describe(`the rules of the ledger, ${name}`, () => {
+    describe("accepting", () => {
+      story("the same id and content again is the existing message; other content is a conflict", () =>
+        Effect.gen(function* () {
+          const first = yield* accept("m1")
+          const again = yield* accept("m1")
+          assert.deepStrictEqual([first._tag, again._tag], ["Accepted", "Existing"])
+          const other = yield* Effect.flip(accept("m1", { content: `{"text":"other"}` }))
+          assert.strictEqual(other._tag, "Conflict")
+          assert.strictEqual((yield* message("m1")).content, `{"text":"m1"}`)
+        }),
+      )
+
+      story("host sequence numbers are even and grow", () =>
+        Effect.gen(function* () {
+          yield* accept("m1")
+          yield* accept("m2")
+          const seqs = [(yield* message("m1")).seq, (yield* message("m2")).seq]
+          assert.deepStrictEqual(seqs, [2, 4])
+        }),
+      )
+
+      story(
+        "beyond the limit of queued messages it is refused, and nothing of it is kept",
+        (store) =>
+          Effect.gen(function* () {
+            yield* accept("m1")
+            const full = yield* Effect.flip(accept("m2"))
+            assert.strictEqual(full._tag, "Full")
+            assert.isUndefined(yield* store.read((reader) => reader.message(MessageId.make("m2"))))
+          }),
+        { maxQueuedMessages: 1 },
+      )
+    })
+
+    describe("waking", () => {
+      story("a session has at most one live incarnation", (store) =>
+        Effect.gen(function* () {
+          yield* accept("m1")
+          yield* wake
+          yield* accept("m2")
+          const second = yield* Effect.flip(store.beginIncarnation(SESSION, "due", "boot"))
+          assert.strictEqual(second._tag, "Conflict")
+          assert.strictEqual((yield* store.read((reader) => reader.liveIncarnations())).length, 1)
+        }),
+      )
+
+      story("context and on-wake rows ride along; context alone wakes nobody", (store) =>
+        Effect.gen(function* () {
+          yield* accept("context", { trigger: false })
+          yield* accept("note", { kind: "system" })
+          const nobody = yield* Effect.flip(store.beginIncarnation(SESSION, "due", "boot"))
+          assert.strictEqual(nobody._tag, "Conflict")
+          assert.isNull(yield* store.read((reader) => reader.session(SESSION)?.wakeAt ?? null))
+          yield* accept("m1")
+          yield* wake
+          assert.strictEqual((yield* message("context")).admittedIn, 1)
+          yield* accept("greeting", { onWake: true })
+          yield* store.admitMore(SESSION)
+          assert.strictEqual((yield* message("greeting")).admittedIn, 0, "only a first poll sees it")
+        }),
+      )
+
+      story("a held session wakes for nothing until it is released", (store) =>
+        Effect.gen(function* () {
+          yield* store.setStatus(SESSION, "held", "by an operator")
+          yield* accept("m1")
+          assert.isNull(yield* store.read((reader) => reader.session(SESSION)?.wakeAt ?? null))
+          assert.strictEqual(
+            (yield* Effect.flip(store.beginIncarnation(SESSION, "due", "boot")))._tag,
+            "Conflict",
+          )
+          yield* store.setStatus(SESSION, "active", null)
+          assert.strictEqual(yield* store.read((reader) => reader.session(SESSION)?.wakeAt), 0)
+        }),
+      )
+
+      story("a failed start spends no try, gives back what was shown, and backs the session off", (store) =>
+        Effect.gen(function* () {
+          yield* accept("m1")
+          for (const [failures, waitMs] of [10_000, 20_000, 40_000].entries()) {
+            yield* store.beginIncarnation(SESSION, "due", "boot")
+            yield* store.failStart(SESSION, failures + 1, {
+              reason: "ImageMissing",
+              message: "gone",
+              backOff: "session",
+            })
+            const session = yield* store.read((reader) => reader.session(SESSION))
+            const now = yield* Effect.clockWith((clock) => clock.currentTimeMillis)
+            assert.strictEqual(session?.wakeAt, now + waitMs)
+            assert.include(session?.wakeError, "gone")
+            assertMessage(yield* message("m1"), "pending", 0, 0)
+            yield* TestClock.adjust(waitMs)
+          }
+        }),
+      )
+
+      story("a claim ends the backoff", (store) =>
+        Effect.gen(function* () {
+          yield* accept("m1")
+          yield* store.beginIncarnation(SESSION, "due", "boot")
+          yield* store.failStart(SESSION, 1, { reason: "x", message: "y", backOff: "session" })
+          yield* wake
+          yield* store.ingest(pair(2), reading({ acks: [ack("m1", "processing")] }))
+          const session = yield* store.read((reader) => reader.session(SESSION))
+          assert.deepStrictEqual(
+            [session?.wakeFailures, session?.wakeNotBefore, session?.wakeError],
+            [0, 0, null],
+          )
+        }),
+      )
+    })
+
+    describe("acks", () => {
+      story("a claim opens one attempt, however often it is read, and its end closes it once", (store) =>
+        Effect.gen(function* () {
+          yield* accept("m1")
+          yield* wake
+          for (let look = 0; look < 3; look++) {
+            yield* store.ingest(pair(1), reading({ acks: [ack("m1", "processing")] }))
+          }
+          assertMessage(yield* message("m1"), "claimed", 0, 1)
+          for (let look = 0; look < 3; look++) {
+            yield* store.ingest(pair(1), reading({ acks: [ack("m1", "completed")] }))
+          }
+          assertMessage(yield* message("m1"), "completed", 0, 1)
+          const runs = yield* store.read((reader) => reader.runs({ sessionId: SESSION }, { limit: 10 }))
+          assert.strictEqual(runs.length, 1)
+        }),
+      )
+
+      story(
+        "a failed ack is retried with a growing backoff, six executions in all, and then fails",
+        (store) =>
+          Effect.gen(function* () {
+            yield* accept("m1")
+            yield* wake
+            for (let tries = 0; tries < 6; tries++) {
+              yield* store.admitMore(SESSION)
+              yield* store.ingest(pair(1), reading({ acks: [ack("m1", "failed", tries, { error: "no" })] }))
+              const found = yield* message("m1")
+              const now = yield* Effect.clockWith((clock) => clock.currentTimeMillis)
+              if (tries < 5) {
+                assertMessage(found, "pending", tries + 1, tries + 1)
+                assert.strictEqual(found.dueAt, now + 5_000 * 2 ** tries)
+                // Another look at the same ack neither counts nor pushes it further.
+                yield* store.ingest(pair(1), reading({ acks: [ack("m1", "failed", tries)] }))
+                assert.deepStrictEqual(yield* message("m1"), found)
+                yield* TestClock.adjust(5_000 * 2 ** tries)
+              } else assertMessage(found, "failed", 6, 6)
+            }
+          }),
+      )
+
+      story("an ack for a row that this incarnation was never shown changes nothing", (store) =>
+        Effect.gen(function* () {
+          yield* accept("m1")
+          yield* wake
+          yield* accept("m2", { dueAt: 60_000 })
+          yield* store.ingest(pair(1), reading({ acks: [ack("m2", "completed")] }))
+          assertMessage(yield* message("m2"), "pending", 0, 0)
+        }),
+      )
+
+      story("acks of an incarnation that ended change nothing", (store) =>
+        Effect.gen(function* () {
+          yield* accept("m1")
+          yield* wake
+          yield* store.endIncarnation(SESSION, 1, cleanExit, emptyReading)
+          yield* store.ingest(pair(1), reading({ acks: [ack("m1", "completed")], outbound: [row("o1")] }))
+          assertMessage(yield* message("m1"), "pending", 0, 0)
+          assert.deepStrictEqual(yield* store.read((reader) => reader.deliveries({}, { limit: 10 })), [])
+        }),
+      )
+
+      story("an ack on an ended message is recorded as late, once, and its output is delivered", (store) =>
+        Effect.gen(function* () {
+          yield* accept("m1")
+          yield* wake
+          yield* store.cancelMessage(MessageId.make("m1"))
+          for (let look = 0; look < 2; look++) {
+            yield* store.ingest(
+              pair(1),
+              reading({ acks: [ack("m1", "completed")], outbound: [row("o1", { inReplyTo: "m1" })] }),
+            )
+          }
+          assertMessage(yield* message("m1"), "cancelled", 0, 1)
+          const attempts = yield* store.read((reader) => reader.attempts(MessageId.make("m1"), 10))
+          assert.deepStrictEqual(
+            attempts.map(({ outcome, costsTry }) => [outcome, costsTry]),
+            [["late", false]],
+          )
+          const deliveries = yield* store.read((reader) => reader.deliveries({}, { limit: 10 }))
+          assert.strictEqual(deliveries.length, 1)
+        }),
+      )
+
+      story("a claim that vanished was given back: no try, and it is due again", (store) =>
+        Effect.gen(function* () {
+          yield* accept("m1")
+          yield* wake
+          yield* store.ingest(pair(1), reading({ acks: [ack("m1", "processing")] }))
+          yield* store.ingest(pair(1), emptyReading)
+          assertMessage(yield* message("m1"), "pending", 0, 1)
+        }),
+      )
+
+      story("given back after a stop for being stuck it costs its try all the same", (store) =>
+        Effect.gen(function* () {
+          yield* accept("m1")
+          yield* wake
+          yield* store.ingest(pair(1), reading({ acks: [ack("m1", "processing")] }))
+          yield* store.requestStop(SESSION, 1, "claim", "it went quiet")
+          yield* store.ingest(pair(1), emptyReading)
+          assertMessage(yield* message("m1"), "claimed", 0, 1)
+          yield* store.endIncarnation(SESSION, 1, cleanExit, emptyReading)
+          assertMessage(yield* message("m1"), "pending", 1, 1)
+        }),
+      )
+    })
+
+    describe("the end of an incarnation", () => {
+      story("ingests what is left and closes every open attempt exactly once", (store) =>
+        Effect.gen(function* () {
+          for (const id of ["done", "open"]) yield* accept(id)
+          yield* wake
+          const last = reading({
+            acks: [ack("done", "completed"), ack("open", "processing")],
+            outbound: [row("o1", { inReplyTo: "done" })],
+          })
+          for (let repeat = 0; repeat < 2; repeat++) yield* store.endIncarnation(SESSION, 1, crash, last)
+          assertMessage(yield* message("done"), "completed", 0, 1)
+          assertMessage(yield* message("open"), "pending", 1, 1)
+          assert.strictEqual((yield* store.read((reader) => reader.deliveries({}, { limit: 10 }))).length, 1)
+          assert.deepStrictEqual(yield* store.read((reader) => reader.openAttempts(SESSION)), [])
+          assert.isFalse(yield* store.read((reader) => reader.session(SESSION)?.live))
+        }),
+      )
+
+      for (const [reason, costs] of [
+        ["ceiling", 1],
+        ["claim", 1],
+        ["startup", 1],
+        ["idle", 0],
+        ["operator", 0],
+        ["shutdown", 0],
+        ["projection-blocked", 0],
+        ["quarantine", 0],
+      ] as const)
+        story(`stopped as '${reason}', an open claim costs ${costs} tries`, (store) =>
+          Effect.gen(function* () {
+            yield* accept("m1")
+            yield* wake
+            yield* store.ingest(pair(1), reading({ acks: [ack("m1", "processing")] }))
+            yield* store.requestStop(SESSION, 1, reason, "for the test")
+            yield* store.requestStop(SESSION, 1, "operator", "the first reason stands")
+            yield* store.endIncarnation(SESSION, 1, crash, reading({ acks: [ack("m1", "processing")] }))
+            assertMessage(yield* message("m1"), "pending", costs, 1)
+            const life = yield* store.read((reader) => reader.incarnation(SESSION, 1))
+            assert.strictEqual(life?.reason, reason)
+          }),
+        )
+
+      story("a reboot of the host costs no try", (store) =>
+        Effect.gen(function* () {
+          yield* accept("m1")
+          yield* wake
+          yield* store.ingest(pair(1), reading({ acks: [ack("m1", "processing")] }))
+          yield* store.endIncarnation(SESSION, 1, { ...crash, exitCode: null, manner: "gone" }, emptyReading)
+          assert.strictEqual((yield* message("m1")).tries, 0)
+        }),
+      )
+
+      story("a container that dies without a claim spends no try and backs its session off", (store) =>
+        Effect.gen(function* () {
+          yield* accept("m1")
+          yield* wake
+          yield* store.endIncarnation(SESSION, 1, crash, emptyReading)
+          assertMessage(yield* message("m1"), "pending", 0, 0)
+          assert.strictEqual(yield* store.read((reader) => reader.session(SESSION)?.wakeAt), 10_000)
+        }),
+      )
+    })
+
+    describe("time to live", () => {
+      story("unclaimed in time it expires; a claim ends the TTL, also for its retries", (store) =>
+        Effect.gen(function* () {
+          yield* accept("never", { dueAt: 10_000, expiresAt: 20_000 })
+          yield* accept("taken", { expiresAt: 20_000 })
+          yield* wake
+          yield* store.ingest(pair(1), reading({ acks: [ack("taken", "processing")] }))
+          yield* store.endIncarnation(SESSION, 1, crash, reading({ acks: [ack("taken", "processing")] }))
+          yield* TestClock.setTime(20_000)
+          assert.strictEqual(yield* store.expireMessages(10), 0, "exactly at the limit is in time")
+          yield* TestClock.setTime(20_001)
+          assert.strictEqual(yield* store.expireMessages(10), 1)
+          assert.strictEqual((yield* message("never")).state, "expired")
+          assertMessage(yield* message("taken"), "pending", 1, 1)
+        }),
+      )
+    })
+
+    describe("deliveries", () => {
+      const wrote = (store: SessionStore["Service"], ...rows: ReadonlyArray<OutboundRow>) =>
+        Effect.gen(function* () {
+          yield* accept("m1")
+          yield* wake
+          yield* store.ingest(pair(1), reading({ outbound: rows }))
+        })
+      const due = (store: SessionStore["Service"]) =>
+        Effect.clockWith((clock) =>
+          Effect.flatMap(clock.currentTimeMillis, (now) =>
+            Effect.map(
+              store.read((reader) => reader.dueDeliveries(now, 10)),
+              (rows) => rows.map(({ outboundId }) => String(outboundId)),
+            ),
+          ),
+        )
+      const id = (outbound: string) => `${SESSION}/${outbound}` as never
+
+      story("one of a lane at a time, in order; other lanes do not wait", (store) =>
+        Effect.gen(function* () {
+          yield* accept("elsewhere", { channelType: "test", platformId: "p2" })
+          yield* wrote(store, row("o1"), row("o2"), row("p", { inReplyTo: "elsewhere" }))
+          assert.deepStrictEqual(yield* due(store), ["o1", "p"])
+          yield* store.settleDelivery(id("o1"), { _tag: "Sent", platformMessageId: "x" })
+          assert.deepStrictEqual((yield* due(store)).toSorted(), ["o2", "p"])
+        }),
+      )
+
+      story("a row is ingested once, whatever is read again", (store) =>
+        Effect.gen(function* () {
+          yield* wrote(store, row("o1"))
+          yield* store.settleDelivery(id("o1"), { _tag: "Sent", platformMessageId: "x" })
+          yield* store.ingest(pair(1), reading({ outbound: [row("o1")] }))
+          const rows = yield* store.read((reader) => reader.deliveries({}, { limit: 10 }))
+          assert.deepStrictEqual(
+            rows.map(({ status }) => status),
+            ["delivered"],
+          )
+        }),
+      )
+
+      story(
+        "a permanent refusal is dead at once, and the next of its lane proceeds; a redrive goes to the end",
+        (store) =>
+          Effect.gen(function* () {
+            yield* wrote(store, row("o1"), row("o2"))
+            yield* store.settleDelivery(id("o1"), {
+              _tag: "NotSent",
+              kind: "Permanent",
+              message: "no such chat",
+              retryAfterMs: null,
+            })
+            assert.deepStrictEqual(yield* due(store), ["o2"])
+            yield* store.redriveDelivery(id("o1"))
+            assert.deepStrictEqual(yield* due(store), ["o2"])
+            const again = yield* Effect.flip(store.redriveDelivery(id("o1")))
+            assert.strictEqual(again._tag, "Conflict")
+          }),
+      )
+
+      story("to be delivered later, it holds nobody up and goes when its time comes", (store) =>
+        Effect.gen(function* () {
+          yield* wrote(store, row("later", { deliverAfter: 60_000 }), row("now"))
+          assert.deepStrictEqual(yield* due(store), ["now"])
+          yield* TestClock.setTime(60_000)
+          yield* store.settleDelivery(id("now"), { _tag: "Sent", platformMessageId: null })
+          assert.deepStrictEqual(yield* due(store), ["later"])
+        }),
+      )
+
+      story("only along its own conversation and its group's destinations", (store) =>
+        Effect.gen(function* () {
+          yield* wrote(store, row("out", { channelType: "webhook", platformId: "stranger" }))
+          const [dead] = yield* store.read((reader) => reader.deliveries({}, { limit: 10 }))
+          assert.strictEqual(dead?.status, "dead")
+          assert.include(dead?.lastError, "stranger")
+        }),
+      )
+
+      story("a recurrence on an outbound row is refused and reported", (store) =>
+        Effect.gen(function* () {
+          yield* wrote(store, row("again", { recurrence: "0 9 * * *" }))
+          const [dead] = yield* store.read((reader) => reader.deliveries({}, { limit: 10 }))
+          assert.deepStrictEqual([dead?.status, dead?.nextAttemptAt], ["dead", null])
+        }),
+      )
+    })
+
+    describe("operators", () => {
+      story("a claimed message can't be cancelled, an ended one neither", (store) =>
+        Effect.gen(function* () {
+          yield* accept("m1")
+          yield* wake
+          yield* store.ingest(pair(1), reading({ acks: [ack("m1", "processing")] }))
+          assert.strictEqual((yield* Effect.flip(store.cancelMessage(MessageId.make("m1"))))._tag, "Conflict")
+          yield* store.ingest(pair(1), reading({ acks: [ack("m1", "completed")] }))
+          assert.strictEqual((yield* Effect.flip(store.cancelMessage(MessageId.make("m1"))))._tag, "Conflict")
+          assertMessage(yield* message("m1"), "completed", 0, 1)
+        }),
+      )
+
+      story("a redrive is a new message that names the old one, with fresh tries", (store) =>
+        Effect.gen(function* () {
+          yield* accept("m1")
+          yield* store.cancelMessage(MessageId.make("m1"))
+          yield* store.redriveMessage(MessageId.make("m1"), MessageId.make("m2"))
+          const redriven = yield* message("m2")
+          assert.deepStrictEqual([redriven.redriveOf, redriven.state, redriven.tries], ["m1", "pending", 0])
+          assert.strictEqual((yield* message("m1")).state, "cancelled")
+        }),
+      )
+    })
+
+    describe("system actions", () => {
+      const action = (id: string, content: unknown) =>
+        row(id, { kind: "system", content: JSON.stringify(content) })
+      const schedule = { action: "schedule_task", taskId: "t1", prompt: "tick", recurrence: "every 5m" }
+      const notices = (store: SessionStore["Service"]) =>
+        Effect.map(
+          store.read((reader) => reader.messages({ sessionId: SESSION }, { limit: 20 })),
+          (rows) => rows.filter(({ id }) => id.startsWith("notice-")).map(({ content }) => content),
+        )
+
+      story("are applied exactly once, with the row that asked for them, and never sent", (store) =>
+        Effect.gen(function* () {
+          yield* accept("m1")
+          yield* wake
+          for (let look = 0; look < 2; look++) {
+            yield* store.ingest(pair(1), reading({ outbound: [action("a1", schedule)] }))
+          }
+          const task = yield* store.read((reader) => reader.series(SeriesId.make("t1")))
+          assert.deepStrictEqual([task?.status, task?.revision], ["active", 1])
+          const [delivery] = yield* store.read((reader) => reader.deliveries({}, { limit: 10 }))
+          assert.deepStrictEqual([delivery?.status, delivery?.nextAttemptAt], ["applied", null])
+          assert.deepStrictEqual(yield* notices(store), [])
+        }),
+      )
+
+      story("pause, resume, update and cancel the tasks of their own session", (store) =>
+        Effect.gen(function* () {
+          yield* accept("m1")
+          yield* wake
+          const task = store.read((reader) => reader.series(SeriesId.make("t1")))
+          const steps: ReadonlyArray<readonly [object, string]> = [
+            [schedule, "active"],
+            [{ action: "pause_task", taskId: "t1" }, "paused"],
+            [{ action: "resume_task", taskId: "t1" }, "active"],
+            [{ action: "update_task", taskId: "t1", prompt: "tock" }, "active"],
+            [{ action: "cancel_task", taskId: "t1" }, "cancelled"],
+          ]
+          for (const [n, [step, status]] of steps.entries()) {
+            yield* store.ingest(pair(1), reading({ outbound: [action(`a${n}`, step)] }))
+            assert.strictEqual((yield* task)?.status, status)
+          }
+          assert.strictEqual((yield* task)?.prompt, "tock")
+        }),
+      )
+
+      for (const [why, content] of [
+        ["a task that does not exist", { action: "cancel_task", taskId: "nobody" }],
+        ["a schedule that never fires", { ...schedule, recurrence: "0 0 30 2 *" }],
+        ["an action that needs an operator", { action: "install_packages", packages: ["curl"] }],
+        ["a revision that somebody has changed since", { action: "update_task", taskId: "t0", revision: 9 }],
+      ] as const)
+        story(`${why}: refused, and the agent is told`, (store) =>
+          Effect.gen(function* () {
+            yield* accept("m1")
+            yield* wake
+            yield* store.ingest(
+              pair(1),
+              reading({ outbound: [action("a0", { ...schedule, taskId: "t0" }), action("a1", content)] }),
+            )
+            const [delivery] = yield* store.read((reader) => reader.deliveries({}, { limit: 10 }))
+            assert.strictEqual(delivery?.status, "refused")
+            assert.strictEqual((yield* notices(store)).length, 1)
+          }),
+        )
+
+      story("never the tasks of another session", (store) =>
+        Effect.gen(function* () {
+          const other = SessionId.make("s2")
+          yield* store.resolveSession({
+            id: other,
+            groupId: GroupId.make(GROUP),
+            mode: "shared",
+            address: { channelType: "test", platformId: "p2", threadId: null },
+          })
+          yield* store.createSeries(other, {
+            id: SeriesId.make("theirs"),
+            name: null,
+            prompt: "x",
+            script: null,
+            schedule: { _tag: "Interval", everyMs: 60_000, anchor: 0 },
+            priority: 1,
+            ttlMs: null,
+            channelType: null,
+            platformId: null,
+            threadId: null,
+          })
+          yield* accept("m1")
+          yield* wake
+          yield* store.ingest(
+            pair(1),
+            reading({ outbound: [action("a1", { action: "cancel_task", taskId: "theirs" })] }),
+          )
+          const theirs = yield* store.read((reader) => reader.series(SeriesId.make("theirs")))
+          assert.strictEqual(theirs?.status, "active")
+        }),
+      )
+    })
+  })
+}

@@ -1,0 +1,6 @@
+import * as MemoryLedger from "../../src/layers/memory/MemoryLedger.ts"
+import * as SqliteLedger from "../../src/layers/sqlite/SqliteLedger.ts"
+import { sessionStoreContract } from "./SessionStore.contract.ts"
+
+sessionStoreContract("in memory", MemoryLedger.layer)
+sessionStoreContract("in SQLite", SqliteLedger.layerMemory)
