@@ -336,7 +336,9 @@ export const sessionStoreContract = (name: string, ledger: Layer.Layer<LedgerDri
             acks: [ack("done", "completed"), ack("open", "processing")],
             outbound: [row("o1", { inReplyTo: "done" })],
           })
-          for (let repeat = 0; repeat < 2; repeat++) yield* store.endIncarnation(SESSION, 1, crash, last)
+          yield* store.endIncarnation(SESSION, 1, crash, last)
+          yield* store.endIncarnation(SESSION, 1, cleanExit, reading({ outbound: [row("too-late")] }))
+          assert.strictEqual((yield* store.read((reader) => reader.incarnation(SESSION, 1)))?.exitCode, 1)
           assertMessage(yield* message("done"), "completed", 0, 1)
           assertMessage(yield* message("open"), "pending", 1, 1)
           assert.strictEqual((yield* store.read((reader) => reader.deliveries({}, { limit: 10 }))).length, 1)

@@ -66,6 +66,31 @@ describe("one session's trouble", () => {
       ),
   )
 
+  it.effect(
+    "a defect in the code that looks at one session sets that session aside, and the daemon goes on",
+    () =>
+      timeline({ script: () => healthy({ workMs: 20_000 }) }, ({ look }) =>
+        Effect.gen(function* () {
+          yield* otherSession(OTHER)
+          yield* say(look, "m1", 0)
+          yield* tell(OTHER, "m2", 0)
+          yield* look.ring
+          yield* pass(0.1)
+          const side = yield* ContainerSide
+          yield* side.setFault(firstPair, "defect")
+          yield* pass(1)
+          const operations = yield* Operations
+          const { session } = yield* operations.session(SESSION)
+          assert.deepStrictEqual(
+            [session.status, session.statusReason],
+            ["quarantined", "a defect in the code that reads this pair"],
+          )
+          assert.strictEqual((yield* messageOf("m2")).state, "completed")
+          assert.strictEqual((yield* messageOf("m1")).tries, 0)
+        }),
+      ),
+  )
+
   it.effect("its last rows stay its own: a release has them read once more, and then it works again", () =>
     timeline({ script: () => healthy({ workMs: 1_000 }) }, ({ look }) =>
       Effect.gen(function* () {

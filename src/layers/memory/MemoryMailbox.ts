@@ -46,7 +46,7 @@ interface PairState {
   tool: ToolInFlight | null
   heartbeat: EpochMs | null
   writes: number
-  fault: "none" | "unreadable" | "quarantined" | "blocked"
+  fault: "none" | "unreadable" | "quarantined" | "blocked" | "defect"
 }
 
 /** What an agent in a container does with its pair. Writing to a pair that is gone is a defect of the test. */
@@ -78,7 +78,7 @@ export class ContainerSide extends Context.Service<
     /** Makes the host's reads or writes of the pair fail from now on; `none` ends it. */
     readonly setFault: (
       pair: Pair,
-      fault: "none" | "unreadable" | "quarantined" | "blocked",
+      fault: "none" | "unreadable" | "quarantined" | "blocked" | "defect",
     ) => Effect.Effect<void>
   }
 >()("lamplighter/layers/memory/ContainerSide") {}
@@ -140,6 +140,7 @@ const hostSide = (pairs: Map<string, PairState>): Mailbox["Service"] => {
     if (state === undefined)
       return Effect.fail(new Unreadable({ message: `there is no pair ${keyOf(pair)}` }))
     if (state.fault === "unreadable") return Effect.fail(new Unreadable({ message: "made unreadable" }))
+    if (state.fault === "defect") return Effect.die(new Error("a defect in the code that reads this pair"))
     if (state.fault === "quarantined") return Effect.fail(new Quarantined({ reason: "made hostile" }))
     return Effect.succeed(state)
   }
