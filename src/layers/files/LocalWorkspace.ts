@@ -3,9 +3,12 @@
  * only when they differ, so that no reader ever sees half of one.
  */
 import { Effect, Layer } from "effect"
+import { randomUUID } from "node:crypto"
+import { constants } from "node:fs"
 import * as fs from "node:fs/promises"
 import * as path from "node:path"
 import { Mailbox, type Pair } from "../../services/Mailbox.ts"
+import { tmpDir } from "./DataDirectory.ts"
 import { Workspace, WorkspaceError } from "../../services/Workspace.ts"
 
 export interface LocalWorkspaceOptions {
@@ -15,18 +18,43 @@ export interface LocalWorkspaceOptions {
   readonly maxLogBytes: number
 }
 
+/** Of a file that the host composed. */
+const MAX_OWN_BYTES = 4 * 1024 * 1024
+
 const attempt = <A>(what: string, f: () => Promise<A>): Effect.Effect<A, WorkspaceError> =>
   Effect.tryPromise({
     try: f,
     catch: (error) => new WorkspaceError({ message: `${what}: ${String(error)}` }),
   })
 
-const replaceIfChanged = async (file: string, text: string): Promise<void> => {
-  const current = await fs.readFile(file, "utf8").catch(() => null)
-  if (current === text) return
-  const temporary = `${file}.${process.pid}.tmp`
-  await fs.writeFile(temporary, text, { mode: 0o644 })
-  await fs.rename(temporary, file)
+/** A text that the host wrote before; anything else that stands at the place is not read, and is replaced. */
+const readOwn = async (file: string): Promise<string | null> => {
+  const { O_NOFOLLOW, O_NONBLOCK, O_RDONLY } = constants
+  const handle = await fs.open(file, O_RDONLY | O_NOFOLLOW | O_NONBLOCK).catch(() => null)
+  if (handle === null) return null
+  try {
+    const stat = await handle.stat()
+    return stat.isFile() && stat.size <= MAX_OWN_BYTES ? await handle.readFile("utf8") : null
+  } finally {
+    await handle.close()
+  }
+}
+
+/**
+ * The group's folder is its agents' to write in: they may put a link or a FIFO where the host's file stands, or where they guess its
+ * temporary one. So the text is written in a folder of the host's own, and moved.
+ */
+const replaceIfChanged = async (temporaryDir: string, file: string, text: string): Promise<void> => {
+  if ((await readOwn(file)) === text) return
+  await fs.mkdir(temporaryDir, { recursive: true, mode: 0o700 })
+  const temporary = path.join(temporaryDir, `write-${randomUUID()}`)
+  try {
+    await fs.writeFile(temporary, text, { mode: 0o644, flag: "wx" })
+    await fs.rename(temporary, file)
+  } catch (error) {
+    await fs.rm(temporary, { force: true })
+    throw error
+  }
 }
 
 const prune = async (
@@ -43,13 +71,20 @@ const prune = async (
   }
 }
 
-const tail = (text: string, bytes: number): string => (text.length <= bytes ? text : text.slice(-bytes))
+/** The last bytes: how it ended tells more than how it began. */
+const tail = (text: string, bytes: number): string => {
+  const whole = Buffer.from(text)
+  return whole.length <= bytes
+    ? text
+    : `[${whole.length - bytes} bytes before this are left out]\n${whole.subarray(-bytes).toString()}`
+}
 
 export const layer = (options: LocalWorkspaceOptions): Layer.Layer<Workspace, never, Mailbox> =>
   Layer.effect(
     Workspace,
     Effect.gen(function* () {
       const mailbox = yield* Mailbox
+      const temporaryDir = tmpDir(options.dataDir)
       return Workspace.of({
         prepareGroup: (group, json) =>
           attempt(`the folders of group ${group.id}`, async () => {
@@ -58,14 +93,22 @@ export const layer = (options: LocalWorkspaceOptions): Layer.Layer<Workspace, ne
             await fs.mkdir(groupDir, { recursive: true, mode: 0o755 })
             await fs.mkdir(globalDir, { recursive: true, mode: 0o755 })
             const containerJson = path.join(groupDir, "container.json")
-            await replaceIfChanged(containerJson, `${JSON.stringify(json, null, 2)}\n`)
+            await replaceIfChanged(temporaryDir, containerJson, `${JSON.stringify(json, null, 2)}\n`)
             return { groupDir, globalDir, containerJson }
           }),
         writeSessionLists: (pair: Pair, lists) =>
           attempt(`the lists of session ${pair.sessionId}`, async () => {
             const { inDir } = mailbox.paths(pair)
-            await replaceIfChanged(path.join(inDir, "current_tasks.json"), JSON.stringify(lists.tasks))
-            await replaceIfChanged(path.join(inDir, "available_groups.json"), JSON.stringify(lists.groups))
+            await replaceIfChanged(
+              temporaryDir,
+              path.join(inDir, "current_tasks.json"),
+              JSON.stringify(lists.tasks),
+            )
+            await replaceIfChanged(
+              temporaryDir,
+              path.join(inDir, "available_groups.json"),
+              JSON.stringify(lists.groups),
+            )
           }),
         writeExitLog: (log) =>
           attempt(`the exit log of session ${log.sessionId}`, async () => {
