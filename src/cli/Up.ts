@@ -85,6 +85,7 @@ const run = Effect.fnUntraced(function* (settings: Settings) {
     dataDir,
     exitLogRetention: settings.exitLogRetention,
     maxLogBytes: settings.maxLogBytes,
+    zeroExitLogs: settings.keepZeroExitLogs,
   })
   const base = Layer.mergeAll(store, runtime, ChannelRegistry.layer(settings.channels)).pipe(
     Layer.provideMerge(workspace),

@@ -271,8 +271,8 @@ const afterEnd = Effect.fnUntraced(function* (ended: Incarnation, watch: Watch) 
   const { ref } = watch
   if (ref === null) return
   const runtime = yield* ContainerRuntime
-  const failed = ended.exitCode !== 0
-  if (failed) yield* Effect.ignore(writeLog(ended, ref))
+  const workspace = yield* Workspace
+  if (ended.exitCode !== 0 || workspace.zeroExitLogs === "keep") yield* Effect.ignore(writeLog(ended, ref))
   yield* Effect.ignore(runtime.remove(ref).pipe(crashable("runtime.remove")))
 })
 

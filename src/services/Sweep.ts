@@ -50,6 +50,8 @@ const COMPOSE_CONCURRENCY = 4
 const CLOCK_JUMP_MS = 10_000
 /** The runtime is listed again at least this often: the backstop for an event that never came. */
 const LIST_EVERY_MS = 60_000
+/** A start that fails sets the instant of the next try: while any is under way, the ledger is asked again this soon. */
+const STARTING_LOOK_MS = 1_000
 
 export interface Swept {
   readonly nextLookAt: EpochMs | null
@@ -219,7 +221,7 @@ const make = Effect.fnUntraced(function* (install: InstallId) {
       Effect.provideContext(services),
       Effect.flatMap((woken) => {
         if (woken._tag === "Started") breaker = onRuntimeUp()
-        if (woken._tag === "Ambiguous") return resolveAmbiguous
+        if (woken._tag === "Ambiguous") return settleStart(woken.watch, woken.message)
         if (woken._tag !== "Failed") return Effect.void
         if (woken.reason !== "RuntimeDown") {
           return Effect.logWarning(`session ${sessionId} could not start (${woken.reason}): ${woken.message}`)
@@ -288,6 +290,25 @@ const make = Effect.fnUntraced(function* (install: InstallId) {
   const resolveAmbiguous = reconcile().pipe(
     Effect.catchTag("RuntimeUnavailable", (error) => Effect.logWarning(`listing failed: ${error.message}`)),
   )
+
+  /** Only a listing can tell what became of a start. What it does not show did not start: the session tries again after its backoff. */
+  const settleStart = (watch: Watch, message: string) =>
+    reconcile().pipe(
+      Effect.andThen(
+        Effect.suspend(() => {
+          if (watch.ref !== null || watch.exit !== null) return Effect.void
+          watches.delete(watch.sessionId)
+          return Effect.asVoid(
+            store.failStart(watch.sessionId, watch.incarnation, {
+              reason: "NotStarted",
+              message,
+              backOff: "session",
+            }),
+          )
+        }),
+      ),
+      Effect.catchTag("RuntimeUnavailable", (error) => Effect.logWarning(`listing failed: ${error.message}`)),
+    )
 
   const noteClocks = Effect.gen(function* () {
     const clock = yield* Clock.Clock
@@ -379,6 +400,7 @@ const make = Effect.fnUntraced(function* (install: InstallId) {
     return {
       nextLookAt: earliest(
         plan.nextLookAt,
+        starting.size > 0 ? now + STARTING_LOOK_MS : null,
         rateLimited ? nextStartAt(bucket, store.options.limits.maxStartsPerSecond) : null,
         byBreaker && breaker._tag === "Open" ? Math.max(breaker.probeAt, now + 100) : null,
       ),

@@ -18,7 +18,7 @@ import { Workspace, type ContainerJson } from "./Workspace.ts"
 export type Woken =
   | { readonly _tag: "Started"; readonly watch: Watch; readonly ref: ContainerRef }
   /** It may or may not run: only a listing can tell. */
-  | { readonly _tag: "Ambiguous"; readonly watch: Watch }
+  | { readonly _tag: "Ambiguous"; readonly watch: Watch; readonly message: string }
   | { readonly _tag: "Failed"; readonly reason: string; readonly message: string }
   /** The picture was old: it runs already, or nothing is due any more. */
   | { readonly _tag: "NotNeeded" }
@@ -77,7 +77,8 @@ const start = Effect.fnUntraced(function* (request: WakeRequest, begun: Begun, w
     return { _tag: "Started", watch, ref: result.success } satisfies Woken
   }
   const { reason, message } = result.failure
-  if (reason === "Ambiguous" || reason === "NameTaken") return { _tag: "Ambiguous", watch } satisfies Woken
+  if (reason === "Ambiguous" || reason === "NameTaken")
+    return { _tag: "Ambiguous", watch, message } satisfies Woken
   yield* store.failStart(incarnation.sessionId, incarnation.number, {
     reason,
     message,

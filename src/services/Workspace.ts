@@ -33,6 +33,8 @@ export interface GroupPaths {
 export class Workspace extends Context.Service<
   Workspace,
   {
+    /** Whether exits with code 0 leave a log too. Every other exit does. */
+    readonly zeroExitLogs: "keep" | "discard"
     /** Makes the group's folders if they are missing, and writes container.json (temporary file, rename) if it differs. */
     readonly prepareGroup: (group: Group, json: ContainerJson) => Effect.Effect<GroupPaths, WorkspaceError>
     /** Writes current_tasks.json and available_groups.json into the pair's `in/`. */

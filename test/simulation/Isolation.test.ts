@@ -5,6 +5,7 @@ import { MemoryChannels } from "../../src/layers/memory/MemoryChannels.ts"
 import { ContainerSide } from "../../src/layers/memory/MemoryMailbox.ts"
 import * as MemoryLedger from "../../src/layers/memory/MemoryLedger.ts"
 import { crashesMidMessage, healthy } from "../../src/layers/memory/ScriptedAgents.ts"
+import { SimulatedEngine } from "../../src/layers/memory/SimulatedEngine.ts"
 import { LedgerDriver, type LedgerReader } from "../../src/services/LedgerDriver.ts"
 import { plainDraft } from "../../src/services/ledger/Accept.ts"
 import { Operations } from "../../src/services/Operations.ts"
@@ -267,4 +268,24 @@ describe("the daemon's zone", () => {
       }),
     ),
   )
+})
+
+describe("a start that nobody can vouch for", () => {
+  for (const truth of ["created", "not-created"] as const)
+    it.effect(`is settled by a listing at once: the container was ${truth}`, () =>
+      timeline({ script: () => healthy({ workMs: 1_000 }) }, ({ look }) =>
+        Effect.gen(function* () {
+          const engine = yield* SimulatedEngine
+          yield* engine.nextStartIsAmbiguous(truth)
+          yield* say(look, "m1", 0)
+          yield* pass(0.5)
+          const message = yield* messageOf("m1")
+          assert.deepStrictEqual([message.state, message.tries], ["completed", 0])
+          const store = yield* SessionStore
+          const lives = yield* store.read((reader) => reader.incarnations(SESSION, { limit: 10 }))
+          assert.strictEqual(lives.length, truth === "created" ? 1 : 2)
+          assert.strictEqual((yield* store.read((reader) => reader.liveIncarnations())).length, 1)
+        }),
+      ),
+    )
 })

@@ -16,6 +16,8 @@ export interface LocalWorkspaceOptions {
   /** Exit logs kept per session. */
   readonly exitLogRetention: { readonly count: number; readonly ageMs: number }
   readonly maxLogBytes: number
+  /** `discard` if not said. */
+  readonly zeroExitLogs?: Workspace["Service"]["zeroExitLogs"] | undefined
 }
 
 /** Of a file that the host composed. */
@@ -86,6 +88,7 @@ export const layer = (options: LocalWorkspaceOptions): Layer.Layer<Workspace, ne
       const mailbox = yield* Mailbox
       const temporaryDir = tmpDir(options.dataDir)
       return Workspace.of({
+        zeroExitLogs: options.zeroExitLogs ?? "discard",
         prepareGroup: (group, json) =>
           attempt(`the folders of group ${group.id}`, async () => {
             const groupDir = path.join(options.dataDir, "groups", group.id)

@@ -13,6 +13,7 @@ export const layer: Layer.Layer<Workspace | MemoryLogs> = Layer.effectContext(
   Effect.sync(() => {
     const logs: Array<{ readonly path: string; readonly stderr: string }> = []
     const workspace = Workspace.of({
+      zeroExitLogs: "discard",
       prepareGroup: (group) =>
         Effect.succeed({
           groupDir: `groups/${group.id}`,

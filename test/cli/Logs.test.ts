@@ -1,0 +1,53 @@
+/** What containers said: the log of a life that crashed, of one that ended well when that is kept, and of one that runs. */
+import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
+import { commandLine } from "../support/CommandLine.ts"
+
+const lamplighter = commandLine()
+beforeAll(async () => {
+  await lamplighter.run("init", "--group", "g1")
+  await lamplighter.up({ LAMPLIGHTER_KEEP_ZERO_EXIT_LOGS: "keep" })
+}, 30_000)
+afterAll(() => lamplighter.close())
+
+const crashing = JSON.stringify([
+  process.execPath,
+  "-e",
+  `console.error("the agent is unwell"); process.kill(process.ppid, "SIGKILL")`,
+])
+
+describe("logs", () => {
+  it("print the life that runs, and its log once it has ended well", async () => {
+    const { message } = await lamplighter.json("send", "g1", "hello", "--wait")
+    const live = await lamplighter.json("logs", message.sessionId)
+    assert.strictEqual(live.incarnation, 1)
+    assert.include(live.stdout, "::lamplighter::doorbell")
+    await lamplighter.run("session", "stop", message.sessionId)
+    const ended = await lamplighter.until(
+      () => lamplighter.json("session", "show", message.sessionId),
+      ({ incarnations }) => incarnations[0].phase === "ended" && incarnations[0].logFile !== null,
+    )
+    assert.strictEqual(ended.incarnations[0].reason, "operator")
+    const { text } = await lamplighter.json("logs", message.sessionId)
+    for (const part of ["reason: operator", "exit code: 0", "::lamplighter::doorbell"])
+      assert.include(text, part)
+  }, 40_000)
+
+  it("print why a life crashed, and refuse a life that there is not", async () => {
+    await lamplighter.run("group", "add", "unwell", "--command", crashing, "--policy", `{"retryLimit":0}`)
+    const { message } = await lamplighter.json("send", "unwell", "work")
+    const failed = await lamplighter.until(
+      () => lamplighter.json("messages", "show", message.id),
+      (report) => report.message.state === "failed",
+    )
+    assert.strictEqual(failed.message.attempts, 1)
+    await lamplighter.until(
+      () => lamplighter.json("session", "show", message.sessionId),
+      ({ incarnations }) => incarnations[0].logFile !== null,
+    )
+    const printed = await lamplighter.run("logs", message.sessionId, "--incarnation", "1")
+    assert.include(printed.stdout, "signal: SIGKILL")
+    const none = await lamplighter.run("logs", message.sessionId, "--incarnation", "99")
+    assert.strictEqual(none.code, 1)
+    assert.include(none.stderr, "no such life")
+  }, 40_000)
+})
