@@ -156,7 +156,7 @@ describe("one session's trouble", () => {
             delivery.content.includes("m1") ? { _tag: "Transient", message: "not today" } : undefined,
           )
           yield* say(look, "m1", 0)
-          yield* say(look, "m2", 1)
+          yield* say(look, "m2", 30_000)
           yield* pass(90)
           const operations = yield* Operations
           const [dead] = yield* operations.deliveries({ status: "dead" })
