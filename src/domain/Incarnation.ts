@@ -15,6 +15,7 @@ export const StopReason = Schema.Literals([
   "quarantine",
   "outgrown",
   "stranger",
+  "cancelled",
 ])
 export type StopReason = typeof StopReason.Type
 

@@ -7,6 +7,7 @@ import { Schema } from "effect"
 import { GroupId, SeriesId, SessionId } from "./Ids.ts"
 import { EpochMs, Millis } from "./Instant.ts"
 import { Priority } from "./Message.ts"
+import { CatchUpPolicy, OverlapPolicy, SeriesBounds, SeriesPolicy } from "./SeriesPolicy.ts"
 
 /** The canonical, stored form of a schedule. `Recurrence.ts` parses human forms into it and finds slots. */
 export const Schedule = Schema.Union([
@@ -21,18 +22,6 @@ export type Schedule = typeof Schedule.Type
 /** `completed`: no slot is left (a `Once` that fired, an end that passed). */
 export const SeriesStatus = Schema.Literals(["active", "paused", "completed", "cancelled"])
 export type SeriesStatus = typeof SeriesStatus.Type
-
-/** Names as Temporal and Kubernetes use them. Only the defaults (first) are implemented so far; others are refused. */
-export const OverlapPolicy = Schema.Literals([
-  "skip",
-  "buffer-one",
-  "buffer-all",
-  "cancel-other",
-  "allow-all",
-])
-export type OverlapPolicy = typeof OverlapPolicy.Type
-export const CatchUpPolicy = Schema.Literals(["latest", "skip", "all"])
-export type CatchUpPolicy = typeof CatchUpPolicy.Type
 
 export const Series = Schema.Struct({
   id: SeriesId,
@@ -50,6 +39,8 @@ export const Series = Schema.Struct({
   zone: Schema.String,
   overlap: OverlapPolicy,
   catchUp: CatchUpPolicy,
+  bounds: SeriesBounds,
+  policy: SeriesPolicy,
   priority: Priority,
   /** An occurrence that nothing claimed within this expires; null: never. */
   ttlMs: Schema.NullOr(Millis),
@@ -61,6 +52,10 @@ export const Series = Schema.Struct({
   nextSlot: Schema.NullOr(EpochMs),
   /** The last slot that was dealt with (fired, skipped or missed). */
   lastSlot: Schema.NullOr(EpochMs),
+  /** Occurrences that its schedule has given. */
+  fired: Schema.Int,
+  /** Failed occurrences since the last good one. */
+  failuresInRow: Schema.Int,
   channelType: Schema.NullOr(Schema.String),
   platformId: Schema.NullOr(Schema.String),
   threadId: Schema.NullOr(Schema.String),

@@ -1,14 +1,18 @@
 /**
- * What to do about a series' slots: when one came due, when a pause ends, when the schedule changes. Implements the default
- * policies: overlap `skip` and catch-up `latest`; every other value in the series is treated as the default. The interpreter writes
- * the occurrence or the run row and sets the series' `nextSlot` and `lastSlot` in one transaction.
+ * What to do about a series' slots: when some came due, when a pause ends, when the schedule changes. First catch-up says which of
+ * the slots that passed shall run, then overlap says of each how. The interpreter writes occurrences and run rows, and sets the
+ * series' `nextSlot`, `lastSlot` and `fired`, in one transaction.
  */
-import type { EpochMs } from "./Instant.ts"
-import { nextSlot, previousSlot } from "./Recurrence.ts"
-import type { Schedule, Series } from "./Series.ts"
+import { type EpochMs, MINUTE_MS } from "./Instant.ts"
+import type { Series } from "./Series.ts"
+import { jitterOf } from "./SeriesPolicy.ts"
+import { nextSlotOf, previousSlotOf, type Slotted } from "./SeriesSlots.ts"
 
 /** Counting stops here: a range that says so holds at least this many slots. */
 export const SLOT_COUNT_LIMIT = 10_000
+
+/** A slot that is seen within this is not missed: the daemon looks at least once a minute. */
+export const ON_TIME_MS = MINUTE_MS
 
 /** Slots in a row that did not run: one run row. */
 export interface SlotRange {
@@ -18,46 +22,114 @@ export interface SlotRange {
   readonly count: number
 }
 
+/** What becomes of one slot. */
+export type SlotFate =
+  /** Insert its occurrence, due at `dueAt`. */
+  | { readonly _tag: "Fire"; readonly slot: EpochMs; readonly dueAt: EpochMs }
+  /** Insert it, and hold it back until the occurrence before it ends. */
+  | { readonly _tag: "Buffer"; readonly slot: EpochMs }
+  /** Cancel what is open, then insert it. */
+  | { readonly _tag: "Replace"; readonly slot: EpochMs; readonly dueAt: EpochMs }
+  /** Record it as skipped: an occurrence is open. */
+  | { readonly _tag: "Skip"; readonly slot: EpochMs }
+
 export type SlotDecision =
   /** Not active, or its next slot is still to come: change nothing. */
   | { readonly _tag: "NotDue" }
-  /** Insert the occurrence of `slot`; `missed` passed before it, unseen. `nextSlot` null: the series is completed. */
   | {
-      readonly _tag: "Fire"
-      readonly slot: EpochMs
+      readonly _tag: "Due"
+      /** Passed, and not to be run: older than the window, or left out by the catch-up policy. */
       readonly missed: SlotRange | null
+      readonly fates: ReadonlyArray<SlotFate>
+      /** The last slot that was dealt with. */
+      readonly lastSlot: EpochMs
+      /** Null: the series is completed. */
       readonly nextSlot: EpochMs | null
-    }
-  /** As `Fire`, but the last occurrence has not ended: record `slot` as skipped by overlap. */
-  | {
-      readonly _tag: "SkipOverlap"
-      readonly slot: EpochMs
-      readonly missed: SlotRange | null
-      readonly nextSlot: EpochMs | null
-      readonly openOccurrences: number
     }
 
+/** Occurrences of the series that have not ended. */
+export interface OpenOccurrences {
+  readonly running: number
+  readonly buffered: number
+}
+
 /**
- * Decides about the slots of a series that are due at `now`. Of several, the latest fires and the earlier ones are missed, so a
- * `Once` that passed while the daemon was down still fires. The next slot is always later than `now` and than `slot`.
+ * Decides about every slot of the series that is due at `now`. The next slot is always later than `now` and than every slot dealt
+ * with, so a clock that is set back repeats none.
  */
-export const decideSlot = (
-  series: Series,
-  now: EpochMs,
-  context: { readonly openOccurrences: number },
-): SlotDecision => {
+export const decideSlots = (series: Series, now: EpochMs, open: OpenOccurrences): SlotDecision => {
   const due = series.nextSlot
   if (series.status !== "active" || due === null || due > now) return { _tag: "NotDue" }
-  // A due slot may lie off the grid (a first run that was asked for); then it is the earliest of those that passed.
-  const slot = Math.max(previousSlot(series.schedule, now + 1) ?? due, due)
-  const decision = {
-    slot,
-    missed: rangeOf(series.schedule, due, slot),
-    nextSlot: nextSlot(series.schedule, now),
+  const chosen = chosenSlots(series, due, now)
+  const lastSlot = Math.max(previousSlotOf(series, now + 1) ?? due, due)
+  // Of the slots up to the last, those before the first that runs are missed; when none runs, all of them are.
+  const missed = rangeOf(series, due, chosen[0] ?? lastSlot + 1)
+  const room = series.bounds.maxRuns === null ? Infinity : Math.max(0, series.bounds.maxRuns - series.fired)
+  const fates = overlapped(series, chosen.slice(0, room), now, open)
+  const started = fates.filter(({ _tag }) => _tag !== "Skip").length
+  return {
+    _tag: "Due",
+    missed,
+    fates,
+    lastSlot,
+    nextSlot: started >= room ? null : nextSlotOf(series, Math.max(now, lastSlot)),
   }
-  return context.openOccurrences > 0
-    ? { _tag: "SkipOverlap", ...decision, openOccurrences: context.openOccurrences }
-    : { _tag: "Fire", ...decision }
+}
+
+/** The slots from `due` to `now` that the catch-up policy runs, oldest first. */
+const chosenSlots = (series: Series, due: EpochMs, now: EpochMs): ReadonlyArray<EpochMs> => {
+  const { catchUpCap, catchUpWindowMs } = series.policy
+  const oldest = catchUpWindowMs === null ? due : Math.max(due, now - Math.max(catchUpWindowMs, ON_TIME_MS))
+  const latest = Math.max(previousSlotOf(series, now + 1) ?? due, due)
+  if (latest < oldest) return []
+  switch (series.catchUp) {
+    case "latest":
+      return [latest]
+    case "skip":
+      return now - latest <= ON_TIME_MS ? [latest] : []
+    case "all": {
+      const slots = [latest]
+      while (slots.length < catchUpCap) {
+        const before = previousSlotOf(series, slots[0] ?? latest)
+        if (before === null || before < oldest) break
+        slots.unshift(before)
+      }
+      // A due slot may lie off the grid: a first run that was asked for.
+      if (slots.length < catchUpCap && slots[0] !== due && due >= oldest) slots.unshift(due)
+      return slots
+    }
+  }
+}
+
+const overlapped = (
+  series: Series,
+  slots: ReadonlyArray<EpochMs>,
+  now: EpochMs,
+  open: OpenOccurrences,
+): ReadonlyArray<SlotFate> => {
+  const jitterMs = jitterOf(series.id, series.bounds.jitterMs)
+  let { buffered, running } = open
+  return slots.map((slot, index): SlotFate => {
+    const delayMs = index * series.policy.staggerMs
+    const dueAt = Math.max(slot + jitterMs, delayMs === 0 ? 0 : now + delayMs)
+    if (running + buffered === 0 || series.overlap === "allow-all") {
+      running += 1
+      return { _tag: "Fire", slot, dueAt }
+    }
+    switch (series.overlap) {
+      case "skip":
+        return { _tag: "Skip", slot }
+      case "cancel-other":
+        return { _tag: "Replace", slot, dueAt }
+      case "buffer-one":
+      case "buffer-all": {
+        const limit = series.overlap === "buffer-one" ? 1 : series.policy.bufferLimit
+        if (buffered >= limit) return { _tag: "Skip", slot }
+        buffered += 1
+        return { _tag: "Buffer", slot }
+      }
+    }
+  })
 }
 
 export interface ResumeDecision {
@@ -69,10 +141,10 @@ export interface ResumeDecision {
 
 /** Decides how a series goes on when its pause ends: with the first slot after `now`, and never with one already dealt with. */
 export const decideResume = (series: Series, now: EpochMs): ResumeDecision => {
-  const first = series.nextSlot ?? nextSlot(series.schedule, series.lastSlot ?? series.createdAt)
+  const first = series.nextSlot ?? nextSlotOf(series, series.lastSlot ?? series.createdAt)
   return {
-    nextSlot: decideReschedule(series, series.schedule, now),
-    paused: first === null ? null : rangeOf(series.schedule, first, now + 1),
+    nextSlot: decideReschedule(series, series, now),
+    paused: first === null ? null : rangeOf(series, first, now + 1),
   }
 }
 
@@ -80,25 +152,34 @@ export const decideResume = (series: Series, now: EpochMs): ResumeDecision => {
  * The next slot when a series gets another schedule: the first one of the new grid strictly after `now`. If the clock was set
  * back, it also lies after the last slot that was dealt with, so that none can come twice. Null: the new schedule has none.
  */
-export const decideReschedule = (series: Series, schedule: Schedule, now: EpochMs): EpochMs | null =>
-  nextSlot(schedule, Math.max(now, series.lastSlot ?? now))
-
-/** The slots from `first` on, and before `end`; null when `first` itself is not. `first` need not lie on the grid. */
-const rangeOf = (schedule: Schedule, first: EpochMs, end: EpochMs): SlotRange | null => {
-  if (first >= end) return null
-  const last = Math.max(previousSlot(schedule, end) ?? first, first)
-  return { first, last, count: Math.min(1 + countAfter(schedule, first, last), SLOT_COUNT_LIMIT) }
+export const decideReschedule = (
+  series: Pick<Series, "lastSlot" | "bounds" | "fired">,
+  slotted: Slotted,
+  now: EpochMs,
+): EpochMs | null => {
+  const { maxRuns } = slotted.bounds
+  if (maxRuns !== null && series.fired >= maxRuns) return null
+  return nextSlotOf(slotted, Math.max(now, series.lastSlot ?? now))
 }
 
-const countAfter = (schedule: Schedule, first: EpochMs, last: EpochMs): number => {
-  const second = nextSlot(schedule, first)
+/** The slots from `first` on, and before `end`; null when `first` itself is not. `first` need not lie on the grid. */
+const rangeOf = (series: Slotted, first: EpochMs, end: EpochMs): SlotRange | null => {
+  if (first >= end) return null
+  const last = Math.max(previousSlotOf(series, end) ?? first, first)
+  return { first, last, count: Math.min(1 + countAfter(series, first, last), SLOT_COUNT_LIMIT) }
+}
+
+const countAfter = (series: Slotted, first: EpochMs, last: EpochMs): number => {
+  const second = nextSlotOf(series, first)
   if (second === null || second > last) return 0
-  if (schedule._tag === "Interval") return (last - second) / schedule.everyMs + 1
+  if (series.schedule._tag === "Interval" && series.bounds.exclusions.length === 0) {
+    return (last - second) / series.schedule.everyMs + 1
+  }
   let count = 0
   let slot: EpochMs | null = second
   while (slot !== null && slot <= last && count < SLOT_COUNT_LIMIT) {
     count++
-    slot = nextSlot(schedule, slot)
+    slot = nextSlotOf(series, slot)
   }
   return count
 }

@@ -67,6 +67,7 @@ export const look = Effect.fnUntraced(function* (incarnation: Incarnation, watch
         yield* store.requestStop(pair.sessionId, pair.incarnation, "outgrown", "it wrote too much")
     }
   }
+  if (watch.claims.length > 0 && (yield* isOverdue(pair, now))) yield* store.cancelOverdue(pair.sessionId)
   const before = yield* standing(pair)
   if (before === undefined) return { view: null, news } satisfies Looked
   const shown = yield* showDue(incarnation, watch, before.session, now)
@@ -74,6 +75,19 @@ export const look = Effect.fnUntraced(function* (incarnation: Incarnation, watch
   if (after === undefined) return { view: null, news } satisfies Looked
   return { view: viewOf(after.session, after.current, watch, after.policy, now), news } satisfies Looked
 })
+
+/** Whether it works on an occurrence for longer than the task allows. */
+const isOverdue = (pair: Pair, now: number) =>
+  SessionStore.use((store) =>
+    store.read((reader) =>
+      reader.openAttempts(pair.sessionId).some((attempt) => {
+        const message = reader.message(attempt.messageId)
+        if (message === undefined || message.seriesId === null) return false
+        const limitMs = reader.series(message.seriesId)?.policy.startToCloseMs ?? null
+        return limitMs !== null && now - (message.claimedAt ?? attempt.claimedAt) > limitMs
+      }),
+    ),
+  )
 
 /** How the ledger stands, in one read: a running session where nothing changed costs no other. */
 const standing = (pair: Pair) =>

@@ -39,7 +39,10 @@ import { endIncarnation, failStart, type ObservedExit } from "./ledger/EndIncarn
 import { ingest, type Ingested } from "./ledger/Ingest.ts"
 import { projectionOf } from "./ledger/Projection.ts"
 import { Conflict, type Full, type Invalid, NotFound, type Refusal } from "./ledger/Refusals.ts"
+import { cancelOverdue } from "./ledger/Occurrences.ts"
 import {
+  type Backfill,
+  backfillSeries,
   cancelSeries,
   createSeries,
   fireSlots,
@@ -65,7 +68,8 @@ export interface StoreOptions {
 export type SeriesOperation =
   | { readonly _tag: "Update"; readonly change: SeriesChange }
   | { readonly _tag: "Pause"; readonly note: string | null }
-  | { readonly _tag: "Resume" }
+  /** `catch-up`: the slots of the pause are dealt with as if the daemon had been down; otherwise they are only recorded. */
+  | { readonly _tag: "Resume"; readonly pausedSlots?: "record" | "catch-up" | undefined }
   | { readonly _tag: "Cancel" }
 
 export class SessionStore extends Context.Service<
@@ -106,6 +110,13 @@ export class SessionStore extends Context.Service<
       id: SeriesId,
       messageId: MessageId,
     ) => Effect.Effect<Message, Refusal | LedgerError>
+    /** Runs the slots of a range beside the schedule, each once under one name. Returns the occurrences it made. */
+    readonly backfillSeries: (
+      id: SeriesId,
+      backfill: Backfill,
+    ) => Effect.Effect<ReadonlyArray<Message>, Refusal | LedgerError>
+    /** Cancels what the session's container has worked on for longer than its task allows. Returns how many. */
+    readonly cancelOverdue: (sessionId: SessionId) => Effect.Effect<number, NotFound | LedgerError>
     readonly fireSlots: (limit: number) => Effect.Effect<number, LedgerError>
 
     readonly beginIncarnation: (
@@ -281,13 +292,21 @@ const make = Effect.fnUntraced(function* (options: StoreOptions) {
           case "Pause":
             return pauseSeries(unit, id, operation.note)
           case "Resume":
-            return resumeSeries(unit, id)
+            return resumeSeries(unit, id, operation.pausedSlots)
           case "Cancel":
             return cancelSeries(unit, id)
         }
       }),
     runSeriesNow: (id, messageId) =>
       inUnit("runSeriesNow", sessionOfSeries(id), (unit) => runNow(unit, id, messageId)),
+    backfillSeries: (id, backfill) =>
+      inUnit("backfillSeries", sessionOfSeries(id), (unit) => backfillSeries(unit, id, backfill)),
+    cancelOverdue: (sessionId) =>
+      inUnit(
+        "cancelOverdue",
+        () => Result.succeed(sessionId),
+        (unit) => Result.succeed(cancelOverdue(unit)),
+      ),
     fireSlots: (limit) =>
       transact(
         "fireSlots",

@@ -141,10 +141,33 @@ const make = Effect.fnUntraced(function* (install: InstallId) {
     why: string,
   ) {
     yield* store.requestStop(sessionId, incarnation, reason, why)
-    const ref = watches.get(sessionId)?.ref
-    if (ref !== null && ref !== undefined)
-      yield* Effect.ignore(runtime.stop(ref).pipe(crashable("runtime.stop")))
+    const watch = watches.get(sessionId)
+    if (watch !== undefined) yield* signal(watch)
   })
+
+  /** Sends SIGTERM. An engine that did not hear it is told again at the next pass. */
+  const signal = (watch: Watch) =>
+    watch.ref === null
+      ? Effect.void
+      : runtime.stop(watch.ref).pipe(
+          crashable("runtime.stop"),
+          Effect.map(() => {
+            watch.signalled = true
+          }),
+          Effect.ignore,
+        )
+
+  /** A transition can record a stop too (a cancelled occurrence, a blocked projection): it is carried out here. */
+  const signalStopping = (rows: ReadonlyArray<Incarnation>) =>
+    Effect.forEach(
+      rows,
+      (row) => {
+        const watch = watches.get(row.sessionId)
+        const waits = row.phase === "stopping" && watch?.incarnation === row.number && !watch.signalled
+        return waits && watch.exit === null ? signal(watch) : Effect.void
+      },
+      { discard: true },
+    )
 
   const lookAt = (incarnation: Incarnation) => {
     const watch = watchOf(incarnation)
@@ -368,6 +391,7 @@ const make = Effect.fnUntraced(function* (install: InstallId) {
     const before = yield* store.read((reader) => reader.liveIncarnations())
     const looked = yield* lookAtAll(before)
     const live = yield* store.read((reader) => reader.liveIncarnations())
+    yield* signalStopping(live)
     const views = looked.flatMap(({ view }): ReadonlyArray<LiveView> => (view === null ? [] : [view]))
     // One that died and waits for its last reading takes no room from others.
     const running = live.filter((row) => watches.get(row.sessionId)?.exit == null)

@@ -37,6 +37,8 @@ export interface Watch {
   spawnedAt: EpochMs | null
   stopRequestedAt: EpochMs | null
   killed: boolean
+  /** SIGTERM was sent: whoever recorded the stop need not have known the container. */
+  signalled: boolean
   /** The death, once confirmed. */
   exit: ObservedExit | null
   /** Final readings that failed in a row. */
@@ -65,6 +67,7 @@ export const newWatch = (sessionId: SessionId, incarnation: number): Watch => ({
   spawnedAt: null,
   stopRequestedAt: null,
   killed: false,
+  signalled: false,
   exit: null,
   finalFailures: 0,
   starting: false,

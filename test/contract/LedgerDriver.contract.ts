@@ -664,6 +664,43 @@ export const ledgerDriverContract = (name: string, layer: Layer.Layer<LedgerDriv
           })
         }))
 
+      test("counts those that wait for a channel as they come, end, are redriven, change channel, or are taken back", () =>
+        Effect.gen(function* () {
+          const waiting = (counts: { readonly hook: number; readonly file: number }) =>
+            ask((reader) => {
+              assert.strictEqual(reader.countPendingDeliveries("hook", 9), counts.hook)
+              assert.strictEqual(reader.countPendingDeliveries("file", 9), counts.file)
+            })
+          const first = aDelivery({ outboundId: "a" })
+          yield* write((tx) => {
+            tx.putDelivery(first)
+            tx.putDelivery(aDelivery({ outboundId: "b" }))
+            tx.putDelivery(aDelivery({ outboundId: "homeless", channelType: null }))
+            tx.putDelivery(aDelivery({ outboundId: "dead", status: "dead" }))
+          })
+          yield* waiting({ hook: 2, file: 0 })
+          yield* write((tx) => tx.putDelivery({ ...first, attempts: 1 }))
+          yield* waiting({ hook: 2, file: 0 })
+          yield* write((tx) => tx.putDelivery({ ...first, status: "delivered", endedAt: T0 }))
+          yield* waiting({ hook: 1, file: 0 })
+          yield* write((tx) => tx.putDelivery(aDelivery({ outboundId: "dead" })))
+          yield* waiting({ hook: 2, file: 0 })
+          yield* write((tx) => tx.putDelivery(aDelivery({ outboundId: "b", channelType: "file" })))
+          yield* waiting({ hook: 1, file: 1 })
+          const driver = yield* LedgerDriver
+          const refused = yield* Effect.flip(
+            driver.transaction((tx) => {
+              tx.putDelivery(aDelivery({ outboundId: "never" }))
+              tx.putDelivery(aDelivery({ outboundId: "b", channelType: "file", status: "dead" }))
+              return Result.fail("no")
+            }),
+          )
+          assert.strictEqual(refused, "no")
+          yield* waiting({ hook: 1, file: 1 })
+          yield* write((tx) => tx.deleteHistory(T0 + 1, 9))
+          yield* waiting({ hook: 1, file: 1 })
+        }))
+
       test("tells a container what became of its rows, and what the last ones were", () =>
         Effect.gen(function* () {
           yield* write((tx) => {

@@ -255,10 +255,10 @@ export const sessionStoreContract = (name: string, ledger: Layer.Layer<LedgerDri
                 yield* store.ingest(pair(1), reading({ acks: [ack("m1", "failed", tries)] }))
                 assert.deepStrictEqual(yield* message("m1"), found)
                 yield* TestClock.adjust(5_000 * 2 ** tries)
-              // Shown again, its old ack still stands there until the container claims it anew.
-              yield* store.admitMore(SESSION)
-              yield* store.ingest(pair(1), reading({ acks: [ack("m1", "failed", tries)] }))
-              assertMessage(yield* message("m1"), "pending", tries + 1, tries + 1)
+                // Shown again, its old ack still stands there until the container claims it anew.
+                yield* store.admitMore(SESSION)
+                yield* store.ingest(pair(1), reading({ acks: [ack("m1", "failed", tries)] }))
+                assertMessage(yield* message("m1"), "pending", tries + 1, tries + 1)
               } else assertMessage(found, "failed", 6, 6)
             }
           }),

@@ -12,7 +12,7 @@ import { Session } from "../../domain/Session.ts"
 import { LedgerError } from "../../services/LedgerDriver.ts"
 import { Conflict, Full, Invalid, NotFound } from "../../services/ledger/Refusals.ts"
 import { RuntimeUnavailable } from "../../services/ContainerRuntime.ts"
-import { TaskChange, TaskReport, TaskRequest } from "../../services/Operations.ts"
+import { BackfillRequest, TaskChange, TaskReport, TaskRequest } from "../../services/Operations.ts"
 import {
   DeliveryQuery,
   EventQuery,
@@ -112,8 +112,17 @@ export class LedgerApi extends HttpApiGroup.make("ledger", { topLevel: true }).a
   }),
   HttpApiEndpoint.get("tasks", "/tasks", { success: Schema.Array(Series), error: refusals }),
   HttpApiEndpoint.post("addTask", "/tasks", { payload: TaskRequest, success: Series, error: refusals }),
+  HttpApiEndpoint.post("backfillTask", "/tasks/:id/backfill", {
+    params: { id: SeriesId },
+    payload: BackfillRequest,
+    success: Schema.Array(Message),
+    error: refusals,
+  }),
   HttpApiEndpoint.get("task", "/tasks/:id", {
     params: { id: SeriesId },
+    query: {
+      count: Schema.optional(Schema.NumberFromString.check(Schema.isBetween({ minimum: 1, maximum: 1_000 }))),
+    },
     success: TaskReport,
     error: refusals,
   }),

@@ -1,12 +1,13 @@
 /** Serves the API on a unix socket that only its owner can open. A socket left by a dead daemon is replaced. */
 import { NodeHttpServer } from "@effect/platform-node"
-import { Effect, Layer } from "effect"
-import { HttpRouter } from "effect/http"
+import { ByteSize, Effect, Layer } from "effect"
+import { HttpIncomingMessage, HttpRouter } from "effect/http"
 import { HttpApiBuilder } from "effect/http-api"
 import * as fs from "node:fs"
 import { createServer } from "node:http"
 import { Operations } from "../../services/Operations.ts"
 import { Api } from "./Api.ts"
+import { prepareSocket } from "./PrivateSocket.ts"
 
 const handlers = HttpApiBuilder.group(
   Api,
@@ -30,7 +31,8 @@ const handlers = HttpApiBuilder.group(
       redriveMessage: ({ params }) => operations.redriveMessage(params.id),
       deliveries: ({ query }) => operations.deliveries(query),
       redriveDelivery: ({ payload }) => operations.redriveDelivery(payload.id),
-      task: ({ params }) => operations.task(params.id),
+      task: ({ params, query }) => operations.task(params.id, query.count),
+      backfillTask: ({ params, payload }) => operations.backfillTask(params.id, payload),
       tasks: () => operations.tasks,
       addTask: ({ payload }) => operations.addTask(payload),
       changeTask: ({ params, payload }) => operations.changeTask(params.id, payload.change),
@@ -46,9 +48,11 @@ const handlers = HttpApiBuilder.group(
 /** The API's routes, answered by `Operations`; whoever serves them chooses the transport. */
 export const apiLayer = HttpApiBuilder.layer(Api).pipe(Layer.provide(handlers))
 
-/** The caller holds the data directory's lock, so whatever stands at the path belongs to nobody alive. */
+/** Of a request: the largest content that a configuration can allow, and what stands around it. */
+const MAX_BODY_BYTES = 17 * 1024 * 1024
+
+/** Serves on a socket of mode 0600 in a directory that is its user's alone. The caller holds that directory's lock. */
 export const layer = (socketPath: string) => {
-  const prepared = Effect.sync(() => fs.rmSync(socketPath, { force: true }))
   const served = HttpRouter.serve(apiLayer, {
     disableLogger: true,
     disableListenLog: true,
@@ -56,11 +60,12 @@ export const layer = (socketPath: string) => {
     Layer.provide(
       Layer.unwrap(
         Effect.as(
-          prepared,
+          prepareSocket(socketPath),
           NodeHttpServer.layer(() => createServer(), { path: socketPath }),
         ),
       ),
     ),
+    Layer.provide(Layer.succeed(HttpIncomingMessage.MaxBodySize, ByteSize.fromInputUnsafe(MAX_BODY_BYTES))),
   )
   return Layer.effectDiscard(Effect.sync(() => fs.chmodSync(socketPath, 0o600))).pipe(
     Layer.provideMerge(served),

@@ -60,7 +60,8 @@ const MAX_KEPT_LINES = 1_000
 export class SimulatedEngine extends Context.Service<
   SimulatedEngine,
   {
-    readonly bootId: string
+    /** Of the boot that it is in now. */
+    readonly bootId: () => string
     // What a runtime needs.
     /** `born` is told before the container's first act, so that no event of it can be missed. */
     readonly start: (
@@ -102,6 +103,8 @@ export class SimulatedEngine extends Context.Service<
     readonly oomKill: (session: SessionId) => Effect.Effect<boolean>
     /** Somebody else's SIGKILL. False: none is running. */
     readonly killOutside: (session: SessionId) => Effect.Effect<boolean>
+    /** The host goes down and comes up: every container is gone with all traces, and the boot is another. */
+    readonly reboot: Effect.Effect<void>
     /** A container that no answered start accounts for: its daemon died in between. */
     readonly bearUnrecorded: (spec: LaunchSpec) => Effect.Effect<ContainerRef>
 
@@ -133,6 +136,8 @@ const make = Effect.fnUntraced(function* <R>(options: SimulatedEngineOptions<R>)
   let seeing = true
   let maximumLive = 0
   let serial = 0
+  const firstBoot = options.bootId ?? "simulated-boot"
+  let boots = 0
 
   const emit = (event: RuntimeEvent): void => {
     if (!answering || !telling) return
@@ -164,10 +169,11 @@ const make = Effect.fnUntraced(function* <R>(options: SimulatedEngineOptions<R>)
     const session = spec.labels.session
     const number = (launches.get(session) ?? 0) + 1
     launches.set(session, number)
-    serial += 1
+    // Taken here: another start may run at the next yield.
+    const handle = `simulated-${++serial}`
     const clock = yield* Effect.clockWith(Effect.succeed).pipe(Effect.provideContext(context))
     const container: SimulatedContainer = {
-      ref: { labels: spec.labels, handle: `simulated-${serial}` },
+      ref: { labels: spec.labels, handle },
       spec,
       startedAt: clock.currentTimeMillisUnsafe(),
       sigterm: yield* Deferred.make<void>(),
@@ -194,7 +200,12 @@ const make = Effect.fnUntraced(function* <R>(options: SimulatedEngineOptions<R>)
         }),
       printError: (line) => Effect.sync(() => keep(container.stderr, line)),
     })
-    const fiber = yield* agent.pipe(Effect.provideContext(context), Effect.forkIn(scope))
+    // The fork itself runs on the engine's scheduler too: a starter that dies now must not take the container's first step along.
+    const fiber = yield* agent.pipe(
+      Effect.provideContext(context),
+      Effect.forkIn(scope),
+      Effect.provideContext(context),
+    )
     container.fiber = fiber
     fiber.addObserver((result) => {
       if (Exit.isFailure(result) && !Cause.hasInterruptsOnly(result.cause))
@@ -253,7 +264,7 @@ const make = Effect.fnUntraced(function* <R>(options: SimulatedEngineOptions<R>)
   }
 
   return SimulatedEngine.of({
-    bootId: options.bootId ?? "simulated-boot",
+    bootId: () => (boots === 0 ? firstBoot : `${firstBoot}-${boots}`),
     start: (spec, born) => Effect.uninterruptible(start(spec, born)),
     signal: (ref, name) =>
       answered(
@@ -319,6 +330,12 @@ const make = Effect.fnUntraced(function* <R>(options: SimulatedEngineOptions<R>)
     showExits: Effect.sync(() => void (seeing = true)),
     oomKill: (session) => strike(session, "oom"),
     killOutside: (session) => strike(session, "sigkill"),
+    reboot: Effect.sync(() => {
+      boots += 1
+      const gone = [...containers.values()]
+      containers.clear()
+      for (const container of gone) die(container, "sigkill")
+    }),
     bearUnrecorded: (spec) => Effect.uninterruptible(launch(spec, unknownToAll)),
 
     starts: (session) =>

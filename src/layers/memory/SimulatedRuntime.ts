@@ -48,7 +48,7 @@ const make = Effect.fnUntraced(function* (options: SimulatedRuntimeOptions) {
 
   return ContainerRuntime.of({
     kind: "simulated",
-    bootId: engine.bootId,
+    bootId: engine.bootId(),
     start: (spec) => engine.start(spec, (ref) => void started.add(ref.handle)),
     stop: (ref) => engine.signal(ref, "SIGTERM"),
     kill: (ref) => engine.signal(ref, "SIGKILL"),

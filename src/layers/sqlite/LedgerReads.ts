@@ -159,7 +159,7 @@ export const makeReads = (prepareText: Prepare): LedgerReader => {
     "INDEXED BY deliveries_in_lane WHERE status = 'pending' AND lane = ? ORDER BY position LIMIT ?",
   )
   const countPendingDeliveries = value<number>(
-    "SELECT count(*) AS value FROM (SELECT 1 FROM deliveries INDEXED BY deliveries_in_channel WHERE status = 'pending' AND channel_type = ? LIMIT ?)",
+    "SELECT count AS value FROM pending_deliveries WHERE channel_type = ?",
   )
   const deliveriesChangedSince = many(
     tables.deliveries,
@@ -299,7 +299,7 @@ export const makeReads = (prepareText: Prepare): LedgerReader => {
     dueDeliveries: (now, limit) => dueDeliveries(now, limit),
     nextDeliveryAfter: (now) => nextDeliveryAfter(now) ?? null,
     laneOf: (lane, limit) => laneOf(lane, limit),
-    countPendingDeliveries: (channelType, limit) => countPendingDeliveries(channelType, limit) ?? 0,
+    countPendingDeliveries: (channelType, limit) => Math.min(limit, countPendingDeliveries(channelType) ?? 0),
     deliveriesChangedSince: (sessionId, revision, limit) =>
       deliveriesChangedSince(sessionId, revision, limit),
     lastOutbound: (sessionId, limit) => lastOutbound(sessionId, limit).toReversed(),

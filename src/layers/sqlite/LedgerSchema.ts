@@ -249,8 +249,42 @@ CREATE TABLE events (
 CREATE INDEX events_by_session ON events (session_id) WHERE session_id >= '';
 `
 
+/** Every message that is accepted asks how many deliveries wait for its channel: a count that is kept answers at once, however many do. */
+const PENDING_COUNTED = `
+CREATE TABLE pending_deliveries (channel_type TEXT PRIMARY KEY, count INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+INSERT INTO pending_deliveries
+  SELECT channel_type, count(*) FROM deliveries WHERE status = 'pending' AND channel_type >= '' GROUP BY channel_type;
+DROP INDEX deliveries_in_channel;
+CREATE TRIGGER deliveries_inserted AFTER INSERT ON deliveries
+  WHEN new.status = 'pending' AND new.channel_type >= ''
+BEGIN
+  INSERT INTO pending_deliveries VALUES (new.channel_type, 1) ON CONFLICT (channel_type) DO UPDATE SET count = count + 1;
+END;
+CREATE TRIGGER deliveries_updated AFTER UPDATE OF status, channel_type ON deliveries
+  WHEN old.status <> new.status OR old.channel_type IS NOT new.channel_type
+BEGIN
+  INSERT INTO pending_deliveries SELECT new.channel_type, 1 WHERE new.status = 'pending' AND new.channel_type >= ''
+    ON CONFLICT (channel_type) DO UPDATE SET count = count + 1;
+  UPDATE pending_deliveries SET count = count - 1 WHERE old.status = 'pending' AND channel_type = old.channel_type;
+  DELETE FROM pending_deliveries WHERE channel_type = old.channel_type AND count <= 0;
+END;
+CREATE TRIGGER deliveries_deleted AFTER DELETE ON deliveries WHEN old.status = 'pending'
+BEGIN
+  UPDATE pending_deliveries SET count = count - 1 WHERE channel_type = old.channel_type;
+  DELETE FROM pending_deliveries WHERE channel_type = old.channel_type AND count <= 0;
+END;
+`
+
+/** What a series may say beyond its schedule; the rows that are there get the defaults of that time. */
+const SERIES_POLICIES = `
+ALTER TABLE series ADD COLUMN bounds TEXT NOT NULL DEFAULT '{"startAt":null,"endAt":null,"maxRuns":null,"exclusions":[],"jitterMs":0}';
+ALTER TABLE series ADD COLUMN policy TEXT NOT NULL DEFAULT '{"catchUpWindowMs":null,"catchUpCap":100,"staggerMs":0,"bufferLimit":100,"pauseAfterFailures":null,"startToCloseMs":null,"context":"group","isolatedRetentionMs":86400000,"retryLimit":null,"retryBaseMs":null}';
+ALTER TABLE series ADD COLUMN fired INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE series ADD COLUMN failures_in_row INTEGER NOT NULL DEFAULT 0;
+`
+
 /** One per version, oldest first. */
-const MIGRATIONS: ReadonlyArray<string> = [FIRST]
+const MIGRATIONS: ReadonlyArray<string> = [FIRST, PENDING_COUNTED, SERIES_POLICIES]
 
 /** What this program writes, and the newest that it reads. */
 export const SCHEMA_VERSION = MIGRATIONS.length

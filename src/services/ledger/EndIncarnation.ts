@@ -137,6 +137,7 @@ const attemptOutcome = (reason: EndReason): AttemptOutcome => {
     case "quarantine":
     case "outgrown":
     case "stranger":
+    case "cancelled":
     case "start-failed":
     case "lost":
       return "host-stopped"

@@ -1,6 +1,7 @@
 /** The one place where a message becomes terminal: its state, its run record, its event, and the answer to its origin. */
 import { isTerminal, type Message, type TerminalState, wakes } from "../../domain/Message.ts"
 import { enqueueNotice } from "./Deliveries.ts"
+import { onOccurrenceEnd } from "./Occurrences.ts"
 import type { SessionUnit } from "./SessionUnit.ts"
 
 export interface Ending {
@@ -55,6 +56,7 @@ export const finishMessage = (
     })
     unit.event("ended", message.id, endedText(ended))
   }
+  if (message.seriesId !== null) onOccurrenceEnd(unit, ended, ending.state)
   if (ending.state === "failed") {
     enqueueNotice(unit, message, {
       text: `I could not finish this: ${ended.error ?? "unknown error"} (${message.attempts} attempts)`,

@@ -161,6 +161,17 @@ export interface AttemptEnd {
   readonly result: string | null
 }
 
+/** The group's policy, with what the message's task says of retries over it. */
+const retryPolicyOf = (unit: SessionUnit, message: Message) => {
+  const said = message.seriesId === null ? undefined : unit.tx.series(message.seriesId)?.policy
+  if (said === undefined) return unit.policy
+  return {
+    ...unit.policy,
+    retryLimit: said.retryLimit ?? unit.policy.retryLimit,
+    retryBaseMs: said.retryBaseMs ?? unit.policy.retryBaseMs,
+  }
+}
+
 /** Ends one open attempt and decides what becomes of its message. */
 export const closeAttempt = (
   unit: SessionUnit,
@@ -173,7 +184,7 @@ export const closeAttempt = (
     message,
     attempt,
     { outcome: end.outcome, retryable: end.retryable, at: now },
-    unit.policy,
+    retryPolicyOf(unit, message),
     random,
   )
   if (decision._tag === "AlreadyClosed") return message

@@ -6,14 +6,28 @@ import { Result } from "effect"
 import { parseExchangeTime } from "../../domain/ExchangeTime.ts"
 import { MessageId, type SeriesId } from "../../domain/Ids.ts"
 import type { EpochMs } from "../../domain/Instant.ts"
-import type { Message } from "../../domain/Message.ts"
-import { nextSlot, parseSchedule } from "../../domain/Recurrence.ts"
+import type { Message, Priority } from "../../domain/Message.ts"
+import { parseSchedule } from "../../domain/Recurrence.ts"
 import type { RunOutcome } from "../../domain/Run.ts"
 import type { Schedule, Series } from "../../domain/Series.ts"
-import { decideReschedule, decideResume, decideSlot, type SlotRange } from "../../domain/SlotDecision.ts"
+import {
+  type CatchUpPolicy,
+  defaultSeriesPolicy,
+  type OverlapPolicy,
+  type SeriesBounds,
+  type SeriesPolicy,
+  unbounded,
+} from "../../domain/SeriesPolicy.ts"
+import { nextSlotOf, previewOf } from "../../domain/SeriesSlots.ts"
+import {
+  decideReschedule,
+  decideResume,
+  decideSlots,
+  type SlotFate,
+  type SlotRange,
+} from "../../domain/SlotDecision.ts"
 import type { LedgerTx } from "../LedgerDriver.ts"
-import { insertDraft, plainDraft } from "./Accept.ts"
-import { finishMessage } from "./Finish.ts"
+import { cancelOccurrence, cancelPending, insertOccurrence, openOf } from "./Occurrences.ts"
 import { Conflict, Invalid, NotFound, type Refusal } from "./Refusals.ts"
 import { openUnit, type SessionUnit, type TransitionContext } from "./SessionUnit.ts"
 
@@ -29,7 +43,16 @@ export type NewSeries = Pick<
   | "channelType"
   | "platformId"
   | "threadId"
->
+> &
+  SeriesSettings
+
+/** What a task may say beyond its schedule; what is absent keeps its default, or at an update what it was. */
+export interface SeriesSettings {
+  readonly overlap?: OverlapPolicy | undefined
+  readonly catchUp?: CatchUpPolicy | undefined
+  readonly bounds?: Partial<SeriesBounds> | undefined
+  readonly policy?: Partial<SeriesPolicy> | undefined
+}
 
 /** The zone of a session's tasks: the group's, else the daemon's. */
 const zoneOf = (unit: SessionUnit): string => unit.group?.zone ?? unit.context.zone
@@ -69,24 +92,47 @@ export const createSeries = (unit: SessionUnit, wanted: NewSeries): Result.Resul
   }
   const session = unit.session()
   const { now } = unit.context
-  const first = wanted.schedule._tag === "Once" ? wanted.schedule.at : nextSlot(wanted.schedule, now - 1)
+  const { bounds, catchUp, overlap, policy, ...plain } = wanted
+  const slotted = {
+    schedule: wanted.schedule,
+    zone: wanted.schedule._tag === "Cron" ? wanted.schedule.zone : zoneOf(unit),
+    bounds: { ...unbounded, ...bounds },
+  }
+  const first = firstSlot(slotted, now)
+  if (first === null) return Result.fail(neverFires())
   const series: Series = {
-    ...wanted,
+    ...plain,
+    ...slotted,
     groupId: session.groupId,
     sessionId: session.id,
     seq: unit.nextSeq(),
-    zone: wanted.schedule._tag === "Cron" ? wanted.schedule.zone : zoneOf(unit),
-    overlap: "skip",
-    catchUp: "latest",
+    overlap: overlap ?? "skip",
+    catchUp: catchUp ?? "latest",
+    policy: { ...defaultSeriesPolicy, ...policy },
     status: "active",
     note: null,
     revision: 1,
     nextSlot: first,
     lastSlot: null,
+    fired: 0,
+    failuresInRow: 0,
     createdAt: now,
   }
   return Result.succeed(putSeries(unit, series))
 }
+
+/** An instant that has passed still fires, once; of a grid the first slot from now on. */
+const firstSlot = (slotted: Pick<Series, "schedule" | "zone" | "bounds">, now: EpochMs): EpochMs | null =>
+  slotted.schedule._tag === "Once"
+    ? nextSlotOf(slotted, slotted.schedule.at - 1)
+    : nextSlotOf(slotted, now - 1)
+
+const neverFires = (): Invalid =>
+  new Invalid({
+    field: "schedule",
+    message:
+      "within its start, its end and its excluded dates this schedule has no slot left; loosen one of them",
+  })
 
 /** Writes a series and lets the projection know. */
 const putSeries = (unit: SessionUnit, series: Series): Series => {
@@ -109,11 +155,13 @@ const openSeries = (unit: SessionUnit, id: SeriesId): Result.Result<Series, NotF
       : Result.succeed(series),
   )
 
-export interface SeriesChange {
+export interface SeriesChange extends SeriesSettings {
   readonly prompt?: string
   readonly script?: string | null
   readonly recurrence?: string | null
   readonly processAfter?: string | null
+  readonly ttlMs?: number | null
+  readonly priority?: Priority
   /** The revision that the writer saw; another one means that somebody else wrote since. */
   readonly revision?: number
 }
@@ -134,31 +182,41 @@ export const updateSeries = (
       }),
     )
   }
+  const bounds = { ...series.bounds, ...change.bounds }
   const reschedules =
+    change.bounds !== undefined ||
     (change.recurrence !== undefined && change.recurrence !== null) ||
     (change.processAfter !== undefined && change.processAfter !== null)
   let schedule = series.schedule
-  if (reschedules) {
+  if ((change.recurrence ?? null) !== null || (change.processAfter ?? null) !== null) {
     const read = readSchedule(unit, {
       recurrence: change.recurrence ?? null,
       processAfter: change.processAfter ?? null,
     })
     if (Result.isFailure(read)) return Result.fail(read.failure)
     schedule = read.success
-    supersedePending(unit, series, "the task's schedule changed")
   }
+  const zone = schedule._tag === "Cron" ? schedule.zone : series.zone
+  const slotted = { schedule, zone, bounds }
+  const next = !reschedules
+    ? series.nextSlot
+    : schedule._tag === "Once" && schedule !== series.schedule
+      ? firstSlot(slotted, unit.context.now)
+      : decideReschedule(series, slotted, unit.context.now)
+  if (reschedules && next === null && series.status === "active") return Result.fail(neverFires())
+  if (reschedules) cancelPending(unit, series, "the task's schedule changed")
   return Result.succeed(
     putSeries(unit, {
-      ...series,
+      ...(unit.tx.series(id) ?? series),
+      ...slotted,
+      overlap: change.overlap ?? series.overlap,
+      catchUp: change.catchUp ?? series.catchUp,
+      policy: { ...series.policy, ...change.policy },
       prompt: change.prompt ?? series.prompt,
+      priority: change.priority ?? series.priority,
+      ttlMs: change.ttlMs === undefined ? series.ttlMs : change.ttlMs,
       script: change.script === undefined ? series.script : change.script,
-      schedule,
-      zone: schedule._tag === "Cron" ? schedule.zone : series.zone,
-      nextSlot: reschedules
-        ? schedule._tag === "Once"
-          ? schedule.at
-          : decideReschedule(series, schedule, unit.context.now)
-        : series.nextSlot,
+      nextSlot: next,
       revision: series.revision + 1,
     }),
   )
@@ -172,22 +230,32 @@ export const pauseSeries = (
 ): Result.Result<Series, NotFound | Conflict> =>
   Result.map(openSeries(unit, id), (series) => {
     if (series.status === "paused") return series
-    supersedePending(unit, series, "the task was paused")
+    cancelPending(unit, series, "the task was paused")
     return putSeries(unit, { ...series, status: "paused", note, revision: series.revision + 1 })
   })
 
-/** Resumes at the first slot after now; those of the pause are recorded, not caught up. */
-export const resumeSeries = (unit: SessionUnit, id: SeriesId): Result.Result<Series, NotFound | Conflict> =>
+/**
+ * Resumes at the first slot after now; those of the pause are recorded. On request they are left as passed instead, and the catch-up
+ * policy deals with them as if the daemon had been down.
+ */
+export const resumeSeries = (
+  unit: SessionUnit,
+  id: SeriesId,
+  pausedSlots: "record" | "catch-up" = "record",
+): Result.Result<Series, NotFound | Conflict> =>
   Result.map(openSeries(unit, id), (series) => {
     if (series.status !== "paused") return series
+    const active = { ...series, note: null, failuresInRow: 0, revision: series.revision + 1 }
+    if (pausedSlots === "catch-up") {
+      const first = series.nextSlot ?? nextSlotOf(series, series.lastSlot ?? series.createdAt)
+      return putSeries(unit, { ...active, status: first === null ? "completed" : "active", nextSlot: first })
+    }
     const resumed = decideResume(series, unit.context.now)
     if (resumed.paused !== null) recordSlots(unit, series, resumed.paused, "paused", "the task was paused")
     return putSeries(unit, {
-      ...series,
+      ...active,
       status: resumed.nextSlot === null ? "completed" : "active",
-      note: null,
       nextSlot: resumed.nextSlot,
-      revision: series.revision + 1,
     })
   })
 
@@ -195,17 +263,9 @@ export const resumeSeries = (unit: SessionUnit, id: SeriesId): Result.Result<Ser
 export const cancelSeries = (unit: SessionUnit, id: SeriesId): Result.Result<Series, NotFound | Conflict> =>
   Result.map(ownSeries(unit, id), (series) => {
     if (series.status === "cancelled") return series
-    supersedePending(unit, series, "the task was cancelled")
+    cancelPending(unit, series, "the task was cancelled")
     return putSeries(unit, { ...series, status: "cancelled", nextSlot: null, revision: series.revision + 1 })
   })
-
-const supersedePending = (unit: SessionUnit, series: Series, why: string): void => {
-  for (const message of unit.tx.openOccurrences(series.id, 1_000)) {
-    if (message.state === "pending") {
-      finishMessage(unit, message, { state: "cancelled", error: why, result: null })
-    }
-  }
-}
 
 /** Runs it once, beside its schedule: an occurrence without a slot. */
 export const runNow = (
@@ -213,39 +273,59 @@ export const runNow = (
   id: SeriesId,
   messageId: MessageId,
 ): Result.Result<Message, Refusal> =>
-  Result.map(ownSeries(unit, id), (series) => insertOccurrence(unit, series, messageId, null, "run-now"))
-
-const insertOccurrence = (
-  unit: SessionUnit,
-  series: Series,
-  id: MessageId,
-  slot: EpochMs | null,
-  origin: string,
-): Message => {
-  const { now } = unit.context
-  return insertDraft(
-    unit,
-    plainDraft({
-      id,
-      kind: "task",
-      content: JSON.stringify({
-        prompt: series.prompt,
-        script: series.script,
-        taskId: series.id,
-        slot: slot === null ? null : slot,
-      }),
-      dueAt: slot ?? now,
-      priority: series.priority,
-      expiresAt: series.ttlMs === null ? null : (slot ?? now) + series.ttlMs,
-      channelType: series.channelType,
-      platformId: series.platformId,
-      threadId: series.threadId,
-      seriesId: series.id,
-      slot,
-      slotOrigin: origin,
+  Result.map(ownSeries(unit, id), (series) =>
+    insertOccurrence(unit, series, {
+      id: messageId,
+      slot: null,
+      origin: "run-now",
+      dueAt: unit.context.now,
     }),
   )
+
+/** Slots of one backfill. */
+const MAX_BACKFILL = 1_000
+
+export interface Backfill {
+  /** Repeating a backfill under the same name makes nothing twice. */
+  readonly name: string
+  readonly from: EpochMs
+  readonly to: EpochMs
 }
+
+/** Runs the slots from one instant to another, both included, beside the schedule, oldest first. Returns the occurrences it made. */
+export const backfillSeries = (
+  unit: SessionUnit,
+  id: SeriesId,
+  { from, name, to }: Backfill,
+): Result.Result<ReadonlyArray<Message>, Refusal> =>
+  Result.flatMap(ownSeries(unit, id), (series) => {
+    const slots = previewOf(series, from - 1, MAX_BACKFILL + 1).filter((slot) => slot <= to)
+    if (slots.length > MAX_BACKFILL) {
+      return Result.fail(
+        new Invalid({
+          field: "to",
+          message: `from ${from} to ${to} task '${id}' has more than ${MAX_BACKFILL} slots; backfill a shorter range`,
+        }),
+      )
+    }
+    const origin = `backfill:${name}`
+    const missing = slots.filter((slot) => unit.tx.occurrence(series.id, slot, origin) === undefined)
+    return Result.succeed(
+      missing.map((slot, index) =>
+        insertOccurrence(unit, series, {
+          id: occurrenceId(`${series.id}-${name}-${slot}`),
+          slot,
+          origin,
+          dueAt: unit.context.now + index * series.policy.staggerMs,
+        }),
+      ),
+    )
+  })
+
+const MAX_ID = 128
+
+/** Ids of long task ids are cut at the front, where they differ least from each other. */
+const occurrenceId = (text: string): MessageId => MessageId.make(`occ-${text.slice(-(MAX_ID - 4))}`)
 
 /**
  * Deals with every series whose slot has come, each in its session's unit: the occurrence or the reason why not, and the next
@@ -266,26 +346,50 @@ export const fireSlots = (tx: LedgerTx, limit: number, context: TransitionContex
 }
 
 const fireSlot = (unit: SessionUnit, series: Series): void => {
-  const open = unit.tx.openOccurrences(series.id, 2).length
-  const decision = decideSlot(series, unit.context.now, { openOccurrences: open })
+  const { buffered, running } = openOf(unit, series)
+  const decision = decideSlots(series, unit.context.now, { running, buffered: buffered.length })
   if (decision._tag === "NotDue") return
   if (decision.missed !== null) {
     recordSlots(unit, series, decision.missed, "missed", "the daemon was not running")
   }
-  if (decision._tag === "SkipOverlap") {
-    const range = { first: decision.slot, last: decision.slot, count: 1 }
-    recordSlots(unit, series, range, "overlap", "the occurrence before had not ended")
-  } else if (unit.tx.occurrence(series.id, decision.slot, "schedule") === undefined) {
-    const id = MessageId.make(`occ-${series.id}-${decision.slot}`.slice(0, 128))
-    insertOccurrence(unit, series, id, decision.slot, "schedule")
-    unit.event("slot", id, `task ${series.id}`)
-  }
+  for (const fate of decision.fates) meetFate(unit, series, fate)
+  const fired = decision.fates.filter(({ _tag }) => _tag !== "Skip").length
+  const current = unit.tx.series(series.id) ?? series
   putSeries(unit, {
-    ...series,
-    lastSlot: decision.slot,
+    ...current,
+    lastSlot: decision.lastSlot,
     nextSlot: decision.nextSlot,
-    status: decision.nextSlot === null ? "completed" : series.status,
+    fired: series.fired + fired,
+    status: decision.nextSlot === null && current.status === "active" ? "completed" : current.status,
   })
+}
+
+const meetFate = (unit: SessionUnit, series: Series, fate: SlotFate): void => {
+  const { slot } = fate
+  if (fate._tag === "Skip") {
+    recordSlots(
+      unit,
+      series,
+      { first: slot, last: slot, count: 1 },
+      "overlap",
+      "the occurrence before had not ended",
+    )
+    return
+  }
+  if (unit.tx.occurrence(series.id, slot, "schedule") !== undefined) return
+  if (fate._tag === "Replace") {
+    for (const open of openOf(unit, series).rows) {
+      cancelOccurrence(unit, open, "the next occurrence took its place (overlap cancel-other)")
+    }
+  }
+  const id = occurrenceId(`${series.id}-${slot}`)
+  insertOccurrence(unit, series, {
+    id,
+    slot,
+    origin: "schedule",
+    dueAt: fate._tag === "Buffer" ? "held-back" : fate.dueAt,
+  })
+  unit.event("slot", id, `task ${series.id}${fate._tag === "Buffer" ? ", waits for the one before" : ""}`)
 }
 
 /** A slot that did not run has a row too; equal ones in a row are one row with a count. */

@@ -1,0 +1,64 @@
+/**
+ * The slots that a series really has: those of its schedule, within its start and end, without its excluded dates. An excluded
+ * date is jumped over whole, so that a schedule of every second costs no more there than one of every day.
+ */
+import { formatExchangeTime } from "./ExchangeTime.ts"
+import { DAY_MS, type EpochMs } from "./Instant.ts"
+import { nextSlot, previousSlot } from "./Recurrence.ts"
+import type { Series } from "./Series.ts"
+import { instantOfLocal, spanAt } from "./ZoneOffsets.ts"
+
+export type Slotted = Pick<Series, "schedule" | "zone" | "bounds">
+
+/** The calendar date of an instant in a zone, as milliseconds of the midnight that a UTC clock with the same face would show. */
+const localDay = (zone: string, instant: EpochMs): number => {
+  const offsetMs = spanAt(zone, instant)?.offsetMs ?? 0
+  return Math.floor((instant + offsetMs) / DAY_MS) * DAY_MS
+}
+
+const dateText = (localDayMs: number): string => formatExchangeTime(localDayMs).slice(0, 10)
+
+const isExcluded = (series: Slotted, localDayMs: number): boolean =>
+  series.bounds.exclusions.includes(dateText(localDayMs))
+
+/** The first slot of the series strictly after an instant; null when there is none. */
+export const nextSlotOf = (series: Slotted, after: EpochMs): EpochMs | null => {
+  const { endAt, exclusions, startAt } = series.bounds
+  let from = startAt === null ? after : Math.max(after, startAt - 1)
+  // Each round that is not the last jumps over one excluded date.
+  for (let round = 0; round <= exclusions.length; round++) {
+    const slot = nextSlot(series.schedule, from)
+    if (slot === null || (endAt !== null && slot > endAt)) return null
+    const day = localDay(series.zone, slot)
+    if (exclusions.length === 0 || !isExcluded(series, day)) return slot
+    from = (instantOfLocal(series.zone, day + DAY_MS) ?? slot + DAY_MS) - 1
+  }
+  return null
+}
+
+/** The last slot of the series strictly before an instant; null when there is none. */
+export const previousSlotOf = (series: Slotted, before: EpochMs): EpochMs | null => {
+  const { endAt, exclusions, startAt } = series.bounds
+  let until = endAt === null ? before : Math.min(before, endAt + 1)
+  for (let round = 0; round <= exclusions.length; round++) {
+    const slot = previousSlot(series.schedule, until)
+    if (slot === null || (startAt !== null && slot < startAt)) return null
+    const day = localDay(series.zone, slot)
+    if (exclusions.length === 0 || !isExcluded(series, day)) return slot
+    until = instantOfLocal(series.zone, day) ?? slot - DAY_MS
+  }
+  return null
+}
+
+/** The next slots after an instant, at most `count`. */
+export const previewOf = (series: Slotted, after: EpochMs, count: number): ReadonlyArray<EpochMs> => {
+  const slots: Array<EpochMs> = []
+  let last = after
+  while (slots.length < count) {
+    const slot = nextSlotOf(series, last)
+    if (slot === null) break
+    slots.push(slot)
+    last = slot
+  }
+  return slots
+}

@@ -1,0 +1,67 @@
+/**
+ * A unix socket that only its user can open: what must hold of the path before a server listens on it. The directory is private, so
+ * that nobody gets in during the moment between the socket's birth and its mode; and only a socket that a dead daemon left goes away.
+ */
+import { Effect, Schema } from "effect"
+import * as fs from "node:fs"
+import * as path from "node:path"
+
+/** The socket can't be made; the message says what would help. */
+export class SocketError extends Schema.TaggedError<SocketError>()("SocketError", {
+  reason: Schema.Literals(["TooLong", "Exposed", "Occupied", "Failed"]),
+  message: Schema.String,
+}) {}
+
+/** What the operating system's address of a socket holds, without its closing zero byte. */
+const MAX_PATH_BYTES = process.platform === "linux" ? 107 : 103
+const OTHERS = 0o077
+
+/** What is wrong with a path for a socket, before anything looks at the disk. */
+export const socketPathProblem = (socketPath: string): SocketError | undefined => {
+  const size = Buffer.byteLength(socketPath)
+  return size <= MAX_PATH_BYTES
+    ? undefined
+    : new SocketError({
+        reason: "TooLong",
+        message: `the socket ${socketPath} has a path of ${size} bytes, and the system takes ${MAX_PATH_BYTES}; choose a data directory with a shorter path`,
+      })
+}
+
+/** Makes room for a socket. The caller holds the directory's lock, so a socket that stands there belongs to nobody alive. */
+export const prepareSocket = (socketPath: string): Effect.Effect<void, SocketError> =>
+  Effect.try({
+    try: () => {
+      const problem = socketPathProblem(socketPath) ?? exposure(path.dirname(socketPath))
+      if (problem !== undefined) throw problem
+      removeLeftover(socketPath)
+    },
+    catch: (cause) =>
+      cause instanceof SocketError
+        ? cause
+        : new SocketError({
+            reason: "Failed",
+            message: `the socket ${socketPath} can't be made: ${String(cause)}`,
+          }),
+  })
+
+const exposure = (directory: string): SocketError | undefined => {
+  const mode = fs.statSync(directory).mode & 0o7777
+  return (mode & OTHERS) === 0
+    ? undefined
+    : new SocketError({
+        reason: "Exposed",
+        message: `the data directory ${directory} is open to other users (mode ${mode.toString(8)}), and it holds what agents say and the daemon's socket; run 'chmod 700 ${directory}', or choose another`,
+      })
+}
+
+const removeLeftover = (socketPath: string): void => {
+  const found = fs.lstatSync(socketPath, { throwIfNoEntry: false })
+  if (found === undefined) return
+  if (!found.isSocket()) {
+    throw new SocketError({
+      reason: "Occupied",
+      message: `${socketPath} is in the way: the daemon's socket goes there, and this is none; move it elsewhere`,
+    })
+  }
+  fs.rmSync(socketPath)
+}

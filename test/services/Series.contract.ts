@@ -1,0 +1,489 @@
+/** The rules of recurring tasks in the ledger, on any driver: what each policy makes of slots, ends, failures and operators. */
+import { assert, describe, it } from "@effect/vitest"
+import { Clock, Effect, type Layer } from "effect"
+import { TestClock } from "effect/testing"
+import { MessageId, SeriesId, SessionId } from "../../src/domain/Ids.ts"
+import { isTerminal, type Message } from "../../src/domain/Message.ts"
+import { defaultHostLimits, defaultPolicy } from "../../src/domain/Policy.ts"
+import type { Run } from "../../src/domain/Run.ts"
+import type { LedgerDriver, LedgerError } from "../../src/services/LedgerDriver.ts"
+import type { NewSeries } from "../../src/services/ledger/SeriesTransitions.ts"
+import { emptyReading } from "../../src/services/Look.ts"
+import { SessionStore } from "../../src/services/SessionStore.ts"
+import { group, GROUP, SESSION } from "../../src/testing/Timeline.ts"
+import { ack, reading } from "./SessionStore.contract.ts"
+
+const MINUTE = 60_000
+const HOUR = 60 * MINUTE
+const T1 = SeriesId.make("t1")
+const exit = { exitCode: 0, signal: null, oomKilled: false, manner: "exited" as const }
+
+const everyMinute: NewSeries = {
+  id: T1,
+  name: null,
+  prompt: "tick",
+  script: null,
+  schedule: { _tag: "Interval", everyMs: MINUTE, anchor: MINUTE },
+  priority: 1,
+  ttlMs: null,
+  channelType: null,
+  platformId: null,
+  threadId: null,
+}
+
+type Store = SessionStore["Service"]
+
+const task = (store: Store) =>
+  Effect.map(
+    store.read((reader) => reader.series(T1)),
+    (found) => found ?? assert.fail("there is no task"),
+  )
+
+/** Lets the clock stand at this instant, and the daemon look. */
+const at = (store: Store, instant: number) => Effect.andThen(TestClock.setTime(instant), store.fireSlots(100))
+
+const occurrences = (store: Store) =>
+  Effect.map(
+    store.read((reader) => reader.messages({ seriesId: T1 }, { limit: 500 })),
+    (rows) => rows.toReversed(),
+  )
+
+const open = (store: Store) =>
+  Effect.map(occurrences(store), (rows) => rows.filter(({ state }) => !isTerminal(state)))
+
+const slotsOf = (rows: ReadonlyArray<Message>) => rows.map(({ slot }) => (slot ?? 0) / MINUTE)
+
+/** Rows of history that are no occurrence: outcome, first and last slot in minutes, count. */
+const notRun = (store: Store) =>
+  Effect.map(
+    store.read((reader) => reader.runs({ seriesId: T1 }, { limit: 500 })),
+    (rows) =>
+      rows
+        .filter(({ messageId }) => messageId === null)
+        .toReversed()
+        .map((run: Run) => [run.outcome, run.dueAt / MINUTE, (run.slot ?? 0) / MINUTE, run.count]),
+  )
+
+/** A container claims the oldest open occurrence of its session, and goes on with it until it is told how to end. */
+const claim = Effect.fnUntraced(function* (store: Store, message: Message) {
+  const begun = yield* store.beginIncarnation(message.sessionId, "due", "boot")
+  const { number } = begun.incarnation
+  yield* store.markStarted(message.sessionId, number, "{}")
+  yield* store.ingest(
+    { sessionId: message.sessionId, number },
+    reading({ acks: [ack(message.id, "processing", message.tries)] }),
+  )
+  return (status: "completed" | "failed", retryable = false) =>
+    Effect.andThen(
+      store.ingest(
+        { sessionId: message.sessionId, number },
+        reading({
+          acks: [
+            ack(message.id, status, message.tries, { retryable, error: status === "failed" ? "no" : null }),
+          ],
+        }),
+      ),
+      store.endIncarnation(message.sessionId, number, exit, emptyReading),
+    )
+})
+
+const first = <A>(rows: ReadonlyArray<A>): A => rows[0] ?? assert.fail("there is no such row")
+
+export const seriesContract = (name: string, ledger: Layer.Layer<LedgerDriver, LedgerError>): void => {
+  const story = <A, E>(title: string, tell: (store: Store) => Effect.Effect<A, E, SessionStore>) =>
+    it.effect(title, () =>
+      Effect.gen(function* () {
+        const store = yield* SessionStore
+        yield* store.putGroup({ ...group, createdAt: 0, revision: 1 })
+        yield* store.resolveSession({
+          id: SESSION,
+          groupId: GROUP,
+          mode: "shared",
+          address: { channelType: "test", platformId: "p1", threadId: null },
+        })
+        return yield* tell(store)
+      }).pipe(
+        Effect.provide(SessionStore.layer({ policy: defaultPolicy, limits: defaultHostLimits, zone: "UTC" })),
+        Effect.provide(ledger),
+      ),
+    )
+
+  describe(`recurring tasks, ${name}`, () => {
+    describe("a run that takes longer than its period", () => {
+      story("skip: the slots meanwhile are one row of history", (store) =>
+        Effect.gen(function* () {
+          yield* store.createSeries(SESSION, everyMinute)
+          yield* at(store, MINUTE)
+          const end = yield* claim(store, first(yield* open(store)))
+          for (let minute = 2; minute <= 5; minute++) yield* at(store, minute * MINUTE)
+          assert.deepStrictEqual(slotsOf(yield* open(store)), [1])
+          yield* end("completed")
+          yield* at(store, 6 * MINUTE)
+          assert.deepStrictEqual(slotsOf(yield* open(store)), [6])
+          assert.deepStrictEqual(yield* notRun(store), [["overlap", 2, 5, 4]])
+        }),
+      )
+
+      story(
+        "buffer-one: the first slot meanwhile waits and runs at the end, the others are skipped",
+        (store) =>
+          Effect.gen(function* () {
+            yield* store.createSeries(SESSION, { ...everyMinute, overlap: "buffer-one" })
+            yield* at(store, MINUTE)
+            const end = yield* claim(store, first(yield* open(store)))
+            for (let minute = 2; minute <= 5; minute++) yield* at(store, minute * MINUTE)
+            assert.deepStrictEqual(slotsOf(yield* open(store)), [1, 2])
+            assert.isNull(
+              yield* store.read((reader) => {
+                const next = reader.session(SESSION)?.wakeAt ?? null
+                return next !== null && next <= 5 * MINUTE ? next : null
+              }),
+              "what is held back wakes nobody",
+            )
+            yield* end("completed")
+            const [released] = yield* open(store)
+            assert.deepStrictEqual([released?.slot, released?.dueAt], [2 * MINUTE, 5 * MINUTE])
+            assert.deepStrictEqual(yield* notRun(store), [["overlap", 3, 5, 3]])
+          }),
+      )
+
+      story("buffer-all: they wait in order, up to the limit, and what is dropped is counted", (store) =>
+        Effect.gen(function* () {
+          yield* store.createSeries(SESSION, {
+            ...everyMinute,
+            overlap: "buffer-all",
+            policy: { bufferLimit: 2 },
+          })
+          yield* at(store, MINUTE)
+          let end = yield* claim(store, first(yield* open(store)))
+          for (let minute = 2; minute <= 5; minute++) yield* at(store, minute * MINUTE)
+          for (const slot of [2, 3]) {
+            yield* end("completed")
+            const due = (yield* open(store)).filter(({ dueAt }) => dueAt <= 5 * MINUTE)
+            assert.deepStrictEqual(slotsOf(due), [slot])
+            end = yield* claim(store, first(due))
+          }
+          yield* end("completed")
+          assert.deepStrictEqual(yield* open(store), [])
+          assert.deepStrictEqual(yield* notRun(store), [["overlap", 4, 5, 2]])
+        }),
+      )
+
+      story(
+        "cancel-other: the container is stopped, its other claims pay nothing, the new one runs",
+        (store) =>
+          Effect.gen(function* () {
+            yield* store.createSeries(SESSION, { ...everyMinute, overlap: "cancel-other" })
+            yield* at(store, MINUTE)
+            const running = first(yield* open(store))
+            yield* claim(store, running)
+            yield* at(store, 2 * MINUTE)
+            const [cancelled, next] = yield* occurrences(store)
+            assert.deepStrictEqual([cancelled?.state, next?.state], ["cancelled", "pending"])
+            const life = yield* store.read((reader) => reader.incarnation(SESSION, 1))
+            assert.deepStrictEqual([life?.phase, life?.stopReason], ["stopping", "cancelled"])
+            yield* store.endIncarnation(SESSION, 1, exit, reading({ acks: [ack(running.id, "completed")] }))
+            assert.strictEqual(
+              first(yield* occurrences(store)).state,
+              "cancelled",
+              "a late ack revives nothing",
+            )
+            const end = yield* claim(store, first(yield* open(store)))
+            yield* end("completed")
+            assert.deepStrictEqual(
+              (yield* occurrences(store)).map(({ state, tries }) => [state, tries]),
+              [
+                ["cancelled", 0],
+                ["completed", 0],
+              ],
+            )
+          }),
+      )
+
+      story("allow-all: every slot has its occurrence", (store) =>
+        Effect.gen(function* () {
+          yield* store.createSeries(SESSION, { ...everyMinute, overlap: "allow-all" })
+          for (let minute = 1; minute <= 4; minute++) yield* at(store, minute * MINUTE)
+          assert.deepStrictEqual(slotsOf(yield* open(store)), [1, 2, 3, 4])
+          assert.deepStrictEqual(yield* notRun(store), [])
+        }),
+      )
+    })
+
+    describe("a daemon that was down for an hour", () => {
+      for (const [catchUp, ran, missed] of [
+        ["latest", [60], [["missed", 1, 59, 59]]],
+        ["skip", [60], [["missed", 1, 59, 59]]],
+        ["all", [58, 59, 60], [["missed", 1, 57, 57]]],
+      ] as const)
+        story(`${catchUp}: as the policy says, and never twice`, (store) =>
+          Effect.gen(function* () {
+            yield* store.createSeries(SESSION, {
+              ...everyMinute,
+              overlap: "allow-all",
+              catchUp,
+              policy: { catchUpCap: 3 },
+            })
+            yield* at(store, HOUR)
+            yield* at(store, HOUR)
+            assert.deepStrictEqual(slotsOf(yield* open(store)), [...ran])
+            assert.deepStrictEqual(
+              yield* notRun(store),
+              missed.map((row) => [...row]),
+            )
+          }),
+        )
+
+      story("a window: older slots are recorded as missed only", (store) =>
+        Effect.gen(function* () {
+          yield* store.createSeries(SESSION, {
+            ...everyMinute,
+            overlap: "allow-all",
+            catchUp: "all",
+            policy: { catchUpWindowMs: 5 * MINUTE },
+          })
+          yield* at(store, HOUR)
+          assert.deepStrictEqual(slotsOf(yield* open(store)), [55, 56, 57, 58, 59, 60])
+        }),
+      )
+    })
+
+    describe("failures", () => {
+      story("never end a series; with a limit it pauses itself, and says why", (store) =>
+        Effect.gen(function* () {
+          yield* store.createSeries(SESSION, { ...everyMinute, policy: { pauseAfterFailures: 3 } })
+          for (let minute = 1; minute <= 3; minute++) {
+            assert.strictEqual((yield* task(store)).status, "active")
+            yield* at(store, minute * MINUTE)
+            const end = yield* claim(store, first(yield* open(store)))
+            yield* end("failed")
+          }
+          const paused = yield* task(store)
+          assert.strictEqual(paused.status, "paused")
+          assert.include(paused.note, "3 failed runs")
+          yield* at(store, 10 * MINUTE)
+          assert.deepStrictEqual(yield* open(store), [])
+          yield* store.changeSeries(T1, { _tag: "Resume" })
+          yield* at(store, 11 * MINUTE)
+          assert.deepStrictEqual(slotsOf(yield* open(store)), [11])
+          assert.strictEqual((yield* task(store)).failuresInRow, 0)
+        }),
+      )
+
+      story("a good run in between starts the count again", (store) =>
+        Effect.gen(function* () {
+          yield* store.createSeries(SESSION, { ...everyMinute, policy: { pauseAfterFailures: 2 } })
+          for (const [index, status] of (["failed", "completed", "failed"] as const).entries()) {
+            yield* at(store, (index + 1) * MINUTE)
+            const end = yield* claim(store, first(yield* open(store)))
+            yield* end(status)
+          }
+          assert.strictEqual((yield* task(store)).status, "active")
+        }),
+      )
+
+      story("a task's own retry limit holds in place of the group's", (store) =>
+        Effect.gen(function* () {
+          yield* store.createSeries(SESSION, {
+            ...everyMinute,
+            policy: { retryLimit: 1, retryBaseMs: 1_000 },
+          })
+          yield* at(store, MINUTE)
+          const end = yield* claim(store, first(yield* open(store)))
+          yield* end("failed", true)
+          const retried = first(yield* open(store))
+          assert.deepStrictEqual([retried.tries, retried.dueAt], [1, MINUTE + 1_000])
+          yield* TestClock.setTime(MINUTE + 1_000)
+          const again = yield* claim(store, retried)
+          yield* again("failed", true)
+          assert.strictEqual(first(yield* occurrences(store)).state, "failed")
+        }),
+      )
+    })
+
+    describe("limits of a run", () => {
+      story("start-to-close: what runs longer is cancelled, exactly at the limit it may go on", (store) =>
+        Effect.gen(function* () {
+          yield* store.createSeries(SESSION, { ...everyMinute, policy: { startToCloseMs: 10_000 } })
+          yield* at(store, MINUTE)
+          yield* claim(store, first(yield* open(store)))
+          yield* TestClock.setTime(MINUTE + 10_000)
+          assert.strictEqual(yield* store.cancelOverdue(SESSION), 0)
+          yield* TestClock.setTime(MINUTE + 10_001)
+          assert.strictEqual(yield* store.cancelOverdue(SESSION), 1)
+          const [cancelled] = yield* occurrences(store)
+          assert.deepStrictEqual([cancelled?.state, cancelled?.tries], ["cancelled", 0])
+          assert.include(cancelled?.error, "startToCloseMs")
+          assert.strictEqual(
+            (yield* store.read((reader) => reader.incarnation(SESSION, 1)))?.phase,
+            "stopping",
+          )
+        }),
+      )
+
+      story("a TTL: an occurrence that nothing claimed expires, and the series goes on", (store) =>
+        Effect.gen(function* () {
+          yield* store.createSeries(SESSION, { ...everyMinute, ttlMs: 10_000 })
+          yield* at(store, MINUTE)
+          yield* TestClock.setTime(MINUTE + 10_001)
+          assert.strictEqual(yield* store.expireMessages(10), 1)
+          yield* at(store, 2 * MINUTE)
+          assert.deepStrictEqual(
+            (yield* occurrences(store)).map(({ state }) => state),
+            ["expired", "pending"],
+          )
+        }),
+      )
+
+      story("a maximum of runs and an end complete the series", (store) =>
+        Effect.gen(function* () {
+          yield* store.createSeries(SESSION, { ...everyMinute, overlap: "allow-all", bounds: { maxRuns: 2 } })
+          for (let minute = 1; minute <= 4; minute++) yield* at(store, minute * MINUTE)
+          assert.deepStrictEqual(slotsOf(yield* occurrences(store)), [1, 2])
+          assert.deepStrictEqual(
+            [(yield* task(store)).status, (yield* task(store)).nextSlot],
+            ["completed", null],
+          )
+        }),
+      )
+
+      story("bounds that leave no slot are refused at creation", (store) =>
+        Effect.gen(function* () {
+          const refused = yield* Effect.flip(
+            store.createSeries(SESSION, { ...everyMinute, bounds: { startAt: HOUR, endAt: HOUR - 1 } }),
+          )
+          assert.strictEqual(refused._tag, "Invalid")
+          assert.isUndefined(yield* store.read((reader) => reader.series(T1)))
+        }),
+      )
+    })
+
+    describe("isolated runs", () => {
+      story(
+        "have a session each, which answers where the task belongs and is marked for removal at the end",
+        (store) =>
+          Effect.gen(function* () {
+            yield* store.createSeries(SESSION, {
+              ...everyMinute,
+              overlap: "allow-all",
+              policy: { context: "isolated" },
+            })
+            yield* at(store, MINUTE)
+            yield* at(store, 2 * MINUTE)
+            const [one, two] = yield* open(store)
+            assert.notStrictEqual(one?.sessionId, two?.sessionId)
+            const fresh = yield* store.read((reader) => reader.session(one?.sessionId ?? SESSION))
+            assert.deepInclude(fresh, {
+              origin: "task",
+              channelType: "test",
+              platformId: "p1",
+              incarnation: 0,
+            })
+            const end = yield* claim(store, first(yield* open(store)))
+            yield* end("completed")
+            const after = yield* store.read((reader) => reader.session(one?.sessionId ?? SESSION))
+            assert.strictEqual(after?.expiresAt, 2 * MINUTE + 86_400_000)
+            assert.isNull(
+              yield* store.read((reader) => reader.session(SessionId.make(SESSION))?.expiresAt ?? null),
+            )
+          }),
+      )
+    })
+
+    describe("operators", () => {
+      story(
+        "an update moves the pending occurrence to the new grid; a claimed one finishes as it was",
+        (store) =>
+          Effect.gen(function* () {
+            yield* store.createSeries(SESSION, everyMinute)
+            yield* at(store, MINUTE)
+            yield* store.changeSeries(T1, { _tag: "Update", change: { recurrence: "every 7m" } })
+            assert.deepStrictEqual(
+              (yield* occurrences(store)).map(({ state }) => state),
+              ["cancelled"],
+            )
+            const next = (yield* task(store)).nextSlot ?? 0
+            assert.isAbove(next, MINUTE)
+            yield* at(store, next)
+            const end = yield* claim(store, first(yield* open(store)))
+            yield* store.changeSeries(T1, { _tag: "Update", change: { prompt: "tock" } })
+            yield* store.changeSeries(T1, { _tag: "Cancel" })
+            assert.strictEqual(first(yield* open(store)).state, "claimed")
+            yield* end("completed")
+            const states = (yield* occurrences(store)).map(({ content, state }) => [
+              state,
+              JSON.parse(content).prompt,
+            ])
+            assert.deepStrictEqual(states, [
+              ["cancelled", "tick"],
+              ["completed", "tick"],
+            ])
+          }),
+      )
+
+      story("what is not said in an update stays, policies included", (store) =>
+        Effect.gen(function* () {
+          yield* store.createSeries(SESSION, {
+            ...everyMinute,
+            overlap: "buffer-one",
+            policy: { bufferLimit: 7 },
+          })
+          const updated = yield* store.changeSeries(T1, {
+            _tag: "Update",
+            change: { policy: { pauseAfterFailures: 2 }, revision: 1 },
+          })
+          assert.deepInclude(updated, { overlap: "buffer-one", revision: 2, nextSlot: MINUTE })
+          assert.deepInclude(updated.policy, { bufferLimit: 7, pauseAfterFailures: 2 })
+        }),
+      )
+
+      story("the slots of a pause are recorded, or caught up on request", (store) =>
+        Effect.gen(function* () {
+          yield* store.createSeries(SESSION, { ...everyMinute, overlap: "allow-all", catchUp: "all" })
+          yield* store.changeSeries(T1, { _tag: "Pause", note: "for repairs" })
+          yield* at(store, 3 * MINUTE)
+          yield* store.changeSeries(T1, { _tag: "Resume" })
+          yield* at(store, 3 * MINUTE + 1)
+          assert.deepStrictEqual(yield* open(store), [])
+          assert.deepStrictEqual(yield* notRun(store), [["paused", 1, 3, 3]])
+          yield* store.changeSeries(T1, { _tag: "Pause", note: null })
+          yield* at(store, 6 * MINUTE)
+          yield* store.changeSeries(T1, { _tag: "Resume", pausedSlots: "catch-up" })
+          yield* at(store, 6 * MINUTE)
+          assert.deepStrictEqual(slotsOf(yield* open(store)), [4, 5, 6])
+        }),
+      )
+
+      story("a backfill runs each slot of its range once under its name, and never the schedule's", (store) =>
+        Effect.gen(function* () {
+          yield* store.createSeries(SESSION, { ...everyMinute, overlap: "allow-all" })
+          yield* at(store, 3 * MINUTE)
+          const range = { from: MINUTE, to: 3 * MINUTE }
+          assert.strictEqual((yield* store.backfillSeries(T1, { name: "b1", ...range })).length, 3)
+          assert.strictEqual((yield* store.backfillSeries(T1, { name: "b1", ...range })).length, 0)
+          assert.strictEqual((yield* store.backfillSeries(T1, { name: "b2", ...range })).length, 3)
+          const origins = (yield* occurrences(store)).map(({ slotOrigin }) => slotOrigin)
+          assert.deepStrictEqual(origins, [
+            "schedule",
+            ...Array(3).fill("backfill:b1"),
+            ...Array(3).fill("backfill:b2"),
+          ])
+          assert.strictEqual((yield* task(store)).fired, 1)
+          const far = yield* Effect.flip(
+            store.backfillSeries(T1, { name: "b3", from: 0, to: 100 * 24 * HOUR }),
+          )
+          assert.strictEqual(far._tag, "Invalid")
+        }),
+      )
+
+      story("run now is beside the schedule and moves nothing", (store) =>
+        Effect.gen(function* () {
+          yield* store.createSeries(SESSION, everyMinute)
+          const run = yield* store.runSeriesNow(T1, MessageId.make("now-1"))
+          assert.deepStrictEqual([run.slot, run.dueAt], [null, yield* Clock.currentTimeMillis])
+          assert.strictEqual((yield* task(store)).nextSlot, MINUTE)
+        }),
+      )
+    })
+  })
+}
