@@ -4,8 +4,10 @@
  */
 import { Clock, Effect, Stream } from "effect"
 import { ContainerRuntime } from "./ContainerRuntime.ts"
+import { crashable } from "./CrashPoint.ts"
 import { deliveryLoop } from "./Delivering.ts"
 import type { LedgerError } from "./LedgerDriver.ts"
+import { Mailbox } from "./Mailbox.ts"
 import type { Nudge } from "./Nudge.ts"
 import { SessionStore } from "./SessionStore.ts"
 import { Sweep } from "./Sweep.ts"
@@ -79,12 +81,27 @@ const eventLoop = Effect.fnUntraced(function* (options: DaemonOptions) {
   return yield* Effect.die(new Error("the runtime's events ended"))
 })
 
+/** Sessions of isolated runs whose time is over, and then their folders: a folder that a crash leaves holds nothing that counts. */
+const removeExpired = Effect.gen(function* () {
+  const store = yield* SessionStore
+  const mailbox = yield* Mailbox
+  for (const session of yield* store.removeExpired(RETENTION_BATCH)) {
+    yield* mailbox
+      .removeBelow({ groupId: session.groupId, sessionId: session.id }, session.incarnation + 1)
+      .pipe(
+        crashable("mailbox.removeBelow"),
+        Effect.catchTag("MailboxError", (error) => Effect.logWarning(`retention: ${error.message}`)),
+      )
+  }
+})
+
 const retentionLoop = Effect.gen(function* () {
   const store = yield* SessionStore
   while (true) {
-    yield* store
-      .retain(RETENTION_BATCH)
-      .pipe(Effect.catchTag("LedgerError", (error) => Effect.logError(`retention: ${error.message}`)))
+    yield* store.retain(RETENTION_BATCH).pipe(
+      Effect.andThen(removeExpired),
+      Effect.catchTag("LedgerError", (error) => Effect.logError(`retention: ${error.message}`)),
+    )
     yield* Effect.sleep(RETENTION_EVERY_MS)
   }
 })

@@ -191,6 +191,13 @@ export interface LedgerTx extends LedgerReader {
    * and runs that ended before it; at most `limit` rows of each. Returns how many went.
    */
   readonly deleteHistory: (before: EpochMs, limit: number) => number
+  /**
+   * Deletes sessions whose `expiresAt` is before `before`, which are neither live nor have messages queued or deliveries pending, at
+   * most `limit`. Their history stays for its own retention. Returns those that went.
+   */
+  readonly deleteExpiredSessions: (before: EpochMs, limit: number) => ReadonlyArray<Session>
+  /** Keeps the newest `keep` runs of a series. */
+  readonly trimRuns: (id: SeriesId, keep: number) => void
   /** Keeps the newest `keep` events. */
   readonly trimEvents: (keep: number) => void
 }

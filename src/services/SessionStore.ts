@@ -186,6 +186,8 @@ export class SessionStore extends Context.Service<
 
     /** Deletes history past its retention, a bounded number of rows at a time. Returns how many. */
     readonly retain: (limit: number) => Effect.Effect<number, LedgerError>
+    /** Removes sessions whose time is over: those of isolated runs. Returns them, for whoever removes their files. */
+    readonly removeExpired: (limit: number) => Effect.Effect<ReadonlyArray<Session>, LedgerError>
     /** A consistent copy of the whole ledger at `path`, while it is in use. Refuses to overwrite. */
     readonly backup: (path: string) => Effect.Effect<void, LedgerError>
   }
@@ -382,6 +384,11 @@ const make = Effect.fnUntraced(function* (options: StoreOptions) {
       ),
     redriveDelivery: (id) => transact("redriveDelivery", (tx, known) => redriveDelivery(tx, id, known)),
 
+    removeExpired: (limit) =>
+      transact(
+        "removeExpired",
+        infallible((tx, known) => tx.deleteExpiredSessions(known.now, limit)),
+      ),
     backup: driver.backup,
     retain: (limit) =>
       transact(

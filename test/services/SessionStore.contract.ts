@@ -548,7 +548,13 @@ export const sessionStoreContract = (name: string, ledger: Layer.Layer<LedgerDri
           assert.deepStrictEqual([task?.status, task?.revision], ["active", 1])
           const [delivery] = yield* store.read((reader) => reader.deliveries({}, { limit: 10 }))
           assert.deepStrictEqual([delivery?.status, delivery?.nextAttemptAt], ["applied", null])
-          assert.deepStrictEqual(yield* notices(store), [])
+          const told = yield* notices(store)
+          assert.strictEqual(told.length, 1)
+          assert.include(told[0], "next: 1970-01-01T00:", "the agent learns what will happen")
+          assert.isNull(
+            yield* store.read((reader) => reader.session(SESSION)?.wakeAt ?? null),
+            "and nobody is woken for it",
+          )
         }),
       )
 
@@ -588,7 +594,8 @@ export const sessionStoreContract = (name: string, ledger: Layer.Layer<LedgerDri
             )
             const [delivery] = yield* store.read((reader) => reader.deliveries({}, { limit: 10 }))
             assert.strictEqual(delivery?.status, "refused")
-            assert.strictEqual((yield* notices(store)).length, 1)
+            const refusals = (yield* notices(store)).filter((text) => text.includes("refused"))
+            assert.strictEqual(refusals.length, 1)
           }),
         )
 

@@ -138,6 +138,24 @@ const makeWrites = (tables: Tables, reads: LedgerReader, journal: Journal): Ledg
       deleteDeliveries(before, limit) +
       deleteIncarnations(before, limit) +
       deleteRuns(before, limit),
+    deleteExpiredSessions: (before, limit) => {
+      const expired = tables.sessionsExpiring
+        .leading(ALL, (row) => row.expiresAt !== null && row.expiresAt < before, tables.sessions.size())
+        .filter((row) => !row.live && row.queued === 0)
+        .filter(
+          (row) => reads.deliveries({ sessionId: row.id, statuses: ["pending"] }, { limit: 1 }).length === 0,
+        )
+        .slice(0, limit)
+      for (const session of expired) {
+        tables.sessionState.remove(session.id)
+        tables.sessions.remove(session.id)
+      }
+      return expired
+    },
+    trimRuns: (id, keep) => {
+      for (const run of tables.runsOfSeries.rows(id).slice(keep))
+        tables.runs.remove(positionKey(run.position))
+    },
     trimEvents: (keep) => {
       const last = eventPositions.last()
       const old = tables.eventsByPosition.leading(

@@ -37,6 +37,10 @@ export const makeTables = (journal: Journal) => {
     bucket: (row) => (row.wakeAt === null ? undefined : bucketOf(row.live, row.wakePriority)),
     order: [(row) => row.wakeAt, (row) => row.id],
   })
+  const sessionsExpiring = sessions.index({
+    bucket: (row) => (row.expiresAt === null ? undefined : ALL),
+    order: [(row) => row.expiresAt, (row) => row.id],
+  })
   const sessionsByWake = sessions.index({
     bucket: (row) => (row.wakeAt === null ? undefined : ALL),
     order: [(row) => row.wakeAt],
@@ -173,6 +177,7 @@ export const makeTables = (journal: Journal) => {
     sessionsById,
     sessionsToWake,
     sessionsByWake,
+    sessionsExpiring,
     messages,
     occurrence,
     messagesByPlace,

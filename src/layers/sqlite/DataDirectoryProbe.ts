@@ -5,8 +5,8 @@ import * as path from "node:path"
 import { storageFailure } from "./LedgerFailure.ts"
 
 /**
- * `held`: a live process has the lock. The look takes a shared lock for an instant, so ask only where no daemon is expected to start
- * at this very moment.
+ * `held`: a live process has the lock. Never to be asked by that process itself: closing the file would drop its lock. The look takes
+ * a shared lock for an instant, so ask only where no daemon is expected to start at this very moment.
  */
 export const probeDataDirectory = (dir: string): "held" | "free" => {
   const file = path.join(path.resolve(dir), "daemon.lock")

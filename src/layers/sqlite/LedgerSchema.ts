@@ -281,6 +281,8 @@ ALTER TABLE series ADD COLUMN bounds TEXT NOT NULL DEFAULT '{"startAt":null,"end
 ALTER TABLE series ADD COLUMN policy TEXT NOT NULL DEFAULT '{"catchUpWindowMs":null,"catchUpCap":100,"staggerMs":0,"bufferLimit":100,"pauseAfterFailures":null,"startToCloseMs":null,"context":"group","isolatedRetentionMs":86400000,"retryLimit":null,"retryBaseMs":null}';
 ALTER TABLE series ADD COLUMN fired INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE series ADD COLUMN failures_in_row INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX runs_of_series ON runs (series_id) WHERE series_id >= '';
+CREATE INDEX sessions_expiring ON sessions (expires_at) WHERE expires_at >= 0;
 `
 
 /** One per version, oldest first. */

@@ -2,6 +2,7 @@
  * The writes of `LedgerTx` as SQL. A put replaces the row in place, so that it keeps its position, and a position is spent only
  * on a row that is new. Nothing here begins or commits; `LedgerCommit.ts` does.
  */
+import type { SessionId } from "../../domain/Ids.ts"
 import type { LedgerReader, LedgerTx } from "../../services/LedgerDriver.ts"
 import type { Prepare } from "./LedgerReads.ts"
 import * as tables from "./LedgerTables.ts"
@@ -91,6 +92,19 @@ export const makeWrites = (prepare: Prepare, reads: LedgerReader): LedgerTx => {
     "DELETE FROM runs WHERE position IN (SELECT position FROM runs INDEXED BY runs_ended WHERE ended_at < ? ORDER BY ended_at, position LIMIT ?)",
   )
   // Events are appended and trimmed at the far end only, so their positions have no gaps.
+  const expiredSessions = prepare(
+    `SELECT id FROM sessions INDEXED BY sessions_expiring
+    WHERE expires_at >= 0 AND expires_at < ? AND live = 0 AND queued = 0
+      AND NOT EXISTS (SELECT 1 FROM deliveries WHERE session_id = sessions.id AND status = 'pending')
+    ORDER BY expires_at, id LIMIT ?`,
+  )
+  const deleteState = prepare("DELETE FROM session_state WHERE session_id = ?")
+  const deleteSession = prepare("DELETE FROM sessions WHERE id = ?")
+  const trimRuns = prepare(
+    `DELETE FROM runs INDEXED BY runs_of_series WHERE series_id = ? AND series_id >= '' AND position <= (
+      SELECT position FROM runs INDEXED BY runs_of_series WHERE series_id = ? AND series_id >= ''
+      ORDER BY position DESC LIMIT 1 OFFSET ?)`,
+  )
   const trimEvents = prepare("DELETE FROM events WHERE position <= (SELECT max(position) FROM events) - ?")
 
   return {
@@ -131,6 +145,18 @@ export const makeWrites = (prepare: Prepare, reads: LedgerReader): LedgerTx => {
       const deliveries = deleteDeliveries.run(before, limit).changes
       for (const old of incarnations) deleteIncarnation.run(old.session_id, old.number)
       return messages.length + deliveries + incarnations.length + deleteRuns.run(before, limit).changes
+    },
+    deleteExpiredSessions: (before, limit) => {
+      const ids = expiredSessions.all(before, limit) as Array<{ id: SessionId }>
+      const expired = ids.flatMap(({ id }) => reads.session(id) ?? [])
+      for (const session of expired) {
+        deleteState.run(session.id)
+        deleteSession.run(session.id)
+      }
+      return expired
+    },
+    trimRuns: (id, keep) => {
+      trimRuns.run(id, id, keep)
     },
     trimEvents: (keep) => {
       trimEvents.run(keep)

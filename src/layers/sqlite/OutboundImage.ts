@@ -3,9 +3,9 @@
  * schema can hang or exhaust the parser, and a tree whose pages are shared can be walked for ever, so neither reaches SQLite.
  * Everything here is linear in the file, and works on a private copy that nobody can change.
  */
-import { Quarantined } from "../../services/Mailbox.ts"
 import { OUTBOUND_TABLES, type OutboundTable, PAGE_BYTES } from "./ExchangeSchema.ts"
 import { OutboundLimits } from "./OutboundLimits.ts"
+import { quarantine } from "./OutboundRefusal.ts"
 
 /** One of our tables as it stands in this file. */
 export interface OutboundTableShape {
@@ -21,9 +21,7 @@ const INTERIOR_TABLE_PAGE = 0x05
 /** The largest payload of a table leaf that needs no overflow page. */
 const MAX_LOCAL_BYTES = PAGE_BYTES - 35
 
-const refuse = (reason: string): never => {
-  throw new Quarantined({ reason: `outbound.db: ${reason}` })
-}
+const refuse = (reason: string): never => quarantine(`outbound.db: ${reason}`)
 
 /** Checks the first 100 bytes. `2` in bytes 18 and 19 means WAL, which never crosses a mount. */
 export const checkHeader = (header: Buffer): void => {
@@ -177,7 +175,7 @@ const shapeOf = (
 
 /**
  * Checks that the copy is what the host made, or what an older runner made of it: our four tables, plain extra tables and
- * columns, plain indices, nothing that computes. Throws `Quarantined` with the first difference.
+ * columns, plain indices, nothing that computes. Throws a refusal with the first difference.
  */
 export const inspect = (image: Buffer): OutboundShape => {
   checkHeader(image)

@@ -14,6 +14,10 @@ import { openUnit, type SessionUnit } from "./SessionUnit.ts"
 /** Open occurrences of one series that a transition deals with. */
 const MAX_OPEN = 2_000
 
+/** Runs of one series that its history keeps, beside what the retention by age takes; looked at every so many occurrences. */
+const MAX_RUNS_KEPT = 10_000
+const TRIM_EVERY = 100
+
 /** When an occurrence is due that waits for the one before it: never, until it is released. */
 const HELD_BACK: EpochMs = MAX_EPOCH_MS
 
@@ -161,6 +165,7 @@ export const onOccurrenceEnd = (unit: SessionUnit, ended: Message, state: Termin
     cancelPending(unit, series, note)
     return
   }
+  if (series.fired % TRIM_EVERY === 0) unit.tx.trimRuns(series.id, MAX_RUNS_KEPT)
   if (failuresInRow !== series.failuresInRow) unit.tx.putSeries({ ...series, failuresInRow })
   releaseNext(unit, series)
 }

@@ -3,7 +3,10 @@
  * them, so exactly once. Each is checked against what its session may do: the tasks of this session, nothing else.
  */
 import { Option, Result, Schema } from "effect"
+import { formatZoned } from "../../domain/ExchangeTime.ts"
 import { MessageId, SeriesId } from "../../domain/Ids.ts"
+import { describeSchedule } from "../../domain/Recurrence.ts"
+import { previewOf } from "../../domain/SeriesSlots.ts"
 import { enqueueDelivery, type NewDelivery } from "./Deliveries.ts"
 import { insertDraft, plainDraft } from "./Accept.ts"
 import type { Refusal } from "./Refusals.ts"
@@ -64,7 +67,21 @@ export const applySystemAction = (unit: SessionUnit, row: NewDelivery): void => 
   })
   const name = Option.isSome(action) ? `${action.value.action} ${action.value.taskId}` : "unknown action"
   unit.event("action", null, refusal === null ? name : `${name} refused: ${refusal}`)
-  if (refusal !== null) notify(unit, `${name} was refused: ${refusal}`)
+  if (refusal !== null) notify(unit, "chat", `${name} was refused: ${refusal}`)
+  else if (Option.isSome(action))
+    notify(unit, "system", appliedText(unit, name, SeriesId.make(action.value.taskId)))
+}
+
+const SHOWN_SLOTS = 3
+
+/** What will happen now, in words: context for the agent, which wakes nobody. */
+const appliedText = (unit: SessionUnit, name: string, id: SeriesId): string => {
+  const series = unit.tx.series(id)
+  if (series === undefined || series.nextSlot === null || series.status !== "active") {
+    return `${name} is done: the task is ${series?.status ?? "gone"}`
+  }
+  const slots = [series.nextSlot, ...previewOf(series, series.nextSlot, SHOWN_SLOTS - 1)]
+  return `${name} is done: ${describeSchedule(series.schedule)}; next: ${slots.map((slot) => formatZoned(slot, series.zone)).join(", ")}`
 }
 
 const refusalOf = (result: Result.Result<unknown, Refusal>): string | null =>
@@ -103,14 +120,17 @@ const perform = (unit: SessionUnit, action: SystemAction): Result.Result<unknown
   }
 }
 
-const notify = (unit: SessionUnit, text: string): void => {
+/** A refusal is a `chat` message, which the agent answers; an answer is `system`, which rides along. */
+const notify = (unit: SessionUnit, kind: "chat" | "system", text: string): void => {
   const number = unit.session().hostSeq + 2
   insertDraft(
     unit,
     plainDraft({
       id: MessageId.make(`notice-${unit.session().id}-${number}`),
-      kind: "chat",
-      content: JSON.stringify({ text, sender: { id: "lamplighter", name: "Lamplighter" } }),
+      kind,
+      content: JSON.stringify(
+        kind === "chat" ? { text, sender: { id: "lamplighter", name: "Lamplighter" } } : { text },
+      ),
       dueAt: unit.context.now,
     }),
   )

@@ -146,6 +146,8 @@ describe("the ledger's file", () => {
         DROP TRIGGER deliveries_deleted;
         DROP TABLE pending_deliveries;
         CREATE INDEX deliveries_in_channel ON deliveries (channel_type) WHERE status = 'pending';
+        DROP INDEX sessions_expiring;
+        DROP INDEX runs_of_series;
         ALTER TABLE series DROP COLUMN bounds;
         ALTER TABLE series DROP COLUMN policy;
         ALTER TABLE series DROP COLUMN fired;

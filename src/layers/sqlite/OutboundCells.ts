@@ -1,0 +1,176 @@
+/**
+ * Takes the rows out of a private copy of outbound.db as cells that are bounded but not yet believed: text within its limit, safe
+ * whole numbers, null, or a mark where a value was not loaded. Every question has a limit, and no value is loaded before its type
+ * and length are known. Runs in the reader process; `OutboundReading` makes sense of the cells in the daemon.
+ */
+import Database from "better-sqlite3"
+import type { OutboundTable } from "./ExchangeSchema.ts"
+import { inspect, type OutboundShape } from "./OutboundImage.ts"
+import { OutboundLimits } from "./OutboundLimits.ts"
+import { OutboundRefusal, quarantine } from "./OutboundRefusal.ts"
+
+/** Stands where a cell's value was not loaded. */
+export const Refused = { wrongType: -1, tooLong: -2 } as const
+
+/** A row by column name. */
+export type Cells = Readonly<Record<string, unknown>>
+
+/** Rows of one table, in the order of the table; a table may come in many batches, or in none when it is empty. */
+export interface OutboundBatch {
+  readonly table: OutboundTable
+  readonly rows: ReadonlyArray<Cells>
+}
+
+/** What can be said when all batches are out. */
+export interface OutboundTotals {
+  /** More rows or bytes than a container may write in one life. */
+  readonly outgrown: boolean
+  /** Rows of `session_state` in the file, those beyond the limit included. */
+  readonly stateRows: number
+}
+
+const limits = OutboundLimits
+/** A batch is handed over when it holds about so much text, so that whoever parses it is done within a few milliseconds. */
+const BATCH_CHARS = 128 * 1024
+const BATCH_ROWS = 500
+
+const textColumn = (column: string, bytes: number): string =>
+  `CASE WHEN ${column} IS NULL THEN NULL WHEN typeof(${column}) <> 'text' THEN ${Refused.wrongType} ` +
+  `WHEN octet_length(${column}) > ${bytes} THEN ${Refused.tooLong} ELSE ${column} END AS ${column}`
+
+/** Whole numbers beyond 2^53 would arrive rounded, so they are refused with everything that is no number. */
+const integerColumn = (column: string): string =>
+  `CASE WHEN ${column} IS NULL THEN NULL WHEN typeof(${column}) = 'integer' AND ${column} BETWEEN ` +
+  `${Number.MIN_SAFE_INTEGER} AND ${Number.MAX_SAFE_INTEGER} THEN ${column} ELSE 'refused' END AS ${column}`
+
+const ifPresent = (shape: OutboundShape, table: OutboundTable, column: string, expression: string): string =>
+  shape[table].columns.has(column) ? expression : `NULL AS ${column}`
+
+const charsOf = (cells: Cells): number => {
+  let chars = 0
+  for (const value of Object.values(cells)) if (typeof value === "string") chars += value.length
+  return chars
+}
+
+/** Hands rows on in batches, and counts what was loaded: rows that share pages could hold many times the file's size. */
+const makeOutlet = (imageBytes: number, emit: (batch: OutboundBatch) => void) => {
+  let left = imageBytes
+  let rows: Array<Cells> = []
+  let chars = 0
+  const flush = (table: OutboundTable) => {
+    if (rows.length > 0) emit({ table, rows })
+    rows = []
+    chars = 0
+  }
+  const add = (table: OutboundTable, cells: Cells) => {
+    const size = charsOf(cells)
+    left -= size
+    if (left < 0) quarantine("outbound.db: its rows hold more than the file")
+    rows.push(cells)
+    chars += size
+    if (chars >= BATCH_CHARS || rows.length >= BATCH_ROWS) flush(table)
+  }
+  return { add, flush }
+}
+
+/** What one reading carries from table to table. */
+interface Pass {
+  readonly database: Database.Database
+  readonly shape: OutboundShape
+  readonly outlet: ReturnType<typeof makeOutlet>
+}
+
+const takeAcks = ({ database, outlet, shape }: Pass): void => {
+  const optional = (column: string, expression: string) =>
+    ifPresent(shape, "processing_ack", column, expression)
+  const statement = database.prepare<[], Cells>(
+    `SELECT ${textColumn("message_id", limits.idBytes)}, ${textColumn("status", limits.wordBytes)},
+      ${textColumn("status_changed", limits.wordBytes)}, ${optional("tries", integerColumn("tries"))},
+      ${optional("outcome", textColumn("outcome", limits.wordBytes))},
+      ${optional("detail", textColumn("detail", limits.detailBytes))}
+    FROM processing_ack NOT INDEXED LIMIT ${limits.acks}`,
+  )
+  for (const cells of statement.iterate()) outlet.add("processing_ack", cells)
+  outlet.flush("processing_ack")
+}
+
+const takeOutbound = ({ database, outlet }: Pass, seen: ReadonlySet<string>): void => {
+  const ids = database
+    .prepare<[], Cells>(
+      `SELECT rowid AS position, ${textColumn("id", limits.idBytes)}
+      FROM messages_out NOT INDEXED LIMIT ${limits.outbound}`,
+    )
+    .all()
+  const statement = database.prepare<[number], Cells>(
+    `SELECT ${textColumn("id", limits.idBytes)}, ${integerColumn("seq")},
+      ${textColumn("in_reply_to", limits.idBytes)}, ${textColumn("timestamp", limits.wordBytes)},
+      ${textColumn("deliver_after", limits.wordBytes)}, ${textColumn("recurrence", limits.addressBytes)},
+      ${textColumn("kind", limits.wordBytes)}, ${textColumn("platform_id", limits.addressBytes)},
+      ${textColumn("channel_type", limits.addressBytes)}, ${textColumn("thread_id", limits.addressBytes)},
+      ${textColumn("content", limits.contentBytes)}
+    FROM messages_out NOT INDEXED WHERE rowid = ?`,
+  )
+  for (const { id, position } of ids) {
+    if (typeof id === "string" && seen.has(id)) continue
+    const cells = statement.get(position as number)
+    outlet.add("messages_out", cells ?? quarantine("outbound.db: messages_out is malformed"))
+  }
+  outlet.flush("messages_out")
+}
+
+const takeState = ({ database, outlet }: Pass): void => {
+  const statement = database.prepare<[], Cells>(
+    `SELECT ${textColumn("key", limits.addressBytes)}, ${textColumn("value", limits.stateBytes)}
+    FROM session_state NOT INDEXED LIMIT ${limits.stateRows}`,
+  )
+  for (const cells of statement.iterate()) outlet.add("session_state", cells)
+  outlet.flush("session_state")
+}
+
+const takeTool = ({ database, outlet, shape }: Pass): void => {
+  const optional = (column: string, expression: string) =>
+    ifPresent(shape, "container_state", column, expression)
+  const cells = database
+    .prepare<[], Cells>(
+      `SELECT ${textColumn("current_tool", limits.addressBytes)},
+        ${optional("tool_declared_timeout_ms", integerColumn("tool_declared_timeout_ms"))},
+        ${optional("tool_started_at", textColumn("tool_started_at", limits.wordBytes))}
+      FROM container_state NOT INDEXED WHERE id = 1 LIMIT 1`,
+    )
+    .get()
+  if (cells !== undefined) outlet.add("container_state", cells)
+  outlet.flush("container_state")
+}
+
+/**
+ * Hands out what is in the copy, rows of `messages_out` in `seen` excepted. Throws a refusal when it is not what the host made,
+ * possibly after some batches are out: whoever collects them forgets them then.
+ */
+export const takeCells = (
+  image: Buffer,
+  seen: ReadonlySet<string>,
+  emit: (batch: OutboundBatch) => void,
+): OutboundTotals => {
+  const shape = inspect(image)
+  const database = new Database(image, { readonly: true })
+  try {
+    database.exec("PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON; PRAGMA query_only = ON")
+    const pass: Pass = { database, shape, outlet: makeOutlet(image.length, emit) }
+    takeAcks(pass)
+    takeOutbound(pass, seen)
+    takeTool(pass)
+    takeState(pass)
+    return {
+      stateRows: shape.session_state.rows,
+      outgrown:
+        image.length > limits.outgrownBytes ||
+        shape.processing_ack.rows > limits.acks ||
+        shape.messages_out.rows > limits.outbound,
+    }
+  } catch (error) {
+    if (error instanceof OutboundRefusal) throw error
+    return quarantine(`outbound.db: SQLite can't read it (${String(error)})`)
+  } finally {
+    database.close()
+  }
+}

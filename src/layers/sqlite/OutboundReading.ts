@@ -1,0 +1,89 @@
+/**
+ * Makes a reading of the cells that the reader process hands over, batch by batch, so that no single turn of the event loop decodes
+ * more than one batch. A bad row is reported while the good ones go on. Pure: no file and no database is in reach.
+ */
+import { Result } from "effect"
+import type { AckRow, OutboundRow, Reading, ToolInFlight } from "../../services/Mailbox.ts"
+import type { OutboundTable } from "./ExchangeSchema.ts"
+import type { Cells, OutboundBatch, OutboundTotals } from "./OutboundCells.ts"
+import { OutboundLimits } from "./OutboundLimits.ts"
+import { decodeAck, decodeOutbound, decodeState, decodeTool } from "./OutboundRows.ts"
+
+const limits = OutboundLimits
+
+/** Collects refused rows up to a limit, and says at the end how many more there were. */
+class Rejections {
+  private readonly rows: Array<Reading["rejected"][number]> = []
+  private more = 0
+
+  add(table: OutboundTable, id: unknown, reason: string): void {
+    if (this.rows.length < limits.rejected) {
+      const shown = typeof id === "string" ? id.slice(0, limits.idBytes) : "?"
+      this.rows.push({ table, id: shown, reason })
+    } else this.more++
+  }
+
+  done(): Reading["rejected"] {
+    if (this.more === 0) return this.rows
+    return [...this.rows, { table: "*", id: "*", reason: `${this.more} more rows were refused` }]
+  }
+}
+
+/** Takes batches in any number, then the totals, and gives the reading. One collector per reading. */
+export interface OutboundCollector {
+  readonly add: (batch: OutboundBatch) => void
+  readonly done: (totals: OutboundTotals) => Reading
+}
+
+export const makeOutboundCollector = (): OutboundCollector => {
+  const rejections = new Rejections()
+  const acks: Array<AckRow> = []
+  const outbound: Array<OutboundRow> = []
+  const sessionState: Array<Reading["sessionState"][number]> = []
+  let stateBytes = 0
+  let tool: ToolInFlight | null = null
+
+  const accept = <A>(
+    table: OutboundTable,
+    id: unknown,
+    row: Result.Result<A, string>,
+    keep: (row: A) => void,
+  ) => {
+    if (Result.isSuccess(row)) keep(row.success)
+    else rejections.add(table, id, row.failure)
+  }
+
+  const take: Readonly<Record<OutboundTable, (cells: Cells) => void>> = {
+    processing_ack: (cells) =>
+      accept("processing_ack", cells["message_id"], decodeAck(cells), (row) => acks.push(row)),
+    messages_out: (cells) =>
+      accept("messages_out", cells["id"], decodeOutbound(cells), (row) => outbound.push(row)),
+    container_state: (cells) =>
+      accept("container_state", "1", decodeTool(cells), (row) => {
+        tool = row
+      }),
+    session_state: (cells) =>
+      accept("session_state", cells["key"], decodeState(cells), (row) => {
+        stateBytes += Buffer.byteLength(row.key) + Buffer.byteLength(row.value)
+        if (stateBytes <= limits.stateBytes) sessionState.push(row)
+        else rejections.add("session_state", row.key, `over ${limits.stateBytes} bytes in all`)
+      }),
+  }
+
+  return {
+    add: ({ rows, table }) => rows.forEach(take[table]),
+    done: ({ outgrown, stateRows }) => {
+      if (stateRows > limits.stateRows)
+        rejections.add("session_state", "*", `only the first ${limits.stateRows} rows are kept`)
+      const last = Number.MAX_SAFE_INTEGER
+      return {
+        acks,
+        outbound: outbound.sort((left, right) => (left.seq ?? last) - (right.seq ?? last)),
+        tool,
+        sessionState,
+        rejected: rejections.done(),
+        outgrown,
+      }
+    },
+  }
+}

@@ -1,0 +1,23 @@
+/**
+ * Why outbound.db was not read. A plain error, because it is thrown in the reader process, which starts in milliseconds only as
+ * long as nothing there loads more than SQLite and Node; the daemon turns it into the mailbox's own errors.
+ */
+
+/**
+ * `quarantined`: it is not what the host made. `unreadable`: not now, perhaps later. `locked`: its writer holds a lock, worth another
+ * try within milliseconds.
+ */
+export type RefusalKind = "quarantined" | "unreadable" | "locked"
+
+export class OutboundRefusal extends Error {
+  readonly kind: RefusalKind
+
+  constructor(kind: RefusalKind, reason: string) {
+    super(reason)
+    this.kind = kind
+  }
+}
+
+export const quarantine = (reason: string): never => {
+  throw new OutboundRefusal("quarantined", reason)
+}
