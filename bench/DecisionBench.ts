@@ -1,83 +1,134 @@
-/** Pure decisions per second, on one core. */
-import { MessageId } from "../src/domain/Ids.ts"
+/** Pure decisions per second, on one core, and what one `next` of a cron schedule costs. */
+import { CronExpressionParser } from "cron-parser"
+import { GroupId, MessageId } from "../src/domain/Ids.ts"
 import { defaultPolicy } from "../src/domain/Policy.ts"
 import { nextSlot } from "../src/domain/Recurrence.ts"
 import { decideRetry } from "../src/domain/Retry.ts"
 import type { Schedule } from "../src/domain/Series.ts"
 import { decideStuckAction, type Liveness } from "../src/domain/StuckAction.ts"
-import { type Bench, median, ms, perSecond, type Row, target, timed } from "./Measure.ts"
+import { type LiveView, planSweep, type SweepSnapshot } from "../src/domain/SweepPlan.ts"
+import { planWakes, type WakeInput } from "../src/domain/WakeAdmission.ts"
+import { sessionId } from "./Host.ts"
+import { atLeast, type Bench, ms, perSecond, repeat, type Row, times } from "./Measure.ts"
 
-const ROUNDS = 5
+const NOW = 1_800_000_000_000
+const DAY_MS = 86_400_000
+const GROUPS = 10
+const group = (n: number) => GroupId.make(`g${n % GROUPS}`)
 
-/** Keeps the compiler from seeing that a result is not used. */
-let sink = 0
-
-const rate = async (count: number, decide: (n: number) => number): Promise<number> => {
-  const rounds: Array<number> = []
-  for (let round = 0; round < ROUNDS; round++) {
-    rounds.push(
-      await timed(() => {
-        for (let n = 0; n < count; n++) sink += decide(n)
-      }),
-    )
-  }
-  return median(rounds)
-}
-
-const start = 1_800_000_000_000
 const liveness: Liveness = {
-  spawnedAt: start,
+  spawnedAt: NOW,
   ageOrigin: 0,
-  heartbeatAt: start + 5_000,
+  heartbeatAt: NOW + 5_000,
   claims: [
-    {
-      messageId: MessageId.make("m1"),
-      claimedAt: start + 4_000,
-      precision: "ms",
-      firstSeenAt: start + 4_001,
-    },
+    { messageId: MessageId.make("m1"), claimedAt: NOW + 4_000, precision: "ms", firstSeenAt: NOW + 4_001 },
   ],
   anyAck: true,
   workDueSince: null,
-  tool: { tool: "Bash", declaredTimeoutMs: 60_000, startedAt: start + 4_500 },
+  tool: { tool: "Bash", declaredTimeoutMs: 60_000, startedAt: NOW + 4_500 },
+}
+
+const wakesOf = (count: number): WakeInput => ({
+  candidates: Array.from({ length: count }, (_, n) => ({
+    sessionId: sessionId(n),
+    groupId: group(n),
+    priority: n % 3,
+    wakeAt: NOW - ((n * 7_919) % 100_000),
+    maxContainersPerGroup: 10,
+  })),
+  liveTotal: 0,
+  liveByGroup: new Map(),
+  maxContainers: 100_000,
+  startsLeft: 100_000,
+  breaker: "closed",
+})
+
+const snapshotOf = (count: number): SweepSnapshot => ({
+  live: Array.from({ length: count }, (_, n): LiveView => ({
+    sessionId: sessionId(n),
+    groupId: group(n),
+    incarnation: 1,
+    phase: "running",
+    stopRequestedAt: null,
+    killed: false,
+    liveness,
+    activeAt: NOW + 5_000,
+    due: "nothing",
+    needsFresh: false,
+    policy: defaultPolicy,
+  })),
+  wakes: wakesOf(0),
+  ledgerNextAt: NOW + 60_000,
+})
+
+const CRONS: ReadonlyArray<{ readonly name: string; readonly expression: string; readonly zone: string }> = [
+  { name: "every 5 minutes, UTC", expression: "*/5 * * * *", zone: "UTC" },
+  { name: "weekdays at nine, New York", expression: "0 9 * * 1-5", zone: "America/New_York" },
+  { name: "last day of the month, Lord Howe", expression: "15 2 L * *", zone: "Australia/Lord_Howe" },
+  { name: "29 February, Paris", expression: "0 12 29 2 *", zone: "Europe/Paris" },
+]
+
+const cronRow = (count: number, cron: (typeof CRONS)[number]): Row => {
+  const schedule: Schedule = { _tag: "Cron", expression: cron.expression, zone: cron.zone }
+  const from = (n: number) => NOW + (n % 5_000) * DAY_MS
+  const oursMs = repeat(count, (n) => nextSlot(schedule, from(n)) ?? 0) / count
+  const fewer = Math.ceil(count / 50)
+  const theirsMs =
+    repeat(fewer, (n) =>
+      CronExpressionParser.parse(cron.expression, { tz: cron.zone, currentDate: from(n) })
+        .next()
+        .getTime(),
+    ) / fewer
+  return {
+    what: `next: ${cron.name}`,
+    ours: ms(oursMs),
+    beside: `cron-parser ${ms(theirsMs)}`,
+    ratio: times(theirsMs / oursMs),
+  }
 }
 
 export const decisionBench: Bench = {
   name: "decisions",
-  about: "pure decisions, epoch milliseconds in and out",
+  about:
+    "pure decisions, epoch milliseconds in and out; the next slot after an instant on a different day each time",
   run: async (size) => {
-    const count = size === "smoke" ? 20_000 : 2_000_000
-    const slots = size === "smoke" ? 200 : 5_000
-    const stuck = await rate(
+    const count = size === "smoke" ? 100_000 : 2_000_000
+    const stuckMs = repeat(
       count,
-      (n) => decideStuckAction(liveness, start + (n % 100_000), defaultPolicy)._tag.length,
+      (n) => decideStuckAction(liveness, NOW + (n % 100_000), defaultPolicy)._tag.length,
     )
-    const message = { state: "claimed", tries: 1, dueAt: start, trigger: true, kind: "chat" } as const
-    const retry = await rate(
-      count,
-      (n) =>
-        decideRetry(
-          message,
-          { endedAt: null },
-          { outcome: "failed", retryable: true, at: start + n },
-          defaultPolicy,
-          0.5,
-        )._tag.length,
-    )
-    const cron: Schedule = { _tag: "Cron", expression: "0 9 * * 1-5", zone: "America/New_York" }
-    const cronMs = await rate(slots, (n) => nextSlot(cron, start + n * 86_400_000) ?? 0)
-    const interval: Schedule = { _tag: "Interval", everyMs: 300_000, anchor: start }
-    const intervalMs = await rate(count, (n) => nextSlot(interval, start + n * 1_000) ?? 0)
-    if (Number.isNaN(sink)) throw new Error("a decision was no number")
+    const message = { state: "claimed", tries: 1, dueAt: NOW, trigger: true, kind: "chat" } as const
+    const retryMs = repeat(count, (n) => {
+      const outcome = { outcome: "failed", retryable: true, at: NOW + n } as const
+      return decideRetry(message, { endedAt: null }, outcome, defaultPolicy, 0.5)._tag.length
+    })
+    const plans = Math.ceil(count / 10_000)
+    const running = snapshotOf(1_000)
+    const sweepMs = repeat(plans, (n) => planSweep(running, NOW + 6_000 + n).actions.length)
+    const due = wakesOf(1_000)
+    const wakesMs = repeat(plans, () => planWakes(due).admit.length)
+    const slots = Math.ceil(count / 20)
+    const interval: Schedule = { _tag: "Interval", everyMs: 300_000, anchor: NOW }
+    const intervalMs = repeat(count, (n) => nextSlot(interval, NOW + n * 1_000) ?? 0) / count
     return [
       {
         what: "decideStuckAction",
-        figure: perSecond(count, stuck),
-        target: target("≥ 10,000,000/s", (count / stuck) * 1000 >= 10_000_000),
+        ours: perSecond(count, stuckMs),
+        target: atLeast(10_000_000, count, stuckMs),
       },
-      { what: "decideRetry", figure: perSecond(count, retry) },
-      { what: "next slot of a weekday cron in New York", figure: `${ms(cronMs / slots)} each` },
-      { what: "next slot of an interval", figure: perSecond(count, intervalMs) },
-    ] satisfies ReadonlyArray<Row>
+      { what: "decideRetry", ours: perSecond(count, retryMs) },
+      {
+        what: "planSweep, 1,000 running",
+        ours: perSecond(plans, sweepMs),
+        beside: `${perSecond(plans * 1_000, sweepMs)} containers`,
+      },
+      {
+        what: "planWakes, 1,000 due",
+        ours: perSecond(plans, wakesMs),
+        beside: `${perSecond(plans * 1_000, wakesMs)} candidates`,
+      },
+      { what: "next: an interval", ours: ms(intervalMs) },
+      ...CRONS.map((cron) => cronRow(slots, cron)),
+    ]
   },
 }

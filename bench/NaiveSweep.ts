@@ -1,16 +1,17 @@
 /**
  * The baseline: a sweep as hosts without a ledger do it. It opens the two databases of every session, asks one for due messages and
- * the other for acks, and closes them, one session after another.
+ * the other for acks, and closes them, one session after another, all of it in one turn of the event loop.
  */
 import Database from "better-sqlite3"
 import * as fs from "node:fs"
 import * as path from "node:path"
 
 export interface NaiveHost {
+  /** One pass; returns how many messages are due and how many acks there are. */
   readonly sweep: () => number
 }
 
-/** Files for `count` sessions; the first `due` of them have a message that is due. */
+/** Files for `count` sessions, copied from two that were made; the first `due` of them have a message that is due. */
 export const naiveHost = (directory: string, count: number, due: number): NaiveHost => {
   fs.mkdirSync(directory, { recursive: true })
   const idle = template(directory, "idle", 0)

@@ -4,38 +4,50 @@
  */
 import { cpus } from "node:os"
 import { acceptBench } from "./AcceptBench.ts"
+import { ackBench } from "./AckBench.ts"
 import { decisionBench } from "./DecisionBench.ts"
-import { exchangeBench } from "./ExchangeBench.ts"
-import { type Bench, print } from "./Measure.ts"
+import { inboundBench } from "./InboundBench.ts"
+import { type Bench, ms, print, stopwatch } from "./Measure.ts"
+import { seriesBench } from "./SeriesBench.ts"
 import { simulationBench } from "./SimulationBench.ts"
+import { startBench } from "./StartBench.ts"
 import { sweepBench } from "./SweepBench.ts"
 import { wakeBench } from "./WakeBench.ts"
 
 const benches: ReadonlyArray<Bench> = [
   sweepBench,
   wakeBench,
+  startBench,
   acceptBench,
-  exchangeBench,
+  inboundBench,
+  ackBench,
   decisionBench,
   simulationBench,
+  seriesBench,
 ]
 
 const words = process.argv.slice(2)
 const size = words.includes("--smoke") ? "smoke" : "full"
+const options = words.filter((word) => word.startsWith("--"))
 const names = words.filter((word) => !word.startsWith("--"))
-const unknown = names.filter((name) => !benches.some((bench) => bench.name === name))
+const unknown = [
+  ...names.filter((name) => !benches.some((bench) => bench.name === name)),
+  ...options.filter((option) => option !== "--smoke" && option !== "--help"),
+]
 
 if (words.includes("--help") || unknown.length > 0) {
-  for (const name of unknown) process.stderr.write(`there is no measure '${name}'\n`)
+  for (const word of unknown) process.stderr.write(`there is no measure and no option '${word}'\n`)
   process.stdout.write(
     `bench [--smoke] [name…]\n${benches.map(({ about, name }) => `  ${name}: ${about}\n`).join("")}`,
   )
   process.exitCode = unknown.length > 0 ? 1 : 0
 } else {
+  const read = stopwatch()
   process.stdout.write(
     `node ${process.version}, ${cpus().length} × ${cpus()[0]?.model ?? "unknown"}, ${size} sizes\n`,
   )
   for (const bench of benches) {
     if (names.length === 0 || names.includes(bench.name)) print(bench, await bench.run(size))
   }
+  process.stdout.write(`\n${ms(read())} in all\n`)
 }

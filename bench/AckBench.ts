@@ -1,0 +1,135 @@
+/** Ten acks from a container's outbound.db into the ledger, by a pass of the sweep, in a session with little and with much history. */
+import Database from "better-sqlite3"
+import { Effect, Result } from "effect"
+import * as path from "node:path"
+import { DeliveryId, MessageId, OutboundId } from "../src/domain/Ids.ts"
+import { LedgerDriver } from "../src/services/LedgerDriver.ts"
+import { Mailbox } from "../src/services/Mailbox.ts"
+import { SessionStore } from "../src/services/SessionStore.ts"
+import { Sweep } from "../src/services/Sweep.ts"
+import { addSessions, GROUP, message, onHost, sessionId } from "./Host.ts"
+import { atMost, type Bench, elapsed, median, ms, stopwatch, until } from "./Measure.ts"
+
+const ACKS = 10
+const GLANCES = 1_000
+const SESSION = sessionId(0)
+
+/** Messages that ended in earlier incarnations, each with the delivery of its answer. */
+const addHistory = Effect.fnUntraced(function* (count: number) {
+  const driver = yield* LedgerDriver
+  const { message: first } = yield* message(0, 0)
+  yield* driver.transaction((tx) => {
+    const past = { ...first, state: "completed", endedAt: Date.now(), claimedAt: first.acceptedAt } as const
+    tx.putMessage(past)
+    for (let n = 1; n < count; n++) {
+      tx.putMessage({ ...past, id: MessageId.make(`past${n}`), seq: -2 * n })
+      tx.putDelivery({
+        id: DeliveryId.make(`s0/past${n}`),
+        sessionId: SESSION,
+        outboundId: OutboundId.make(`past${n}`),
+        incarnation: 0,
+        position: 0,
+        seq: 2 * n - 1,
+        inReplyTo: MessageId.make(`past${n}`),
+        kind: "chat",
+        channelType: "stdout",
+        platformId: "p0",
+        threadId: null,
+        content: `{"text":"hello"}`,
+        lane: "s0",
+        status: "delivered",
+        attempts: 1,
+        nextAttemptAt: null,
+        deliverAfter: null,
+        lastError: null,
+        platformMessageId: null,
+        revision: 0,
+        createdAt: 0,
+        endedAt: Date.now(),
+      })
+    }
+    const session = tx.session(SESSION)
+    if (session !== undefined) tx.putSession({ ...session, queued: 0, wakeAt: null })
+    return Result.succeed(undefined)
+  })
+})
+
+const measure = (history: number, rounds: number) => {
+  const seen = { started: 0 }
+  return onHost(
+    () =>
+      Effect.gen(function* () {
+        const sweep = yield* Sweep
+        const store = yield* SessionStore
+        const mailbox = yield* Mailbox
+        yield* addSessions(1)
+        if (history > 0) yield* addHistory(history)
+        yield* message(0, Date.now())
+        yield* until(
+          "its container started",
+          () => seen.started > 0,
+          Effect.andThen(sweep.pass, Effect.sleep(5)),
+        )
+        const pair = { groupId: GROUP, sessionId: SESSION, incarnation: 1 }
+        const outbound = new Database(path.join(mailbox.paths(pair).outDir, "outbound.db"))
+        yield* Effect.addFinalizer(() => Effect.sync(() => outbound.close()))
+        const acknowledge = outbound.prepare(
+          "INSERT OR REPLACE INTO processing_ack (message_id, status, status_changed) VALUES (?, 'completed', ?)",
+        )
+        const ingests: Array<number> = []
+        for (let round = 0; round < rounds; round++) {
+          const accepted = yield* Effect.forEach(Array.from({ length: ACKS }), () => message(0, Date.now()))
+          yield* sweep.pass
+          const changed = new Date().toISOString()
+          outbound.transaction(() => {
+            for (const { message } of accepted) acknowledge.run(message.id, changed)
+          })()
+          ingests.push(yield* elapsed(sweep.pass))
+          const open = yield* store.read((reader) =>
+            accepted.filter(({ message }) => reader.message(message.id)?.state !== "completed"),
+          )
+          if (open.length > 0) return yield* Effect.die(new Error(`${open.length} acks were not ingested`))
+        }
+        const glance = stopwatch()
+        for (let n = 0; n < GLANCES; n++) yield* mailbox.glance(pair)
+        const glanceMs = glance() / GLANCES
+        const passes = yield* Effect.forEach(Array.from({ length: rounds }), () => elapsed(sweep.pass))
+        return { ingestMs: median(ingests), glanceMs, quietMs: median(passes) }
+      }),
+    () => void seen.started++,
+  )
+}
+
+export const ackBench: Bench = {
+  name: "acks",
+  about: `${ACKS} acks written by a container → in the ledger, one pass; and looks at a running session where nothing changed`,
+  run: async (size) => {
+    const [much, rounds] = size === "smoke" ? [500, 5] : [10_000, 25]
+    const none = await measure(0, rounds)
+    const old = await measure(much, rounds)
+    const history = `${much.toLocaleString("en")} messages of history`
+    return [
+      { what: `${ACKS} acks, no history`, ours: ms(none.ingestMs) },
+      {
+        what: `${ACKS} acks, ${history}`,
+        ours: ms(old.ingestMs),
+        beside: `no history ${ms(none.ingestMs)}`,
+        ratio: `${(old.ingestMs / none.ingestMs).toFixed(2)} ×`,
+        target: atMost(3, old.ingestMs),
+      },
+      {
+        what: `look at its files, ${history}`,
+        ours: ms(old.glanceMs),
+        beside: `no history ${ms(none.glanceMs)}`,
+        ratio: `${(old.glanceMs / none.glanceMs).toFixed(2)} ×`,
+        target: atMost(0.1, old.glanceMs),
+      },
+      {
+        what: `whole pass over it, ${history}`,
+        ours: ms(old.quietMs),
+        beside: `no history ${ms(none.quietMs)}`,
+        ratio: `${(old.quietMs / none.quietMs).toFixed(2)} ×`,
+      },
+    ]
+  },
+}

@@ -1,0 +1,61 @@
+/** A host with many series: what it costs to open, to keep, to wait with, and how late its slots are. Run in a process of its own. */
+import { execFile } from "node:child_process"
+import * as fs from "node:fs"
+import * as os from "node:os"
+import * as path from "node:path"
+import { promisify } from "node:util"
+import type { SeriesFigures } from "./SeriesHost.ts"
+import { atMost, type Bench, median, ms, percentile } from "./Measure.ts"
+
+const CHILD = path.join(import.meta.dirname, "SeriesHost.ts")
+const MAX_OUTPUT = 1024 * 1024
+
+const inChild = async (dataDir: string, ...words: ReadonlyArray<string>): Promise<string> => {
+  const { stdout } = await promisify(execFile)(process.execPath, [CHILD, dataDir, ...words], {
+    maxBuffer: MAX_OUTPUT,
+  })
+  return stdout
+}
+
+export const seriesBench: Bench = {
+  name: "series",
+  about:
+    "many series on one ledger, due → container started; start-up, idle processor share and memory of a process of its own",
+  run: async (size) => {
+    const [series, slots, idleMs] = size === "smoke" ? [1_000, 20, 500] : [100_000, 200, 10_000]
+    const dataDir = fs.mkdtempSync(path.join(os.tmpdir(), "lamplighter-bench-"))
+    try {
+      await inChild(dataDir, "fill", String(series))
+      const empty = fs.mkdtempSync(path.join(dataDir, "empty-"))
+      await inChild(empty, "fill", "0")
+      const control = JSON.parse(await inChild(empty, "run", "1", String(idleMs))) as SeriesFigures
+      const taken = JSON.parse(await inChild(dataDir, "run", String(slots), String(idleMs))) as SeriesFigures
+      const p99 = percentile(taken.lateMs, 0.99)
+      const megabytes = (bytes: number) => `${Math.round(bytes / 1e6)} MB`
+      const share = (figures: SeriesFigures) => (figures.idleCpuMs / figures.idleMs) * 100
+      const shown = series.toLocaleString("en")
+      return [
+        { what: `${slots} slots among ${shown} series, p50`, ours: ms(median(taken.lateMs)) },
+        { what: `${slots} slots among ${shown} series, p99`, ours: ms(p99), target: atMost(100, p99) },
+        {
+          what: "processor share while idle",
+          ours: `${share(taken).toFixed(2)} %`,
+          beside: `no series ${share(control).toFixed(2)} %`,
+          target: { text: "< 1 %", verdict: share(taken) < 1 ? "meets" : "misses" },
+        },
+        {
+          what: "start-up to the first pass",
+          ours: ms(taken.startMs),
+          beside: `no series ${ms(control.startMs)}`,
+        },
+        {
+          what: "memory (RSS) after it",
+          ours: megabytes(taken.rss),
+          beside: `no series ${megabytes(control.rss)}`,
+        },
+      ]
+    } finally {
+      fs.rmSync(dataDir, { recursive: true, force: true })
+    }
+  },
+}

@@ -1,0 +1,138 @@
+/**
+ * The process that `SeriesBench.ts` measures. `fill <count>` makes the ledger; `run <slots> <idle ms>` opens it as the daemon
+ * does, waits with nothing due, then lets slots of new series come due one after another, and prints its figures as JSON.
+ */
+import { Effect, Fiber, Result } from "effect"
+import { SeriesId } from "../src/domain/Ids.ts"
+import type { ContainerRef } from "../src/services/ContainerRuntime.ts"
+import { LedgerDriver } from "../src/services/LedgerDriver.ts"
+import { type NewSeries } from "../src/services/ledger/SeriesTransitions.ts"
+import { SessionStore } from "../src/services/SessionStore.ts"
+import { Sweep } from "../src/services/Sweep.ts"
+import { startDaemon } from "../src/testing/Timeline.ts"
+import { addSessions, hostLayer, makeNudges, sessionId } from "./Host.ts"
+import { stopwatch, until } from "./Measure.ts"
+
+export interface SeriesFigures {
+  /** From opening the ledger to the end of the first pass. */
+  readonly startMs: number
+  readonly rss: number
+  readonly idleMs: number
+  readonly idleCpuMs: number
+  /** Of each slot: from its instant to the start of its container. */
+  readonly lateMs: ReadonlyArray<number>
+}
+
+const SESSIONS = 1_000
+const FILL_BATCH = 5_000
+const DAY_MS = 86_400_000
+/** Forty slots a second: what 100 000 series give that fire every 42 minutes. */
+const APART_MS = 25
+const HEAD_START_MS = 1_000
+
+const wanted = (id: string, everyMs: number, anchor: number): NewSeries => ({
+  id: SeriesId.make(id),
+  name: null,
+  prompt: "look around and report",
+  script: null,
+  schedule: { _tag: "Interval", everyMs, anchor },
+  priority: 1,
+  ttlMs: null,
+  channelType: null,
+  platformId: null,
+  threadId: null,
+})
+
+/** The first is made as anybody makes one; the others are its copies, each with a next slot of its own, all of them far away. */
+const fill = Effect.fnUntraced(function* (count: number) {
+  const store = yield* SessionStore
+  const driver = yield* LedgerDriver
+  yield* addSessions(SESSIONS)
+  if (count === 0) return
+  const now = Date.now()
+  const first = yield* store.createSeries(sessionId(0), wanted("first", DAY_MS, now + DAY_MS))
+  for (let from = 1; from < count; from += FILL_BATCH) {
+    yield* driver.transaction((tx) => {
+      for (let n = from; n < Math.min(count, from + FILL_BATCH); n++) {
+        const nextSlot = now + DAY_MS + n * 100
+        tx.putSeries({
+          ...first,
+          id: SeriesId.make(`t${n}`),
+          sessionId: sessionId(n % SESSIONS),
+          seq: seqOf(n),
+          schedule: { _tag: "Interval", everyMs: DAY_MS, anchor: nextSlot },
+          nextSlot,
+        })
+      }
+      return Result.succeed(undefined)
+    })
+  }
+  yield* driver.transaction((tx) => {
+    for (let n = 0; n < SESSIONS; n++) {
+      const session = tx.session(sessionId(n))
+      if (session !== undefined) tx.putSession({ ...session, hostSeq: seqOf(count) })
+    }
+    return Result.succeed(undefined)
+  })
+})
+
+/** Sequence numbers are a session's own, and even. */
+const seqOf = (n: number): number => 2 * (Math.floor(n / SESSIONS) + 1)
+
+const run = Effect.fnUntraced(function* (
+  slots: number,
+  idleMs: number,
+  read: () => number,
+  started: ReadonlyMap<string, number>,
+  nudges: Effect.Success<typeof makeNudges>,
+) {
+  const store = yield* SessionStore
+  const sweep = yield* Sweep
+  yield* sweep.recover
+  yield* sweep.pass
+  const startMs = read()
+  const { rss } = process.memoryUsage()
+  const daemon = yield* startDaemon(nudges)
+  yield* Effect.sleep(500)
+  const before = process.cpuUsage()
+  const idle = stopwatch()
+  yield* Effect.sleep(idleMs)
+  const { system, user } = process.cpuUsage(before)
+  const idledMs = idle()
+  const first = Date.now() + HEAD_START_MS
+  const due = Array.from({ length: slots }, (_, n) => first + n * APART_MS)
+  yield* Effect.forEach(due, (slot, n) => store.createSeries(sessionId(n), wanted(`due${n}`, DAY_MS, slot)), {
+    concurrency: 100,
+    discard: true,
+  })
+  yield* nudges.look.ring
+  yield* until("every slot's container started", () => started.size >= slots, Effect.sleep(20))
+  yield* Fiber.interrupt(daemon)
+  return {
+    startMs,
+    rss,
+    idleMs: idledMs,
+    idleCpuMs: (user + system) / 1_000,
+    lateMs: due.map((slot, n) => (started.get(sessionId(n)) ?? Number.NaN) - slot),
+  } satisfies SeriesFigures
+})
+
+const [, , dataDir = "", what, ...amounts] = process.argv
+const [first = 0, second = 0] = amounts.map(Number)
+const started = new Map<string, number>()
+const read = stopwatch()
+await Effect.runPromise(
+  Effect.gen(function* () {
+    const host = {
+      dataDir,
+      nudges: yield* makeNudges,
+      onStart: ({ labels }: ContainerRef) =>
+        void started.set(labels.session, performance.timeOrigin + performance.now()),
+    }
+    if (what === "fill") return yield* fill(first).pipe(Effect.provide(hostLayer(host)))
+    const figures = yield* run(first, second, read, started, host.nudges).pipe(
+      Effect.provide(hostLayer(host)),
+    )
+    process.stdout.write(JSON.stringify(figures))
+  }).pipe(Effect.scoped),
+)
