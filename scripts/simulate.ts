@@ -46,8 +46,9 @@ const whole = (name: "seeds" | "days" | "jobs" | "failures"): number => {
 }
 
 interface Share {
-  readonly campaign: Omit<Campaign, "struck" | "failures">
+  readonly campaign: Omit<Campaign, "struck" | "sights" | "failures">
   readonly struck: ReadonlyArray<readonly [string, number]>
+  readonly sights: ReadonlyArray<readonly [string, number]>
   readonly failures: ReadonlyArray<Failure>
 }
 
@@ -80,7 +81,7 @@ const runShare = (share: number, shares: number, onWorld: () => void): Share => 
     maxFailures: whole("failures"),
     onWorld,
   })
-  return { campaign, struck: [...campaign.struck], failures: campaign.failures }
+  return { campaign, struck: [...campaign.struck], sights: [...campaign.sights], failures: campaign.failures }
 }
 
 const inChild = (share: number, shares: number): Promise<Share> =>
@@ -93,6 +94,12 @@ const inChild = (share: number, shares: number): Promise<Share> =>
     child.once("message", (answer) => resolve(answer as Share))
     child.once("exit", (code) => reject(new Error(`a worker ended with code ${code} and no answer`)))
   })
+
+const inWords = (counts: ReadonlyMap<string, number>): string =>
+  [...counts]
+    .sort(([one], [other]) => one.localeCompare(other))
+    .map(([name, count]) => `${name} ${count}`)
+    .join(", ")
 
 const campaign = async (): Promise<number> => {
   const jobs = whole("jobs")
@@ -111,10 +118,13 @@ const campaign = async (): Promise<number> => {
       : await Promise.all(Array.from({ length: jobs }, (_, index) => inChild(index, jobs)))
   const seconds = (performance.now() - started) / 1_000
   const total = (of: (share: Share) => number): number => shares.reduce((sum, share) => sum + of(share), 0)
-  const struck = new Map<string, number>()
-  for (const share of shares) {
-    for (const [kind, count] of share.struck) struck.set(kind, (struck.get(kind) ?? 0) + count)
+  const sums = (of: (share: Share) => ReadonlyArray<readonly [string, number]>): Map<string, number> => {
+    const summed = new Map<string, number>()
+    for (const [name, count] of shares.flatMap(of)) summed.set(name, (summed.get(name) ?? 0) + count)
+    return summed
   }
+  const struck = sums((share) => share.struck)
+  const sights = sums((share) => share.sights)
   const days = total(({ campaign: { days } }) => days)
   console.log(
     `${total(({ campaign: { worlds } }) => worlds)} worlds, ${days.toFixed(0)} simulated days ` +
@@ -122,15 +132,18 @@ const campaign = async (): Promise<number> => {
       `${total(({ campaign: { messages } }) => messages)} messages, ${total(({ campaign: { commits } }) => commits)} commits, ` +
       `${total(({ campaign: { crashPoints } }) => crashPoints)} crash points passed`,
   )
-  const counts = [...struck].sort(([one], [other]) => one.localeCompare(other))
-  console.log(`faults that struck: ${counts.map(([kind, count]) => `${kind} ${count}`).join(", ")}`)
+  console.log(`faults that struck: ${inWords(struck)}`)
+  console.log(`what became of slots: ${inWords(sights)}`)
   const failures = shares.flatMap((share) => share.failures)
   for (const failure of failures) {
     console.log(describeFailure(failure).join("\n"))
     for (const line of failure.trace) console.log(`    ${line}`)
   }
-  const never = unseen({ struck: struck as Campaign["struck"] })
-  if (never.length > 0) console.log(`these kinds of fault never struck: ${never.join(", ")}`)
+  const never = unseen({
+    struck: struck as ReadonlyMap<string, number> as Campaign["struck"],
+    sights: sights as ReadonlyMap<string, number> as Campaign["sights"],
+  })
+  if (never.length > 0) console.log(`these never happened: ${never.join(", ")}`)
   console.log(failures.length === 0 ? "every invariant held" : `${failures.length} worlds failed`)
   return failures.length > 0 || never.length > 0 ? 1 : 0
 }

@@ -20,7 +20,8 @@ const MAY_IMPORT: Readonly<Record<Room, ReadonlyArray<Room>>> = {
   services: ["domain"],
   layers: ["domain", "services"],
   testing: ["domain", "services", "layers"],
-  main: ["domain", "services", "layers"],
+  // The command `simulate` plays scenarios.
+  main: ["domain", "services", "layers", "testing"],
   container: [],
   tooling: ["domain", "services", "layers", "main", "testing", "container"],
   test: ["domain", "services", "layers", "main", "testing", "container", "tooling"],

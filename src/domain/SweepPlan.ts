@@ -89,10 +89,15 @@ const planLive = (view: LiveView, now: EpochMs): LiveDecision => {
     action: { _tag: "Stop", sessionId, incarnation, reason, why },
     nextChangeAt: null,
   })
-  const stuck = decideStuckAction(view.liveness, now, policy)
-  if (stuck._tag !== "Ok") return stop(STUCK_REASON[stuck._tag], describeStuck(stuck))
   const claims = view.liveness.claims.length
   const tool = view.liveness.tool === null ? "none" : "in-flight"
+  const stuck = decideStuckAction(view.liveness, now, policy)
+  // Who has nothing to do may be silent for as long as idleMs says, also where that is longer than the ceiling.
+  const resting =
+    claims === 0 && tool === "none" && view.due === "nothing" && view.liveness.workDueSince === null
+  if (stuck._tag !== "Ok" && !(resting && stuck._tag === "KillCeiling")) {
+    return stop(STUCK_REASON[stuck._tag], describeStuck(stuck))
+  }
   if (view.needsFresh && claims === 0 && tool === "none") {
     return stop("idle", "a retry needs a fresh container")
   }
@@ -109,7 +114,8 @@ const planLive = (view: LiveView, now: EpochMs): LiveDecision => {
     policy,
   )
   if (idle._tag === "Stop") return stop("idle", `idle for ${idle.idleForMs} ms`)
-  return { action: null, nextChangeAt: earliest(stuck.nextChangeAt, idle.nextChangeAt) }
+  const stuckAt = stuck._tag === "Ok" ? stuck.nextChangeAt : null
+  return { action: null, nextChangeAt: earliest(stuckAt, idle.nextChangeAt) }
 }
 
 const STUCK_REASON = { KillCeiling: "ceiling", KillClaim: "claim", KillStartup: "startup" } as const

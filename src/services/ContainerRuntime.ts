@@ -3,6 +3,7 @@
  * exited one listed until `remove`, so that an exit seen by nobody is not lost.
  */
 import { Context, type Effect, Schema, type Stream } from "effect"
+import type { Bind, SandboxOverride } from "../domain/ContainerSpec.ts"
 import { GroupId, IncarnationNumber, InstallId, SessionId } from "../domain/Ids.ts"
 import { EpochMs } from "../domain/Instant.ts"
 
@@ -37,6 +38,10 @@ export interface LaunchSpec {
   readonly env: Readonly<Record<string, string>>
   readonly image: string | null
   readonly graceMs: number
+  /** What this group changes of the configured sandbox; runtimes without one ignore it. */
+  readonly sandbox?: SandboxOverride
+  /** Additional mounts that passed the allowlist. */
+  readonly binds?: ReadonlyArray<Bind>
 }
 
 /** `exitCode` and `signal` are both null when nobody could see how it ended. */
@@ -46,6 +51,8 @@ export interface ContainerExit {
   readonly oomKilled: boolean
   /** When, if the runtime knows better than the observer. */
   readonly at: EpochMs | null
+  /** The engine ended it, because it shut down, was restarted, or was told to by somebody else: nothing that the agent did. */
+  readonly stoppedBy?: "engine"
 }
 
 export type ContainerStatus =

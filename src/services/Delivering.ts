@@ -6,7 +6,7 @@ import { Clock, Effect } from "effect"
 import type { Delivery } from "../domain/Delivery.ts"
 import { GroupId, SessionId } from "../domain/Ids.ts"
 import { Schema } from "effect"
-import { Channels } from "./Channels.ts"
+import { ChannelError, Channels } from "./Channels.ts"
 import { crashable } from "./CrashPoint.ts"
 import type { SendOutcome } from "./ledger/Deliveries.ts"
 import type { Nudge } from "./Nudge.ts"
@@ -14,6 +14,8 @@ import { SessionStore } from "./SessionStore.ts"
 
 const BATCH = 64
 const CONCURRENCY = 8
+/** Beyond what any channel waits for itself: one that hangs holds up no other lane for longer. */
+const SEND_LIMIT_MS = 60_000
 /** The longest sleep between two passes: the safety net. */
 const MAX_WAIT_MS = 60_000
 
@@ -55,6 +57,16 @@ const send = Effect.fnUntraced(function* (delivery: Delivery) {
     } satisfies SendOutcome
   }
   return yield* channel.send(delivery).pipe(
+    Effect.timeoutOrElse({
+      duration: SEND_LIMIT_MS,
+      orElse: () => failedSend(`the channel did not answer for ${SEND_LIMIT_MS} ms`),
+    }),
+    Effect.catchDefect((defect) =>
+      Effect.andThen(
+        Effect.logError(`channel '${channel.type}' is broken`, defect),
+        failedSend(`the channel's code failed: ${String(defect)}`),
+      ),
+    ),
     crashable("channel.send"),
     Effect.match({
       onFailure: (error): SendOutcome => ({
@@ -67,6 +79,10 @@ const send = Effect.fnUntraced(function* (delivery: Delivery) {
     }),
   )
 })
+
+/** Whether the other side has it is not known: it is repeated under the same key. */
+const failedSend = (message: string) =>
+  Effect.fail(new ChannelError({ kind: "Transient", message, retryAfterMs: null }))
 
 /** Never ends by itself; `settled` is rung after each pass that sent something. */
 export const deliveryLoop = Effect.fnUntraced(function* (nudge: Nudge, settled: Nudge) {

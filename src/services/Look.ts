@@ -6,24 +6,30 @@ import { Clock, Effect } from "effect"
 import { observeHeartbeat } from "../domain/Heartbeat.ts"
 import type { Incarnation } from "../domain/Incarnation.ts"
 import type { Session } from "../domain/Session.ts"
+import { wakes } from "../domain/Message.ts"
 import type { LiveView } from "../domain/SweepPlan.ts"
 import { ContainerRuntime } from "./ContainerRuntime.ts"
 import { crashable } from "./CrashPoint.ts"
+import type { LedgerReader } from "./LedgerDriver.ts"
 import { policyOf } from "./ledger/SessionUnit.ts"
-import {
-  type AckRow,
-  Mailbox,
-  type Pair,
-  type Quarantined,
-  type Reading,
-  type Unreadable,
-} from "./Mailbox.ts"
+import { type AckRow, Mailbox, type Pair, Quarantined, type Reading, type Unreadable } from "./Mailbox.ts"
+import { slicesOf } from "./ReadingSlices.ts"
 import { SessionStore } from "./SessionStore.ts"
 import type { Watch } from "./Watch.ts"
 import { Workspace } from "./Workspace.ts"
 
 /** Bytes of each stream that an exit log keeps. */
 const EXIT_LOG_BYTES = 256 * 1024
+/** Rows shown to one container at most, context included, for the question whether any of them is work. */
+const MAX_SHOWN = 10_000
+/** The files of a running container may be unreadable for this long. */
+const MAX_BLIND_MS = 300_000
+/** Refused rows that one life has reported; what comes after them would only push others' history out. */
+const MAX_REPORTED = 500
+/** Outbound rows of one life, whatever it deletes in between. */
+const MAX_WRITTEN = 10_000
+/** Claims that are remembered when they are gone. */
+const MAX_REMEMBERED = 20_000
 /** Final readings that may fail before the session is quarantined. */
 const MAX_FINAL_FAILURES = 5
 
@@ -55,25 +61,50 @@ export const look = Effect.fnUntraced(function* (incarnation: Incarnation, watch
   const store = yield* SessionStore
   const pair = pairOf(incarnation)
   const now = yield* Clock.currentTimeMillis
-  const glance = yield* mailbox.glance(pair)
-  watch.heartbeat = observeHeartbeat(watch.heartbeat, glance.heartbeatMtime, now)
+  const glance = yield* Effect.catchTag(mailbox.glance(pair), "Unreadable", () => Effect.succeed(null))
+  watch.heartbeat = observeHeartbeat(watch.heartbeat, glance?.heartbeatMtime ?? null, now)
   let news: Looked["news"] = "nothing"
-  if (glance.stamp !== watch.stamp) {
+  if (glance === null) {
+    // Nothing is known of it: it is not judged by what it may have done meanwhile.
+    yield* noteBlind(pair, watch, now)
+    return { view: null, news } satisfies Looked
+  }
+  if (glance.stamp === watch.stamp) watch.blindSince = null
+  else {
     const reading = yield* readLive(pair, watch)
-    if (reading !== null) {
+    if (reading === null) yield* noteBlind(pair, watch, now)
+    else {
+      watch.blindSince = null
       news = yield* take(incarnation, watch, reading)
       watch.stamp = glance.stamp
-      if (reading.outgrown)
+      if (reading.outgrown || watch.seen.size > MAX_WRITTEN)
         yield* store.requestStop(pair.sessionId, pair.incarnation, "outgrown", "it wrote too much")
     }
   }
   if (watch.claims.length > 0 && (yield* isOverdue(pair, now))) yield* store.cancelOverdue(pair.sessionId)
-  const before = yield* standing(pair)
+  const before = yield* standing(pair, watch, now)
   if (before === undefined) return { view: null, news } satisfies Looked
   const shown = yield* showDue(incarnation, watch, before.session, now)
-  const after = shown === "changed" ? yield* standing(pair) : before
+  const after = shown === "changed" ? yield* standing(pair, watch, now) : before
   if (after === undefined) return { view: null, news } satisfies Looked
-  return { view: viewOf(after.session, after.current, watch, after.policy, now), news } satisfies Looked
+  return { view: viewOf(after, watch, now), news } satisfies Looked
+})
+
+/** All that matters of a container that is being stopped and can't be looked at: when its grace ends. */
+export const stoppingView = Effect.fnUntraced(function* (incarnation: Incarnation, watch: Watch) {
+  const now = yield* Clock.currentTimeMillis
+  const stands = yield* standing(pairOf(incarnation), watch, now)
+  return stands?.current.phase === "stopping" ? viewOf(stands, watch, now) : null
+})
+
+/** A container that hides what it wrote, or that a sick host can't see, is not waited for without end; nobody pays a try for it. */
+const noteBlind = Effect.fnUntraced(function* (pair: Pair, watch: Watch, now: number) {
+  watch.blindSince = Math.min(watch.blindSince ?? now, now)
+  const blindMs = now - Math.max(watch.blindSince, watch.ageOrigin)
+  if (blindMs <= MAX_BLIND_MS) return
+  const store = yield* SessionStore
+  const why = `its files could not be read for ${blindMs} ms`
+  yield* store.requestStop(pair.sessionId, pair.incarnation, "projection-blocked", why)
 })
 
 /** Whether it works on an occurrence for longer than the task allows. */
@@ -89,16 +120,48 @@ const isOverdue = (pair: Pair, now: number) =>
     ),
   )
 
+interface Standing {
+  readonly session: Session
+  readonly current: Incarnation
+  readonly policy: LiveView["policy"]
+  /** Whether a message that it was shown waits to be claimed. */
+  readonly shown: boolean
+}
+
 /** How the ledger stands, in one read: a running session where nothing changed costs no other. */
-const standing = (pair: Pair) =>
+const standing = (pair: Pair, watch: Watch, now: number) =>
   SessionStore.use((store) =>
-    store.read((reader) => {
+    store.read((reader): Standing | undefined => {
       const session = reader.session(pair.sessionId)
       const current = reader.incarnation(pair.sessionId, pair.incarnation)
       if (session === undefined || current === undefined) return undefined
-      return { session, current, policy: policyOf(reader, session.groupId, store.options.policy) }
+      const policy = policyOf(reader, session.groupId, store.options.policy)
+      return {
+        session,
+        current,
+        policy,
+        shown: session.queued > 0 && showsWork(reader, pair, watch, policy, now),
+      }
     }),
   )
+
+/** Only a container that the answer could condemn is worth the question; of any other it is supposed that it has something to do. */
+const showsWork = (
+  reader: LedgerReader,
+  pair: Pair,
+  watch: Watch,
+  policy: LiveView["policy"],
+  now: number,
+): boolean => {
+  const heartbeatAt = watch.heartbeat?.heartbeatAt ?? null
+  const condemned = heartbeatAt === null ? !watch.anyAck : now > heartbeatAt + policy.ceilingMs
+  return (
+    !condemned ||
+    reader
+      .admittedOpen(pair.sessionId, pair.incarnation, MAX_SHOWN)
+      .some((message) => wakes(message) && message.dueAt <= now)
+  )
+}
 
 /** A file that is being written just now is read at the next look. */
 const readLive = (pair: Pair, watch: Watch) =>
@@ -110,13 +173,13 @@ const readLive = (pair: Pair, watch: Watch) =>
   )
 
 const take = Effect.fnUntraced(function* (incarnation: Incarnation, watch: Watch, reading: Reading) {
-  const store = yield* SessionStore
   const now = yield* Clock.currentTimeMillis
+  const unsaid = reading.rejected.filter((row) => !watch.reported.has(`${row.table}/${row.id}`))
   const fresh: Reading = {
     ...reading,
-    rejected: reading.rejected.filter((row) => !watch.reported.has(`${row.table}/${row.id}`)),
+    rejected: unsaid.slice(0, Math.max(0, MAX_REPORTED - watch.reported.size)),
   }
-  const ingested = yield* store.ingest(incarnation, fresh)
+  const news = yield* ingest(incarnation, fresh)
   for (const row of fresh.rejected) watch.reported.add(`${row.table}/${row.id}`)
   for (const row of reading.outbound) watch.seen.add(row.id)
   watch.claims = reading.acks.filter((ack) => ack.status === "processing")
@@ -124,10 +187,28 @@ const take = Effect.fnUntraced(function* (incarnation: Incarnation, watch: Watch
     const key = claimKey(claim)
     if (!watch.firstSeen.has(key)) watch.firstSeen.set(key, now)
   }
+  if (watch.firstSeen.size > MAX_REMEMBERED) forgetGone(watch)
   watch.anyAck = watch.anyAck || reading.acks.length > 0
   watch.tool = reading.tool
-  return ingested.news
+  return news
 })
+
+/** Slice by slice; what a crash leaves out of it is found again, and what is in the ledger is known by its id. */
+const ingest = Effect.fnUntraced(function* (incarnation: Incarnation, reading: Reading) {
+  const store = yield* SessionStore
+  const { first, last } = slicesOf(reading)
+  let news: Looked["news"] = first.length > 0 ? "news" : "nothing"
+  for (const slice of [...first, last])
+    if ((yield* store.ingest(incarnation, slice)).news === "news") news = "news"
+  return news
+})
+
+/** A container could claim under ever new times, and have the host remember them all. */
+const forgetGone = (watch: Watch): void => {
+  const standing = new Set(watch.claims.map(claimKey))
+  for (const key of watch.firstSeen.keys()) if (!standing.has(key)) watch.firstSeen.delete(key)
+  for (const key of watch.answered) if (!standing.has(key)) watch.answered.delete(key)
+}
 
 const claimKey = (claim: { readonly messageId: string; readonly changedAt: number | null }): string =>
   `${claim.messageId}@${claim.changedAt}`
@@ -149,8 +230,10 @@ const showDue = Effect.fnUntraced(function* (
     return "same" as const
   }
   yield* project(incarnation, watch).pipe(
-    Effect.catchTag("ProjectionBlocked", (blocked) =>
-      store.requestStop(sessionId, number, "projection-blocked", blocked.message),
+    Effect.catchTag("ProjectionBlocked", ({ message, underWay }) =>
+      underWay === true
+        ? Effect.void
+        : Effect.asVoid(store.requestStop(sessionId, number, "projection-blocked", message)),
     ),
   )
   return "changed" as const
@@ -171,17 +254,11 @@ export const project = Effect.fnUntraced(function* (incarnation: Incarnation, wa
   }
 })
 
-const viewOf = (
-  session: Session,
-  incarnation: Incarnation,
-  watch: Watch,
-  policy: LiveView["policy"],
-  now: number,
-): LiveView => {
-  const due =
-    watch.claims.length > 0 || (session.wakeAt !== null && session.wakeAt <= now) || session.queued > 0
-  if (!due) watch.workDueSince = null
-  else watch.workDueSince ??= now
+const viewOf = (stands: Standing, watch: Watch, now: number): LiveView => {
+  const { current: incarnation, policy, session, shown } = stands
+  const due = session.wakeAt !== null && session.wakeAt <= now
+  watch.workDueSince =
+    due || shown || watch.claims.length > 0 ? Math.min(watch.workDueSince ?? now, now) : null
   settleClocks(incarnation, watch, now)
   return {
     sessionId: session.id,
@@ -199,8 +276,8 @@ const viewOf = (
       workDueSince: watch.workDueSince,
       tool: watch.tool,
     },
-    activeAt: Math.min(Math.max(incarnation.activeAt, watch.heartbeat?.heartbeatAt ?? 0), now),
-    due: session.wakeAt !== null && session.wakeAt <= now ? "due" : "nothing",
+    activeAt: Math.max(watch.active?.at ?? 0, watch.heartbeat?.heartbeatAt ?? 0),
+    due: due ? "due" : "nothing",
     needsFresh: watch.needsFresh,
     policy,
   }
@@ -215,12 +292,19 @@ const settleClocks = (incarnation: Incarnation, watch: Watch, now: number): void
   if (incarnation.stopRequestedAt !== null) {
     watch.stopRequestedAt = Math.min(watch.stopRequestedAt ?? incarnation.stopRequestedAt, now)
   }
+  const { activeAt } = incarnation
+  const lastAt = watch.active?.recorded === activeAt ? watch.active.at : activeAt
+  watch.active = { recorded: activeAt, at: Math.min(lastAt, now) }
   const heartbeatAt = watch.heartbeat?.heartbeatAt ?? 0
+  const heartbeatMtime = watch.heartbeat?.mtime ?? 0
   for (const claim of watch.claims) {
     const key = claimKey(claim)
     const seenAt = Math.min(watch.firstSeen.get(key) ?? now, now)
     watch.firstSeen.set(key, seenAt)
-    if (heartbeatAt > Math.min(claim.changedAt ?? seenAt, seenAt)) watch.answered.add(key)
+    // Both in the future: made before the clock was set back, and by one clock, so their own order tells.
+    const before = claim.changedAt !== null && claim.changedAt > now ? claim.changedAt : null
+    const answered = heartbeatAt > Math.min(claim.changedAt ?? seenAt, seenAt)
+    if (answered || (before !== null && heartbeatMtime > before)) watch.answered.add(key)
   }
 }
 
@@ -247,7 +331,9 @@ const end = Effect.fnUntraced(function* (incarnation: Incarnation, watch: Watch)
   if (exit === null) return { view: null, news: "nothing" } satisfies Looked
   const reading = yield* readFinal(incarnation, watch)
   if (reading === null) return { view: null, news: "nothing" } satisfies Looked
-  const ended = yield* store.endIncarnation(incarnation.sessionId, incarnation.number, exit, reading)
+  const { first, last } = slicesOf(reading)
+  for (const slice of first) yield* store.ingest(incarnation, slice)
+  const ended = yield* store.endIncarnation(incarnation.sessionId, incarnation.number, exit, last)
   if (ended !== undefined) yield* afterEnd(ended, watch)
   return { view: null, news: "news" } satisfies Looked
 })
@@ -265,20 +351,32 @@ const readFinal = Effect.fnUntraced(function* (incarnation: Incarnation, watch: 
   if (givenUp && session?.status === "quarantined") return null
   const failed = (error: Unreadable | Quarantined) =>
     Effect.gen(function* () {
+      if (error._tag === "Unreadable" && error.underWay === true) return null
       const why = error._tag === "Quarantined" ? error.reason : error.message
       if (givenUp) {
         yield* Effect.logWarning(`the last rows of ${sessionId}, incarnation ${number}, are lost: ${why}`)
-        return emptyReading
+        return {
+          ...emptyReading,
+          sessionState: yield* store.read((reader) => reader.sessionState(sessionId)),
+        }
       }
       watch.finalFailures = error._tag === "Quarantined" ? MAX_FINAL_FAILURES : watch.finalFailures + 1
       if (watch.finalFailures < MAX_FINAL_FAILURES) return null
+      if (session?.status !== "quarantined") {
+        yield* Effect.logError(`session ${sessionId} is set aside: its last files can't be read: ${why}`)
+      }
       yield* store.setStatus(sessionId, "quarantined", `its last files can't be read: ${why}`)
       yield* store.requestStop(sessionId, number, "quarantine", why)
       return null
     })
-  return yield* mailbox
-    .read(pairOf(incarnation), { seen: watch.seen, mode: "final" })
-    .pipe(crashable("mailbox.finalRead"), Effect.catchTag(["Unreadable", "Quarantined"], failed))
+  return yield* mailbox.read(pairOf(incarnation), { seen: watch.seen, mode: "final" }).pipe(
+    crashable("mailbox.finalRead"),
+    // The code that reads it fails at it: as good as files that are not what the host made, so that a release can end it.
+    Effect.catchDefect((defect) =>
+      Effect.fail(new Quarantined({ reason: defect instanceof Error ? defect.message : String(defect) })),
+    ),
+    Effect.catchTag(["Unreadable", "Quarantined"], failed),
+  )
 })
 
 const afterEnd = Effect.fnUntraced(function* (ended: Incarnation, watch: Watch) {

@@ -142,7 +142,11 @@ export interface Glance {
 }
 
 /** Could not be read just now; a later try may work. Nothing is known about what is in it. */
-export class Unreadable extends Schema.TaggedError<Unreadable>()("Unreadable", { message: Schema.String }) {}
+export class Unreadable extends Schema.TaggedError<Unreadable>()("Unreadable", {
+  message: Schema.String,
+  /** The reading goes on beside everything else, and a later try is told how it ended: nothing failed so far. */
+  underWay: Schema.optionalKey(Schema.Literal(true)),
+}) {}
 
 /** Will not be read: it is not what the host made. */
 export class Quarantined extends Schema.TaggedError<Quarantined>()("Quarantined", {
@@ -154,9 +158,11 @@ export class MailboxError extends Schema.TaggedError<MailboxError>()("MailboxErr
   message: Schema.String,
 }) {}
 
-/** Somebody holds a lock on inbound.db that did not go away in time. */
+/** Somebody holds a lock on inbound.db, and nothing was written. */
 export class ProjectionBlocked extends Schema.TaggedError<ProjectionBlocked>()("ProjectionBlocked", {
   message: Schema.String,
+  /** The lock is young: worth another try at the next look. Absent: it did not go away in time. */
+  underWay: Schema.optionalKey(Schema.Literal(true)),
 }) {}
 
 export class Mailbox extends Context.Service<

@@ -348,7 +348,9 @@ const make = Effect.fnUntraced(function* (options: StoreOptions) {
         "recordLog",
         infallible((tx) => {
           const row = tx.incarnation(sessionId, incarnation)
-          if (row !== undefined) tx.putIncarnation({ ...row, logFile })
+          if (row === undefined) return
+          tx.putIncarnation({ ...row, logFile })
+          nameLog(tx, row, logFile)
         }),
       ),
     projection: (sessionId, incarnation, from) =>
@@ -400,6 +402,17 @@ const make = Effect.fnUntraced(function* (options: StoreOptions) {
       ),
   })
 })
+
+/** Runs of one life that get the name of its log; a life that ended more has the name in its own record. */
+const MAX_NAMED_RUNS = 1_000
+
+/** The log is written after the runs that it tells of: they get its name then. */
+const nameLog = (tx: LedgerTx, { number, sessionId }: Incarnation, logFile: string): void => {
+  for (const run of tx.runs({ sessionId }, { limit: MAX_NAMED_RUNS })) {
+    if (run.incarnation === number) tx.putRun({ ...run, logFile })
+    else if (run.incarnation > 0 && run.incarnation < number) return
+  }
+}
 
 const historyFloor = (now: EpochMs, limits: HostLimits): EpochMs =>
   Math.max(0, now - limits.historyRetentionMs)

@@ -16,6 +16,7 @@ import type { GroupId } from "../domain/Ids.ts"
 import type { Incarnation } from "../domain/Incarnation.ts"
 import { earliest, type EpochMs } from "../domain/Instant.ts"
 import { resolvePolicy } from "../domain/Policy.ts"
+import type { Session } from "../domain/Session.ts"
 import { planSweep, type LiveView, type SweepAction } from "../domain/SweepPlan.ts"
 import {
   fullStarts,
@@ -27,7 +28,7 @@ import {
 import { Channels } from "./Channels.ts"
 import { type ContainerRef, ContainerRuntime, type RuntimeEvent } from "./ContainerRuntime.ts"
 import { crashable } from "./CrashPoint.ts"
-import { look } from "./Look.ts"
+import { look, stoppingView } from "./Look.ts"
 import type { LedgerError } from "./LedgerDriver.ts"
 import { Mailbox } from "./Mailbox.ts"
 import { SessionStore } from "./SessionStore.ts"
@@ -37,6 +38,8 @@ import { Workspace } from "./Workspace.ts"
 
 /** Candidates of one priority that one pass considers. */
 const MAX_CANDIDATES = 200
+/** How far one pass looks past those of groups that are at their caps. */
+const MAX_SCANNED = 51_200
 /** Rows of one expiry or slot transaction. */
 const BATCH = 200
 /** Passes over a full batch before the sweep goes on: the rest waits for the next pass. */
@@ -124,12 +127,19 @@ const make = Effect.fnUntraced(function* (install: InstallId) {
         )
         const interrupted = cause.reasons.some((part) => part._tag === "Interrupt")
         if (interrupted) return yield* Effect.interrupt
-        yield* Effect.logError(`session ${sessionId} is set aside: ${reason}`, cause)
-        yield* store
-          .setStatus(sessionId, "quarantined", reason)
-          .pipe(Effect.catchTag("NotFound", () => Effect.void))
+        const session = yield* store.read((reader) => reader.session(sessionId))
+        // Until its container is gone it fails at every look: said once, it is not said again.
+        const known = session?.status === "quarantined"
+        if (!known) {
+          yield* Effect.logError(`session ${sessionId} is set aside: ${reason}`, cause)
+          yield* store
+            .setStatus(sessionId, "quarantined", reason)
+            .pipe(Effect.catchTag("NotFound", () => Effect.void))
+        }
         const watch = watches.get(sessionId)
-        if (watch !== undefined) yield* stopLive(sessionId, watch.incarnation, "quarantine", reason)
+        if (watch !== undefined && (!known || (watch.exit === null && !watch.signalled))) {
+          yield* stopLive(sessionId, watch.incarnation, "quarantine", reason)
+        }
         return fallback
       }),
     )
@@ -184,10 +194,18 @@ const make = Effect.fnUntraced(function* (install: InstallId) {
             news: "nothing" as const,
           }),
         ),
-        Effect.catchTag("Unreadable", () => Effect.succeed({ view: null, news: "nothing" as const })),
       ),
       { view: null, news: "nothing" as const },
     ).pipe(
+      // What can't be looked at has its grace all the same, and then SIGKILL.
+      Effect.flatMap((looked) =>
+        looked.view !== null || watch.exit !== null
+          ? Effect.succeed(looked)
+          : Effect.map(stoppingView(incarnation, watch).pipe(Effect.provideContext(services)), (view) => ({
+              ...looked,
+              view,
+            })),
+      ),
       Effect.tap(({ news }) =>
         Effect.sync(() => {
           if (watch.exit !== null && news === "news" && watches.get(incarnation.sessionId) === watch) {
@@ -270,13 +288,16 @@ const make = Effect.fnUntraced(function* (install: InstallId) {
     const listed = yield* runtime.list.pipe(crashable("runtime.list"))
     const rows = yield* store.read((reader) => reader.liveIncarnations())
     const live = new Map(rows.map((row) => [keyOf(row), row]))
+    const current = new Map(rows.map((row) => [row.sessionId, row.number]))
     for (const status of listed) {
       const { labels } = status.ref
       const key = `${labels.session}/${labels.incarnation}`
       const row = live.get(key)
       live.delete(key)
       if (row === undefined) {
-        if (starting.has(labels.session)) continue
+        // One that is older than the one being started holds its name.
+        const older = labels.incarnation < (current.get(labels.session) ?? 0)
+        if (starting.has(labels.session) && !older) continue
         yield* Effect.logWarning(`container ${key} is not in the ledger: it is stopped`)
         yield* Effect.ignore(
           status._tag === "Running" ? runtime.kill(status.ref) : runtime.remove(status.ref),
@@ -356,27 +377,44 @@ const make = Effect.fnUntraced(function* (install: InstallId) {
   /** One answer of the ledger's indexes: who could wake, and when the next thing comes due. */
   const survey = (now: EpochMs, live: ReadonlyArray<Incarnation>) =>
     store.read((reader) => {
-      const candidates = ([2, 1, 0] as const).flatMap((priority) =>
-        reader.sessionsToWake("idle", priority, now, MAX_CANDIDATES),
-      )
       const liveByGroup = new Map<GroupId, number>()
-      for (const row of live) liveByGroup.set(row.groupId, (liveByGroup.get(row.groupId) ?? 0) + 1)
+      const count = (groupId: GroupId) => liveByGroup.set(groupId, (liveByGroup.get(groupId) ?? 0) + 1)
+      for (const row of live) count(row.groupId)
+      // A start that is decided on and not recorded yet takes its room all the same.
+      const recorded = new Set(live.map((row) => row.sessionId))
+      const unrecorded = [...starting].filter((id) => !recorded.has(id))
+      for (const id of unrecorded) {
+        const session = reader.session(id)
+        if (session !== undefined) count(session.groupId)
+      }
+      const liveTotal = live.length + unrecorded.length
+      const caps = new Map<GroupId, number>()
+      const capOf = (groupId: GroupId): number => {
+        const known = caps.get(groupId)
+        if (known !== undefined) return known
+        const policy = resolvePolicy(store.options.policy, reader.group(groupId)?.policy ?? {})
+        caps.set(groupId, policy.maxContainersPerGroup)
+        return policy.maxContainersPerGroup
+      }
+      const room = store.options.limits.maxContainers - liveTotal
+      const mayWake = (session: Session): boolean =>
+        !starting.has(session.id) && (liveByGroup.get(session.groupId) ?? 0) < capOf(session.groupId)
+      const waiting = ([2, 1, 0] as const).flatMap((priority) =>
+        longEnough(room, mayWake, (limit) => reader.sessionsToWake("idle", priority, now, limit)),
+      )
       return {
         ledgerNextAt: earliest(reader.nextWakeAfter(now), plusOne(reader.nextExpiry()), reader.nextSlot()),
         liveByGroup,
-        candidates: candidates
+        liveTotal,
+        candidates: waiting
           .filter((session) => !starting.has(session.id))
-          .map((session) => {
-            const group = reader.group(session.groupId)
-            const policy = resolvePolicy(store.options.policy, group?.policy ?? {})
-            return {
-              sessionId: session.id,
-              groupId: session.groupId,
-              priority: session.wakePriority,
-              wakeAt: session.wakeAt ?? now,
-              maxContainersPerGroup: policy.maxContainersPerGroup,
-            }
-          }),
+          .map((session) => ({
+            sessionId: session.id,
+            groupId: session.groupId,
+            priority: session.wakePriority,
+            wakeAt: session.wakeAt ?? now,
+            maxContainersPerGroup: capOf(session.groupId),
+          })),
       }
     })
 
@@ -395,7 +433,7 @@ const make = Effect.fnUntraced(function* (install: InstallId) {
     const views = looked.flatMap(({ view }): ReadonlyArray<LiveView> => (view === null ? [] : [view]))
     // One that died and waits for its last reading takes no room from others.
     const running = live.filter((row) => watches.get(row.sessionId)?.exit == null)
-    const { candidates, liveByGroup, ledgerNextAt } = yield* survey(now, running)
+    const { candidates, liveByGroup, liveTotal, ledgerNextAt } = yield* survey(now, running)
     bucket = refillStarts(bucket, now, store.options.limits.maxStartsPerSecond)
     const gate = closing ? "open" : breakerGate(breaker, now)
     const plan = planSweep(
@@ -404,7 +442,7 @@ const make = Effect.fnUntraced(function* (install: InstallId) {
         ledgerNextAt,
         wakes: {
           candidates: candidates as never,
-          liveTotal: running.length,
+          liveTotal,
           liveByGroup,
           maxContainers: store.options.limits.maxContainers,
           startsLeft: Math.floor(bucket.tokens),
@@ -477,6 +515,22 @@ const make = Effect.fnUntraced(function* (install: InstallId) {
     shutdown,
   })
 })
+
+/**
+ * The head of a queue, long enough that it fills the room where anything can: a group at its cap may have more sessions waiting than
+ * one batch, and holds up nobody behind them.
+ */
+const longEnough = (
+  room: number,
+  mayWake: (session: Session) => boolean,
+  head: (limit: number) => ReadonlyArray<Session>,
+): ReadonlyArray<Session> => {
+  for (let limit = MAX_CANDIDATES; ; limit *= 4) {
+    const rows = head(limit)
+    const all = rows.length < limit || limit >= MAX_SCANNED
+    if (all || rows.filter(mayWake).length >= room) return rows
+  }
+}
 
 const keyOf = (row: Incarnation): string => `${row.sessionId}/${row.number}`
 

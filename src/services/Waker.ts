@@ -34,16 +34,12 @@ export interface WakeRequest {
 }
 
 export const wake = Effect.fnUntraced(function* (request: WakeRequest) {
-  const { cause, sessionId, watching } = request
+  const { sessionId, watching } = request
   const runtime = yield* ContainerRuntime
   const store = yield* SessionStore
   const begun = yield* store
-    .beginIncarnation(sessionId, cause, runtime.bootId)
-    .pipe(
-      Effect.catchTag(["Conflict", "NotFound"], (refusal) =>
-        cause === "operator" ? Effect.fail(refusal) : Effect.succeed(null),
-      ),
-    )
+    .beginIncarnation(sessionId, request.cause, runtime.bootId)
+    .pipe(Effect.catchTag(["Conflict", "NotFound"], () => Effect.succeed(null)))
   if (begun === null) return { _tag: "NotNeeded" } satisfies Woken
   const watch = newWatch(sessionId, begun.incarnation.number)
   watch.starting = true
@@ -111,7 +107,11 @@ const compose = Effect.fnUntraced(function* (install: InstallId, begun: Begun, w
   yield* workspace.writeSessionLists(pair, lists).pipe(crashable("workspace.writeSessionLists"))
   watch.projected = 0
   yield* project(incarnation, watch)
-  yield* mailbox.removeBelow(pair, incarnation.number - 1).pipe(crashable("mailbox.removeBelow"))
+  // What an earlier container left behind is no reason not to start the next one.
+  yield* mailbox.removeBelow(pair, incarnation.number - 1).pipe(
+    crashable("mailbox.removeBelow"),
+    Effect.catchTag("MailboxError", ({ message }) => Effect.logWarning(message)),
+  )
   return {
     labels: {
       install,

@@ -30,6 +30,10 @@ export interface Watch {
   /** Ages do not start before this: moved to now when the clock jumped. */
   ageOrigin: EpochMs
   workDueSince: EpochMs | null
+  /** Since when its files can't be read; null: they can. */
+  blindSince: EpochMs | null
+  /** The last activity that the ledger recorded, and when that was by a clock that may have been set back since. */
+  active: { readonly recorded: EpochMs; readonly at: EpochMs } | null
   needsFresh: boolean
   /** Claims that a heartbeat was seen to come after. */
   readonly answered: Set<string>
@@ -62,6 +66,8 @@ export const newWatch = (sessionId: SessionId, incarnation: number): Watch => ({
   projected: null,
   ageOrigin: 0,
   workDueSince: null,
+  blindSince: null,
+  active: null,
   needsFresh: false,
   answered: new Set(),
   spawnedAt: null,

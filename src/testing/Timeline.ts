@@ -5,7 +5,13 @@
 import { Effect, Fiber, Layer } from "effect"
 import { type Group } from "../domain/Group.ts"
 import { GroupId, InstallId, MessageId, SessionId } from "../domain/Ids.ts"
-import { defaultHostLimits, defaultPolicy, type Policy, type PolicyOverride } from "../domain/Policy.ts"
+import {
+  defaultHostLimits,
+  defaultPolicy,
+  type HostLimits,
+  type Policy,
+  type PolicyOverride,
+} from "../domain/Policy.ts"
 import * as MemoryChannels from "../layers/memory/MemoryChannels.ts"
 import * as MemoryLedger from "../layers/memory/MemoryLedger.ts"
 import * as MemoryMailbox from "../layers/memory/MemoryMailbox.ts"
@@ -25,6 +31,7 @@ export interface TimelineOptions {
   /** Chooses the agent of each launch. */
   readonly script: (spec: LaunchSpec, launch: number) => AgentScript<MemoryMailbox.ContainerSide>
   readonly policy?: PolicyOverride
+  readonly limits?: Partial<HostLimits>
   readonly zone?: string
   readonly ledger?: Layer.Layer<LedgerDriver, LedgerError>
 }
@@ -51,7 +58,11 @@ export const servicesLayer = (
 ) => {
   const policy: Policy = { ...defaultPolicy, ...options.policy }
   const base = Layer.mergeAll(
-    SessionStore.layer({ policy, limits: defaultHostLimits, zone: options.zone ?? "UTC" }),
+    SessionStore.layer({
+      policy,
+      limits: { ...defaultHostLimits, ...options.limits },
+      zone: options.zone ?? "UTC",
+    }),
     SimulatedRuntime.layer({ install }),
   )
   return Operations.layer({ runtime: "simulated", owners: [], globalAdmins: [], ...nudges }).pipe(

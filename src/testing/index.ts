@@ -1,7 +1,36 @@
 /**
- * For tests and simulated timelines of consumers: a whole Lamplighter in memory, and agents that behave, stall and crash on cue.
- * Run them under effect's TestClock; a week of timeline takes about a second.
+ * For tests and simulated timelines of consumers: a whole Lamplighter in memory, and agents that behave, stall and crash on cue. By
+ * hand under effect's TestClock (`Timeline`), from a file (`Scenario`), or at random under faults (`World`, `Campaign`).
  */
 export * from "../layers/memory/index.ts"
 export { CrashPoint, type CrashPointName } from "../services/CrashPoint.ts"
+export * from "./Campaign.ts"
+export * from "./ContainerWatch.ts"
+export * from "./Convergence.ts"
+export * from "./FailTheNth.ts"
+export * from "./FaultPlan.ts"
+export * from "./FaultyLayers.ts"
+export * from "./GroundTruth.ts"
+export * from "./Havoc.ts"
+export * from "./LedgerWatch.ts"
+export * from "./Machine.ts"
+export * from "./Moods.ts"
+export * from "./Operators.ts"
+export * from "./Scenario.ts"
+export * from "./ScenarioAgents.ts"
+export * from "./ScenarioExpectations.ts"
+export * from "./ScenarioLanes.ts"
+export * from "./ScenarioPicture.ts"
+export * from "./ScenarioRun.ts"
+export * from "./ScenarioStage.ts"
+export * from "./ScenarioTable.ts"
+export * from "./SeededRandom.ts"
+export * from "./SeriesWatch.ts"
+export * from "./SimulatedAgent.ts"
+export * from "./SimulatedDaemon.ts"
+export * from "./SimulatedHost.ts"
 export * from "./Timeline.ts"
+export * from "./Trace.ts"
+export * from "./Weather.ts"
+export * from "./World.ts"
+export * from "./WorldShape.ts"

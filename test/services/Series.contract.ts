@@ -1,6 +1,6 @@
 /** The rules of recurring tasks in the ledger, on any driver: what each policy makes of slots, ends, failures and operators. */
 import { assert, describe, it } from "@effect/vitest"
-import { Clock, Effect, type Layer } from "effect"
+import { Clock, Effect, Layer } from "effect"
 import { TestClock } from "effect/testing"
 import { MessageId, SeriesId, SessionId } from "../../src/domain/Ids.ts"
 import { isTerminal, type Message } from "../../src/domain/Message.ts"
@@ -103,8 +103,11 @@ export const seriesContract = (name: string, ledger: Layer.Layer<LedgerDriver, L
         })
         return yield* tell(store)
       }).pipe(
-        Effect.provide(SessionStore.layer({ policy: defaultPolicy, limits: defaultHostLimits, zone: "UTC" })),
-        Effect.provide(ledger),
+        Effect.provide(
+          SessionStore.layer({ policy: defaultPolicy, limits: defaultHostLimits, zone: "UTC" }).pipe(
+            Layer.provideMerge(ledger),
+          ),
+        ),
       ),
     )
 
@@ -245,6 +248,59 @@ export const seriesContract = (name: string, ledger: Layer.Layer<LedgerDriver, L
           yield* at(store, HOUR)
           assert.deepStrictEqual(slotsOf(yield* open(store)), [55, 56, 57, 58, 59, 60])
         }),
+      )
+    })
+
+    describe("turns", () => {
+      story("what is caught up or backfilled goes behind what is on time", (store) =>
+        Effect.gen(function* () {
+          yield* store.createSeries(SESSION, { ...everyMinute, overlap: "allow-all" })
+          yield* at(store, MINUTE)
+          yield* at(store, 10 * MINUTE + 60_001)
+          yield* store.runSeriesNow(T1, MessageId.make("now-1"))
+          yield* store.backfillSeries(T1, { name: "b1", from: MINUTE, to: MINUTE })
+          const seen = (yield* occurrences(store)).map(({ priority, slot, slotOrigin }) => [
+            slotOrigin,
+            slot,
+            priority,
+          ])
+          assert.deepStrictEqual(seen, [
+            ["schedule", MINUTE, 1],
+            ["schedule", 11 * MINUTE, 1],
+            ["run-now", null, 1],
+            ["backfill:b1", MINUTE, 0],
+          ])
+          yield* store.changeSeries(T1, { _tag: "Update", change: { catchUp: "all" } })
+          yield* at(store, 20 * MINUTE)
+          assert.deepStrictEqual(
+            (yield* occurrences(store)).slice(4).map(({ priority }) => priority),
+            [0, 0, 0, 0, 0, 0, 0, 1, 1],
+          )
+        }),
+      )
+    })
+
+    describe("history", () => {
+      story(
+        "the log of a life is named in the rows of the runs that ended in it, and in no others",
+        (store) =>
+          Effect.gen(function* () {
+            yield* store.createSeries(SESSION, everyMinute)
+            for (const minute of [1, 2]) {
+              yield* at(store, minute * MINUTE)
+              const end = yield* claim(store, first(yield* open(store)))
+              yield* end("completed")
+            }
+            yield* store.recordLog(SESSION, 2, "/logs/two")
+            const runs = yield* store.read((reader) => reader.runs({ seriesId: T1 }, { limit: 10 }))
+            assert.deepStrictEqual(
+              runs.map(({ incarnation, logFile }) => [incarnation, logFile]),
+              [
+                [2, "/logs/two"],
+                [1, null],
+              ],
+            )
+          }),
       )
     })
 
@@ -390,6 +446,37 @@ export const seriesContract = (name: string, ledger: Layer.Layer<LedgerDriver, L
       )
     })
 
+    describe("retention", () => {
+      story("removes the session of an isolated run when its time is over, and keeps the history", (store) =>
+        Effect.gen(function* () {
+          yield* store.createSeries(SESSION, {
+            ...everyMinute,
+            bounds: { maxRuns: 1 },
+            policy: { context: "isolated", isolatedRetentionMs: HOUR },
+          })
+          yield* at(store, MINUTE)
+          const run = first(yield* open(store))
+          const end = yield* claim(store, run)
+          assert.deepStrictEqual(yield* store.removeExpired(10), [])
+          yield* end("completed")
+          yield* TestClock.setTime(MINUTE + HOUR)
+          assert.deepStrictEqual(yield* store.removeExpired(10), [])
+          yield* TestClock.setTime(MINUTE + HOUR + 1)
+          assert.deepStrictEqual(
+            (yield* store.removeExpired(10)).map(({ id }) => id),
+            [run.sessionId],
+          )
+          assert.isUndefined(yield* store.read((reader) => reader.session(run.sessionId)))
+          assert.isDefined(yield* store.read((reader) => reader.session(SESSION)))
+          const runs = yield* store.read((reader) => reader.runs({ seriesId: T1 }, { limit: 10 }))
+          assert.deepStrictEqual(
+            runs.map(({ outcome }) => outcome),
+            ["completed"],
+          )
+        }),
+      )
+    })
+
     describe("operators", () => {
       story(
         "an update moves the pending occurrence to the new grid; a claimed one finishes as it was",
@@ -473,6 +560,59 @@ export const seriesContract = (name: string, ledger: Layer.Layer<LedgerDriver, L
             store.backfillSeries(T1, { name: "b3", from: 0, to: 100 * 24 * HOUR }),
           )
           assert.strictEqual(far._tag, "Invalid")
+        }),
+      )
+
+      story("an update of the schedule leaves what an operator asked for, a pause does not", (store) =>
+        Effect.gen(function* () {
+          yield* store.createSeries(SESSION, everyMinute)
+          yield* at(store, MINUTE)
+          yield* store.runSeriesNow(T1, MessageId.make("now-1"))
+          yield* store.changeSeries(T1, { _tag: "Update", change: { recurrence: "every 7m" } })
+          assert.deepStrictEqual(
+            (yield* open(store)).map(({ id }) => String(id)),
+            ["now-1"],
+          )
+          yield* store.changeSeries(T1, { _tag: "Pause", note: null })
+          assert.deepStrictEqual(yield* open(store), [])
+        }),
+      )
+
+      story("an update deals with the slots that passed before it, on the old grid", (store) =>
+        Effect.gen(function* () {
+          yield* store.createSeries(SESSION, everyMinute)
+          yield* TestClock.setTime(5 * MINUTE)
+          yield* store.changeSeries(T1, { _tag: "Update", change: { recurrence: "every 7m" } })
+          assert.deepStrictEqual(yield* notRun(store), [["missed", 1, 4, 4]])
+          assert.deepStrictEqual(
+            (yield* occurrences(store)).map(({ slot, state }) => [slot, state]),
+            [[5 * MINUTE, "cancelled"]],
+          )
+          yield* store.changeSeries(T1, { _tag: "Pause", note: null })
+          yield* TestClock.setTime(30 * MINUTE)
+          yield* store.changeSeries(T1, { _tag: "Update", change: { recurrence: "every 1h" } })
+          yield* store.changeSeries(T1, { _tag: "Resume" })
+          // 12, 19 and 26: a pause's slots are recorded, whatever becomes of the schedule meanwhile.
+          assert.deepStrictEqual((yield* notRun(store)).at(-1), ["paused", 12, 26, 3])
+        }),
+      )
+
+      story("a cancelled task runs no more, a completed one can be run again", (store) =>
+        Effect.gen(function* () {
+          yield* store.createSeries(SESSION, { ...everyMinute, bounds: { maxRuns: 1 } })
+          yield* at(store, MINUTE)
+          assert.strictEqual((yield* task(store)).status, "completed")
+          yield* store.runSeriesNow(T1, MessageId.make("now-1"))
+          yield* store.changeSeries(T1, { _tag: "Cancel" })
+          const range = { name: "b1", from: 0, to: MINUTE }
+          for (const refused of [
+            yield* Effect.flip(store.runSeriesNow(T1, MessageId.make("now-2"))),
+            yield* Effect.flip(store.backfillSeries(T1, range)),
+            yield* Effect.flip(store.changeSeries(T1, { _tag: "Resume" })),
+          ]) {
+            assert.strictEqual(refused._tag, "Conflict")
+          }
+          assert.deepStrictEqual(yield* open(store), [])
         }),
       )
 

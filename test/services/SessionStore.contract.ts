@@ -1,6 +1,6 @@
 /** The rules of the ledger, transition by transition, on any driver. The clock is the test's. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, type Layer } from "effect"
+import { Effect, Layer } from "effect"
 import { TestClock } from "effect/testing"
 import type { Message, MessageState } from "../../src/domain/Message.ts"
 import { GroupId, MessageId, OutboundId, SeriesId, SessionId } from "../../src/domain/Ids.ts"
@@ -100,9 +100,8 @@ export const sessionStoreContract = (name: string, ledger: Layer.Layer<LedgerDri
             policy: { ...defaultPolicy, ...policy },
             limits: defaultHostLimits,
             zone: "UTC",
-          }),
+          }).pipe(Layer.provideMerge(ledger)),
         ),
-        Effect.provide(ledger),
       ),
     )
 

@@ -82,10 +82,8 @@ describe("one session's trouble", () => {
           yield* pass(1)
           const operations = yield* Operations
           const { session } = yield* operations.session(SESSION)
-          assert.deepStrictEqual(
-            [session.status, session.statusReason],
-            ["quarantined", "a defect in the code that reads this pair"],
-          )
+          assert.strictEqual(session.status, "quarantined")
+          assert.include(session.statusReason, "a defect in the code that reads this pair")
           assert.strictEqual((yield* messageOf("m2")).state, "completed")
           assert.strictEqual((yield* messageOf("m1")).tries, 0)
         }),

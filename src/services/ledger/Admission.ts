@@ -138,12 +138,11 @@ export const admitMore = (
 }
 
 const admitDue = (unit: SessionUnit, moment: "first-poll" | "running"): Admitted => {
-  const { tx, policy, context } = unit
+  const { tx, policy } = unit
   const session = unit.session()
   const shown = tx.admittedOpen(session.id, session.incarnation, policy.maxAdmitted + MAX_CONTEXT)
   const shownIds = new Set(shown.map((message) => message.id))
-  const due = tx
-    .duePending(session.id, context.now, policy.maxAdmitted + shown.length + 1)
+  const due = dueAtMoment(unit, moment, policy.maxAdmitted + shown.length + 1)
     .filter((message) => !shownIds.has(message.id))
     .map((message) => asTried(tx, message, session.incarnation))
   const plan = planAdmission(
@@ -164,6 +163,19 @@ const admitDue = (unit: SessionUnit, moment: "first-poll" | "running"): Admitted
     }
   }
   return { admitted: chosen.size, waitingForSolo: plan.waitingForSolo, needsFresh: plan.needsFresh }
+}
+
+/** The head of the queue. Rows for the next wake are passed over while one runs, so that many of them hide nothing behind them. */
+const dueAtMoment = (
+  unit: SessionUnit,
+  moment: "first-poll" | "running",
+  wanted: number,
+): ReadonlyArray<Message> => {
+  for (let limit = wanted; ; limit *= 4) {
+    const rows = unit.tx.duePending(unit.session().id, unit.context.now, limit)
+    const now = moment === "first-poll" ? rows : rows.filter((message) => !message.onWake)
+    if (now.length >= wanted || rows.length < limit) return now.slice(0, wanted)
+  }
 }
 
 /** A row that this incarnation tried and gave back to the queue counts as shown: some runners never look at it again. */

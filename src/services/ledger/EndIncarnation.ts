@@ -18,6 +18,8 @@ export interface ObservedExit {
   readonly oomKilled: boolean
   /** `gone`: the host rebooted, so nobody could have ended it on purpose. */
   readonly manner: "exited" | "gone"
+  /** See `ContainerExit`: it costs nobody a try. */
+  readonly stoppedBy?: "engine"
 }
 
 /** Ends it. Repeating changes nothing. Returns the record, or nothing where there is no such incarnation. */
@@ -116,7 +118,7 @@ const unadmit = (unit: SessionUnit, number: number): number => {
 
 const endReason = (incarnation: Incarnation, exit: ObservedExit): EndReason => {
   if (incarnation.stopReason !== null) return incarnation.stopReason
-  if (exit.manner === "gone") return "lost"
+  if (exit.manner === "gone" || exit.stoppedBy === "engine") return "lost"
   return exit.exitCode === 0 ? "own-exit" : "crash"
 }
 
@@ -160,7 +162,8 @@ const describeEnd = (incarnation: Incarnation, reason: EndReason, exit: Observed
           : exit.exitCode !== null
             ? `exited with code ${exit.exitCode}`
             : "ended, nobody saw how"
+  const by = exit.stoppedBy === "engine" ? ", stopped by the engine" : ""
   return incarnation.stopReason === null
-    ? how
+    ? how + by
     : `${how}, stopped by the host (${reason}): ${incarnation.error ?? ""}`
 }

@@ -6,7 +6,7 @@ import type { Attempt, AttemptOutcome } from "../../domain/Attempt.ts"
 import { DeliveryId, MessageId } from "../../domain/Ids.ts"
 import type { EpochMs } from "../../domain/Instant.ts"
 import type { Incarnation } from "../../domain/Incarnation.ts"
-import { isTerminal, type Message } from "../../domain/Message.ts"
+import { isTerminal, type Message, wakes } from "../../domain/Message.ts"
 import { decideRetry } from "../../domain/Retry.ts"
 import type { LedgerTx } from "../LedgerDriver.ts"
 import type { AckRow, OutboundRow, Reading } from "../Mailbox.ts"
@@ -150,7 +150,8 @@ const claimedRow = (unit: SessionUnit, message: Message, attempt: Attempt): Mess
     attempts: attempt.number,
     claimedAt: message.claimedAt ?? attempt.claimedAt,
     // A TTL ends at the first claim: what goes back to the queue has been taken up, and is owed its retries.
-    expiresAt: null,
+    // Context rides along to the next container too, until its time is over.
+    expiresAt: wakes(message) ? null : message.expiresAt,
   })
 }
 

@@ -4,7 +4,7 @@
  */
 import { MAX_EPOCH_MS, type EpochMs } from "../../domain/Instant.ts"
 import { MessageId, SessionId } from "../../domain/Ids.ts"
-import type { Message, TerminalState } from "../../domain/Message.ts"
+import type { Message, Priority, TerminalState } from "../../domain/Message.ts"
 import type { Series } from "../../domain/Series.ts"
 import { insertDraft, plainDraft, resolveSession } from "./Accept.ts"
 import { requestStop } from "./Admission.ts"
@@ -46,6 +46,7 @@ export interface NewOccurrence {
   /** `schedule`, `run-now`, or a backfill's id. */
   readonly origin: string
   readonly dueAt: EpochMs | "held-back"
+  readonly priority: Priority
 }
 
 export const insertOccurrence = (unit: SessionUnit, series: Series, wanted: NewOccurrence): Message => {
@@ -61,7 +62,7 @@ export const insertOccurrence = (unit: SessionUnit, series: Series, wanted: NewO
       slot: wanted.slot,
     }),
     dueAt,
-    priority: series.priority,
+    priority: wanted.priority,
     expiresAt: series.ttlMs === null ? null : Math.max(wanted.slot ?? now, now) + series.ttlMs,
     channelType: series.channelType,
     platformId: series.platformId,
@@ -119,10 +120,18 @@ export const cancelOccurrence = (unit: SessionUnit, message: Message, why: strin
   })
 }
 
-/** Ends the occurrences that nobody has claimed yet. */
-export const cancelPending = (unit: SessionUnit, series: Series, why: string): void => {
-  for (const message of openOf(unit, series).rows) {
-    if (message.state === "pending") cancelOccurrence(unit, message, why)
+/** Ends the occurrences that nobody has claimed yet: all of them, or those that the schedule gave. */
+export const cancelPending = (
+  unit: SessionUnit,
+  series: Series,
+  why: string,
+  which: "all" | "schedule" = "all",
+): void => {
+  for (const { id } of openOf(unit, series).rows) {
+    // The end of one may have changed the others.
+    const message = unit.tx.message(id)
+    if (message?.state !== "pending") continue
+    if (which === "all" || message.slotOrigin === which) cancelOccurrence(unit, message, why)
   }
 }
 

@@ -20,9 +20,11 @@ import {
 } from "../../domain/SeriesPolicy.ts"
 import { nextSlotOf, previewOf } from "../../domain/SeriesSlots.ts"
 import {
+  behind,
   decideReschedule,
   decideResume,
   decideSlots,
+  priorityOfSlot,
   type SlotFate,
   type SlotRange,
 } from "../../domain/SlotDecision.ts"
@@ -148,6 +150,14 @@ const ownSeries = (unit: SessionUnit, id: SeriesId): Result.Result<Series, NotFo
     : Result.succeed(series)
 }
 
+/** Whatever its state, unless it was cancelled: that is for good. A completed one can be run once more. */
+const keptSeries = (unit: SessionUnit, id: SeriesId): Result.Result<Series, NotFound | Conflict> =>
+  Result.flatMap(ownSeries(unit, id), (series) =>
+    series.status === "cancelled"
+      ? Result.fail(new Conflict({ message: `task '${id}' is cancelled; make a new one` }))
+      : Result.succeed(series),
+  )
+
 const openSeries = (unit: SessionUnit, id: SeriesId): Result.Result<Series, NotFound | Conflict> =>
   Result.flatMap(ownSeries(unit, id), (series) =>
     series.status === "cancelled" || series.status === "completed"
@@ -166,6 +176,22 @@ export interface SeriesChange extends SeriesSettings {
   readonly revision?: number
 }
 
+/** Deals with the slots of the old grid that have passed and that nobody has looked at: they are known, whatever comes after them. */
+const settlePassed = (unit: SessionUnit, series: Series): Series => {
+  if (series.status === "paused") {
+    const { paused } = decideResume(series, unit.context.now)
+    return paused === null ? series : putSeries(unit, recordPause(unit, series, paused))
+  }
+  fireSlot(unit, series)
+  return unit.tx.series(series.id) ?? series
+}
+
+/** Records the slots of a pause; none of them can come again. */
+const recordPause = (unit: SessionUnit, series: Series, paused: SlotRange): Series => {
+  recordSlots(unit, series, paused, "paused", "the task was paused")
+  return { ...series, lastSlot: Math.max(paused.last, series.lastSlot ?? paused.last) }
+}
+
 /** Changes a series. A new schedule moves the next slot to its grid, and the pending occurrence goes with the old one. */
 export const updateSeries = (
   unit: SessionUnit,
@@ -174,19 +200,19 @@ export const updateSeries = (
 ): Result.Result<Series, Refusal> => {
   const found = openSeries(unit, id)
   if (Result.isFailure(found)) return Result.fail(found.failure)
-  const series = found.success
-  if (change.revision !== undefined && change.revision !== series.revision) {
+  if (change.revision !== undefined && change.revision !== found.success.revision) {
     return Result.fail(
       new Conflict({
-        message: `task '${id}' is at revision ${series.revision}, not ${change.revision}: read it again and repeat`,
+        message: `task '${id}' is at revision ${found.success.revision}, not ${change.revision}: read it again and repeat`,
       }),
     )
   }
-  const bounds = { ...series.bounds, ...change.bounds }
   const reschedules =
     change.bounds !== undefined ||
     (change.recurrence !== undefined && change.recurrence !== null) ||
     (change.processAfter !== undefined && change.processAfter !== null)
+  const series = reschedules ? settlePassed(unit, found.success) : found.success
+  const bounds = { ...series.bounds, ...change.bounds }
   let schedule = series.schedule
   if ((change.recurrence ?? null) !== null || (change.processAfter ?? null) !== null) {
     const read = readSchedule(unit, {
@@ -204,7 +230,7 @@ export const updateSeries = (
       ? firstSlot(slotted, unit.context.now)
       : decideReschedule(series, slotted, unit.context.now)
   if (reschedules && next === null && series.status === "active") return Result.fail(neverFires())
-  if (reschedules) cancelPending(unit, series, "the task's schedule changed")
+  if (reschedules) cancelPending(unit, series, "the task's schedule changed", "schedule")
   return Result.succeed(
     putSeries(unit, {
       ...(unit.tx.series(id) ?? series),
@@ -251,9 +277,10 @@ export const resumeSeries = (
       return putSeries(unit, { ...active, status: first === null ? "completed" : "active", nextSlot: first })
     }
     const resumed = decideResume(series, unit.context.now)
-    if (resumed.paused !== null) recordSlots(unit, series, resumed.paused, "paused", "the task was paused")
     return putSeries(unit, {
       ...active,
+      lastSlot:
+        resumed.paused === null ? series.lastSlot : recordPause(unit, series, resumed.paused).lastSlot,
       status: resumed.nextSlot === null ? "completed" : "active",
       nextSlot: resumed.nextSlot,
     })
@@ -273,12 +300,13 @@ export const runNow = (
   id: SeriesId,
   messageId: MessageId,
 ): Result.Result<Message, Refusal> =>
-  Result.map(ownSeries(unit, id), (series) =>
+  Result.map(keptSeries(unit, id), (series) =>
     insertOccurrence(unit, series, {
       id: messageId,
       slot: null,
       origin: "run-now",
       dueAt: unit.context.now,
+      priority: series.priority,
     }),
   )
 
@@ -298,7 +326,7 @@ export const backfillSeries = (
   id: SeriesId,
   { from, name, to }: Backfill,
 ): Result.Result<ReadonlyArray<Message>, Refusal> =>
-  Result.flatMap(ownSeries(unit, id), (series) => {
+  Result.flatMap(keptSeries(unit, id), (series) => {
     const slots = previewOf(series, from - 1, MAX_BACKFILL + 1).filter((slot) => slot <= to)
     if (slots.length > MAX_BACKFILL) {
       return Result.fail(
@@ -317,6 +345,7 @@ export const backfillSeries = (
           slot,
           origin,
           dueAt: unit.context.now + index * series.policy.staggerMs,
+          priority: behind(series.priority),
         }),
       ),
     )
@@ -388,6 +417,7 @@ const meetFate = (unit: SessionUnit, series: Series, fate: SlotFate): void => {
     slot,
     origin: "schedule",
     dueAt: fate._tag === "Buffer" ? "held-back" : fate.dueAt,
+    priority: priorityOfSlot(series, slot, unit.context.now),
   })
   unit.event("slot", id, `task ${series.id}${fate._tag === "Buffer" ? ", waits for the one before" : ""}`)
 }

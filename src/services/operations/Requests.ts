@@ -60,6 +60,9 @@ export const MessageReport = Schema.Struct({
   answers: Schema.Array(Delivery),
   /** Why its session can't start a container at present. */
   wakeError: Schema.NullOr(Schema.String),
+  /** Only an active session starts containers. */
+  sessionStatus: SessionStatus,
+  statusReason: Schema.NullOr(Schema.String),
 })
 export type MessageReport = typeof MessageReport.Type
 

@@ -1,0 +1,162 @@
+/**
+ * What one container is allowed: limits, user, network, mounts. A pure description, complete before any engine hears of it, so
+ * that every hardening default can be read and tested here; a layer translates it word for word.
+ */
+import { Schema } from "effect"
+
+const count = (minimum: number, maximum: number) => Schema.Int.check(Schema.isBetween({ minimum, maximum }))
+
+const MIB = 1024 * 1024
+
+export const Sandbox = Schema.Struct({
+  /** Memory and swap together; the kernel kills beyond. */
+  memoryBytes: count(16 * MIB, 1024 ** 4),
+  /** Share of processors: 1.5 is one and a half. */
+  cpus: Schema.Finite.check(Schema.isBetween({ minimum: 0.01, maximum: 1_024 })),
+  /** Processes and threads. */
+  pids: count(8, 1_000_000),
+  openFiles: count(64, 1_048_576),
+  /** The largest file that a process may write. */
+  maxFileBytes: count(MIB, 1024 ** 4),
+  /** Size of the tmpfs at /tmp. */
+  temporaryBytes: count(MIB, 64 * 1024 * MIB),
+  /** Size of the tmpfs at /home/node. */
+  homeBytes: count(MIB, 64 * 1024 * MIB),
+  /** `none`, or the name of a network of the engine. `host` and another container's are refused: they are no boundary. */
+  network: Schema.String.check(Schema.isPattern(/^(?!host$)[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$/)),
+  rootFilesystem: Schema.Literals(["read-only", "writable"]),
+  /** `uid:gid` inside; null: chosen so that the host can read what is written. Root is refused. */
+  user: Schema.NullOr(Schema.String.check(Schema.isPattern(/^[1-9][0-9]{0,8}:[1-9][0-9]{0,8}$/))),
+  /** Program and arguments; null: the agent runner at /app/src. */
+  command: Schema.NullOr(Schema.NonEmptyArray(Schema.String.check(Schema.isBetweenLength(1, 4_096)))),
+})
+export type Sandbox = typeof Sandbox.Type
+
+export const defaultSandbox: Sandbox = {
+  memoryBytes: 2_048 * MIB,
+  cpus: 2,
+  pids: 512,
+  openFiles: 4_096,
+  maxFileBytes: 1_024 * MIB,
+  temporaryBytes: 256 * MIB,
+  homeBytes: 256 * MIB,
+  network: "none",
+  rootFilesystem: "read-only",
+  user: null,
+  command: null,
+}
+
+/** What a group may change: any field. */
+export const SandboxOverride = Schema.Struct({
+  memoryBytes: Schema.optionalKey(Sandbox.fields.memoryBytes),
+  cpus: Schema.optionalKey(Sandbox.fields.cpus),
+  pids: Schema.optionalKey(Sandbox.fields.pids),
+  openFiles: Schema.optionalKey(Sandbox.fields.openFiles),
+  maxFileBytes: Schema.optionalKey(Sandbox.fields.maxFileBytes),
+  temporaryBytes: Schema.optionalKey(Sandbox.fields.temporaryBytes),
+  homeBytes: Schema.optionalKey(Sandbox.fields.homeBytes),
+  network: Schema.optionalKey(Sandbox.fields.network),
+  rootFilesystem: Schema.optionalKey(Sandbox.fields.rootFilesystem),
+  user: Schema.optionalKey(Sandbox.fields.user),
+  command: Schema.optionalKey(Sandbox.fields.command),
+})
+export type SandboxOverride = typeof SandboxOverride.Type
+
+export interface Bind {
+  readonly source: string
+  readonly target: string
+  readonly access: "read-only" | "read-write"
+}
+
+/** Who runs the daemon, as far as it decides who owns what is written. `rootless`: root inside is the daemon's own user. */
+export interface HostIdentity {
+  readonly uid: number
+  readonly gid: number
+  readonly engine: "rootful" | "rootless"
+}
+
+/**
+ * The user inside. A daemon without root shares its own id with the container, so that both read what the other writes; a
+ * daemon with root uses 1000 and gives the exchange folders to it; a rootless engine maps its root to the daemon's user.
+ */
+export const containerUser = (host: HostIdentity, wanted: string | null): string => {
+  if (host.engine === "rootless") return "0:0"
+  if (wanted !== null) return wanted
+  return host.uid === 0 ? "1000:1000" : `${host.uid}:${host.gid}`
+}
+
+export interface ContainerSpec {
+  readonly name: string
+  readonly image: string
+  readonly labels: Readonly<Record<string, string>>
+  readonly user: string
+  readonly env: Readonly<Record<string, string>>
+  readonly command: readonly [string, ...Array<string>]
+  readonly workdir: string
+  readonly binds: ReadonlyArray<Bind>
+  /** Target and size of each; all are `nosuid,nodev`, owned by `user`. */
+  readonly temporary: ReadonlyArray<{
+    readonly target: string
+    readonly bytes: number
+    readonly programs: "refused" | "allowed"
+  }>
+  readonly sandbox: Sandbox
+  /** Of stdout and stderr together, kept by the engine. */
+  readonly maxLogBytes: number
+}
+
+export interface ContainerPlaces {
+  readonly inDir: string
+  readonly outDir: string
+  readonly groupDir: string
+  readonly globalDir: string
+  readonly containerJson: string
+  /** The folder of the runner's source, and the program in it. */
+  readonly runnerDir: string
+  readonly runnerEntry: string
+  readonly skillsDir: string | null
+  readonly stateDir: string | null
+}
+
+export const buildContainerSpec = (input: {
+  readonly name: string
+  readonly image: string
+  readonly labels: Readonly<Record<string, string>>
+  readonly host: HostIdentity
+  readonly sandbox: Sandbox
+  readonly env: Readonly<Record<string, string>>
+  readonly places: ContainerPlaces
+  readonly extraBinds: ReadonlyArray<Bind>
+  readonly maxLogBytes: number
+}): ContainerSpec => {
+  const { places, sandbox } = input
+  const optional = (source: string | null, target: string, access: Bind["access"]): ReadonlyArray<Bind> =>
+    source === null ? [] : [{ source, target, access }]
+  return {
+    name: input.name,
+    image: input.image,
+    labels: input.labels,
+    user: containerUser(input.host, sandbox.user),
+    env: { HOME: "/home/node", ...input.env },
+    command: sandbox.command ?? ["node", `/app/src/${places.runnerEntry}`],
+    workdir: "/workspace",
+    // Outer before inner: an engine mounts in order of depth, and a reader sees it so too.
+    binds: [
+      { source: places.outDir, target: "/workspace", access: "read-write" },
+      { source: places.inDir, target: "/workspace/in", access: "read-only" },
+      { source: places.groupDir, target: "/workspace/agent", access: "read-write" },
+      { source: places.containerJson, target: "/workspace/agent/container.json", access: "read-only" },
+      { source: places.globalDir, target: "/workspace/global", access: "read-only" },
+      { source: places.runnerDir, target: "/app/src", access: "read-only" },
+      ...optional(places.skillsDir, "/app/skills", "read-only"),
+      ...optional(places.stateDir, "/home/node/.claude", "read-write"),
+      ...input.extraBinds,
+    ],
+    temporary: [
+      { target: "/tmp", bytes: sandbox.temporaryBytes, programs: "refused" },
+      { target: "/home/node", bytes: sandbox.homeBytes, programs: "allowed" },
+    ],
+    sandbox,
+    maxLogBytes: input.maxLogBytes,
+  }
+}

@@ -1,0 +1,89 @@
+/** Requests about agent groups: what they may say beyond their schema, and how a change meets the group that is there. */
+import { Clock, Effect, Result } from "effect"
+import type { Group } from "../../domain/Group.ts"
+import type { GroupId } from "../../domain/Ids.ts"
+import { validateZone } from "../../domain/Recurrence.ts"
+import { Conflict, Invalid, NotFound } from "../ledger/Refusals.ts"
+import type { Nudge } from "../Nudge.ts"
+import { SessionStore } from "../SessionStore.ts"
+import type { KnownChannels } from "./KnownChannels.ts"
+import type { GroupChange, NewGroup } from "./Requests.ts"
+
+export const makeGroupRequests = Effect.fnUntraced(function* (options: {
+  readonly look: Nudge
+  readonly channels: KnownChannels
+}) {
+  const store = yield* SessionStore
+  const check = (group: Settings) => checkGroup(group, options.channels)
+
+  const group = Effect.fnUntraced(function* (id: GroupId) {
+    const found = yield* store.read((reader) => reader.group(id))
+    return found ?? (yield* NotFound.of("group", id))
+  })
+
+  return {
+    group,
+    groups: store.read((reader) => reader.groups()),
+    addGroup: Effect.fnUntraced(function* (added: NewGroup) {
+      yield* check(added)
+      const stored = yield* store.read((reader) => reader.group(added.id))
+      if (stored !== undefined) {
+        return yield* new Conflict({
+          message: `group '${added.id}' exists already, at revision ${stored.revision}; 'group set ${added.id}' changes it`,
+        })
+      }
+      const createdAt = yield* Clock.currentTimeMillis
+      return yield* store.putGroup({ ...added, createdAt, revision: 1 })
+    }),
+    updateGroup: Effect.fnUntraced(function* (id: GroupId, { revision, ...change }: GroupChange) {
+      const stored = yield* group(id)
+      const changed: Group = { ...stored, ...change, revision: (revision ?? stored.revision) + 1 }
+      yield* check(changed)
+      return yield* Effect.tap(store.putGroup(changed), options.look.ring)
+    }),
+  }
+})
+
+type Settings = Omit<NewGroup, "id">
+
+const checkGroup = (group: Settings, channels: KnownChannels): Effect.Effect<void, Invalid> => {
+  const found = problemOf(group, channels)
+  return found === undefined ? Effect.void : Effect.fail(new Invalid(found))
+}
+
+const problemOf = (
+  group: Settings,
+  channels: KnownChannels,
+): { readonly field: string; readonly message: string } | undefined => {
+  if (group.zone !== null) {
+    const zone = validateZone(group.zone)
+    if (Result.isFailure(zone)) return { field: "zone", message: zone.failure.message }
+  }
+  if (group.provider.name === "command" && group.provider.command === null) {
+    return {
+      field: "provider",
+      message: `the provider 'command' needs the program to run, as a list of words`,
+    }
+  }
+  const names = new Set<string>()
+  for (const destination of group.destinations) {
+    const message = names.has(destination.name)
+      ? "is there twice; names must differ"
+      : problemOfTarget(destination, channels)
+    if (message !== undefined) {
+      return { field: "destinations", message: `destination '${destination.name}' ${message}` }
+    }
+    names.add(destination.name)
+  }
+  return undefined
+}
+
+const problemOfTarget = (
+  { agentGroupId, channelType, type }: Settings["destinations"][number],
+  channels: KnownChannels,
+): string | undefined => {
+  if (type === "agent") {
+    return agentGroupId === null ? "is an agent; say which group receives, as agentGroupId" : undefined
+  }
+  return channelType === null ? "is a channel; say which, as channelType" : channels.problemOf(channelType)
+}

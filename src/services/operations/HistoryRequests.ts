@@ -1,0 +1,43 @@
+/** Requests about the whole: what ran, what happened, and how Lamplighter stands now. */
+import { Clock, Effect } from "effect"
+import { SessionStore } from "../SessionStore.ts"
+import { pageOf } from "./Page.ts"
+import { DEFAULT_PAGE, type EventQuery, type RunQuery, type Status } from "./Requests.ts"
+
+/** Later than any instant that a ledger holds. */
+const FAR_FUTURE = Number.MAX_SAFE_INTEGER
+
+export const makeHistoryRequests = Effect.fnUntraced(function* (options: { readonly runtime: string }) {
+  const store = yield* SessionStore
+
+  return {
+    runs: ({ outcome, sessionId, taskId, ...page }: RunQuery) =>
+      store.read((reader) =>
+        reader.runs(
+          { sessionId, seriesId: taskId, outcomes: outcome === undefined ? undefined : [outcome] },
+          pageOf(page),
+        ),
+      ),
+    events: ({ sessionId, ...page }: EventQuery) =>
+      store.read((reader) => reader.events({ sessionId }, pageOf({ ...page, after: page.after ?? 0 }))),
+    status: Effect.gen(function* () {
+      const now = yield* Clock.currentTimeMillis
+      return yield* store.read((reader): Status => ({
+        runtime: options.runtime,
+        live: reader.liveIncarnations().map((row) => ({
+          sessionId: row.sessionId,
+          incarnation: row.number,
+          phase: row.phase,
+          spawnedAt: row.spawnedAt,
+        })),
+        quarantined: reader.sessions({ status: "quarantined" }, { limit: DEFAULT_PAGE }),
+        failing: ([2, 1, 0] as const)
+          .flatMap((priority) => reader.sessionsToWake("idle", priority, FAR_FUTURE, DEFAULT_PAGE))
+          .filter(({ wakeError }) => wakeError !== null),
+        nextWakeAt: reader.nextWakeAfter(now),
+        nextSlotAt: reader.nextSlot(),
+      }))
+    }),
+    backup: store.backup,
+  }
+})

@@ -1,0 +1,66 @@
+/** Requests about messages and deliveries: what went in, what came out, and what to do about either. */
+import { Effect } from "effect"
+import type { Delivery } from "../../domain/Delivery.ts"
+import { type DeliveryId, MessageId } from "../../domain/Ids.ts"
+import type { Message } from "../../domain/Message.ts"
+import { newId } from "../Ids.ts"
+import { NotFound } from "../ledger/Refusals.ts"
+import type { Nudge } from "../Nudge.ts"
+import { SessionStore } from "../SessionStore.ts"
+import { pageOf } from "./Page.ts"
+import { DEFAULT_PAGE, type DeliveryQuery, type MessageQuery, type MessageReport } from "./Requests.ts"
+
+/** Nameless rows belong to a message until this long after its end: the look that follows it has then happened. */
+const LAST_LOOK_MS = 1_500
+
+export const makeMessageRequests = Effect.fnUntraced(function* (options: {
+  readonly look: Nudge
+  readonly deliver: Nudge
+}) {
+  const store = yield* SessionStore
+
+  return {
+    messages: ({ sessionId, state, taskId, ...page }: MessageQuery) =>
+      store.read((reader) =>
+        reader.messages(
+          { sessionId, seriesId: taskId, states: state === undefined ? undefined : [state] },
+          pageOf(page),
+        ),
+      ),
+    message: Effect.fnUntraced(function* (id: MessageId) {
+      const report = yield* store.read((reader): MessageReport | undefined => {
+        const message = reader.message(id)
+        if (message === undefined) return undefined
+        const rows = reader.deliveries({ sessionId: message.sessionId }, { limit: DEFAULT_PAGE })
+        const session = reader.session(message.sessionId)
+        return {
+          message,
+          answers: rows.filter((row) => answers(message, row)).toReversed(),
+          wakeError: session?.wakeError ?? null,
+          sessionStatus: session?.status ?? "active",
+          statusReason: session?.statusReason ?? null,
+        }
+      })
+      return report ?? (yield* NotFound.of("message", id))
+    }),
+    cancelMessage: (id: MessageId) => Effect.tap(store.cancelMessage(id), options.look.ring),
+    redriveMessage: Effect.fnUntraced(function* (id: MessageId) {
+      const accepted = yield* store.redriveMessage(id, MessageId.make(yield* newId("m")))
+      yield* options.look.ring
+      return accepted.message
+    }),
+    deliveries: ({ sessionId, status, ...page }: DeliveryQuery) =>
+      store.read((reader) =>
+        reader.deliveries({ sessionId, statuses: status === undefined ? undefined : [status] }, pageOf(page)),
+      ),
+    redriveDelivery: (id: DeliveryId) => Effect.tap(store.redriveDelivery(id), options.deliver.ring),
+  }
+})
+
+/** Whether a row belongs to a message: it says so, or it was written between the message's claim and the look after its end. */
+const answers = (message: Message, row: Delivery): boolean =>
+  row.inReplyTo === message.id ||
+  (row.inReplyTo === null &&
+    message.claimedAt !== null &&
+    row.createdAt >= message.claimedAt &&
+    (message.endedAt === null || row.createdAt <= message.endedAt + LAST_LOOK_MS))

@@ -1,0 +1,106 @@
+/** Requests about sessions: which one a request means, how they stand, and an operator's hand on them. */
+import { Effect, Schema } from "effect"
+import { type GroupId, SessionId } from "../../domain/Ids.ts"
+import type { SessionMode } from "../../domain/Session.ts"
+import { ContainerRef, ContainerRuntime } from "../ContainerRuntime.ts"
+import { newId } from "../Ids.ts"
+import { Conflict, Invalid, NotFound } from "../ledger/Refusals.ts"
+import type { Nudge } from "../Nudge.ts"
+import { SessionStore } from "../SessionStore.ts"
+import { Sweep } from "../Sweep.ts"
+import { pageOf } from "./Page.ts"
+import type { SessionQuery, SessionReport, SessionVerb } from "./Requests.ts"
+
+/** Of what a running container wrote, per stream. */
+const LIVE_OUTPUT_BYTES = 64 * 1024
+/** Lives that a session's report shows. */
+const SHOWN_LIVES = 20
+
+/** Who a request is for: a session, or the conversation of a group that its address and mode mean. */
+export interface Addressee {
+  readonly groupId?: GroupId | undefined
+  readonly sessionId?: SessionId | undefined
+  readonly mode?: SessionMode | undefined
+  readonly channelType?: string | null | undefined
+  readonly platformId?: string | null | undefined
+  readonly threadId?: string | null | undefined
+}
+
+/** Finds the session that a request means; makes it when it is the first of its conversation. */
+export const findsSession = (store: SessionStore["Service"]) =>
+  Effect.fnUntraced(function* (to: Addressee) {
+    const { groupId, sessionId } = to
+    if (sessionId !== undefined) {
+      const session = yield* store.read((reader) => reader.session(sessionId))
+      if (session === undefined) return yield* NotFound.of("session", sessionId)
+      if (groupId !== undefined && session.groupId !== groupId) {
+        return yield* new Conflict({
+          message: `session '${sessionId}' belongs to the group '${session.groupId}', not to '${groupId}'; leave the group out`,
+        })
+      }
+      return session
+    }
+    if (groupId === undefined) {
+      return yield* new Invalid({
+        field: "groupId",
+        message: "name a session, or the group whose session shall have it",
+      })
+    }
+    return yield* store.resolveSession({
+      id: SessionId.make(yield* newId("s")),
+      groupId,
+      mode: to.mode ?? "shared",
+      address: {
+        channelType: to.channelType ?? "stdout",
+        platformId: to.platformId ?? "cli",
+        threadId: to.threadId ?? null,
+      },
+    })
+  })
+
+export const makeSessionRequests = Effect.fnUntraced(function* (options: { readonly look: Nudge }) {
+  const store = yield* SessionStore
+  const sweep = yield* Sweep
+  const runtime = yield* ContainerRuntime
+
+  return {
+    sessions: ({ groupId, status, ...page }: SessionQuery) =>
+      store.read((reader) => reader.sessions({ groupId, status }, pageOf(page))),
+    session: Effect.fnUntraced(function* (id: SessionId) {
+      const report = yield* store.read((reader): SessionReport | undefined => {
+        const session = reader.session(id)
+        if (session === undefined) return undefined
+        return { session, incarnations: reader.incarnations(id, { limit: SHOWN_LIVES }) }
+      })
+      return report ?? (yield* NotFound.of("session", id))
+    }),
+    liveOutput: Effect.fnUntraced(function* (id: SessionId) {
+      const live = yield* store.read((reader) => {
+        const session = reader.session(id)
+        return session === undefined ? undefined : { row: reader.incarnation(id, session.incarnation) }
+      })
+      if (live === undefined) return yield* NotFound.of("session", id)
+      const { row } = live
+      if (row === undefined || row.phase === "ended" || row.handle === null) return null
+      const output = yield* runtime.output(decodeHandle(row.handle), LIVE_OUTPUT_BYTES)
+      return { incarnation: row.number, ...output }
+    }),
+    controlSession: Effect.fnUntraced(function* (id: SessionId, what: SessionVerb) {
+      const session = yield* store.read((reader) => reader.session(id))
+      if (session === undefined) return yield* NotFound.of("session", id)
+      if (what === "wake" && session.status !== "active") {
+        return yield* new Conflict({
+          message: `session '${id}' is ${session.status} (${session.statusReason ?? "no reason given"}) and starts no container; 'session release ${id}' ends that`,
+        })
+      }
+      if (what === "hold") yield* store.setStatus(id, "held", "held by an operator")
+      if (what === "release") yield* store.setStatus(id, "active", null)
+      if (what === "stop" || what === "hold") yield* sweep.stop(id, "an operator asked for it")
+      if (what === "wake") yield* sweep.wake(id)
+      yield* options.look.ring
+      return (yield* store.read((reader) => reader.session(id))) ?? session
+    }),
+  }
+})
+
+const decodeHandle = Schema.decodeUnknownSync(Schema.fromJsonString(ContainerRef))

@@ -1,0 +1,81 @@
+/** Requests about recurring tasks: their making and changing, runs out of turn, and what is told of one. */
+import { Clock, Effect, Result } from "effect"
+import { MessageId, SeriesId } from "../../domain/Ids.ts"
+import { describeSchedule, parseSchedule } from "../../domain/Recurrence.ts"
+import { statisticsOf } from "../../domain/RunStatistics.ts"
+import { previewOf } from "../../domain/SeriesSlots.ts"
+import { newId } from "../Ids.ts"
+import { Invalid, NotFound } from "../ledger/Refusals.ts"
+import type { Nudge } from "../Nudge.ts"
+import { SessionStore } from "../SessionStore.ts"
+import { DEFAULT_PAGE, MAX_PAGE } from "./Requests.ts"
+import { findsSession } from "./SessionRequests.ts"
+import type { BackfillRequest, TaskChange, TaskReport, TaskRequest } from "./Tasks.ts"
+
+/** Instants and runs that a task's report shows. */
+const SHOWN_SLOTS = 3
+const SHOWN_RUNS = 30
+
+export const makeTaskRequests = Effect.fnUntraced(function* (options: { readonly look: Nudge }) {
+  const store = yield* SessionStore
+  const sessionFor = findsSession(store)
+  const looked = Effect.tap(options.look.ring)
+
+  return {
+    addTask: Effect.fnUntraced(function* (request: TaskRequest) {
+      const session = yield* sessionFor({ groupId: request.groupId, sessionId: request.sessionId })
+      const group = yield* store.read((reader) => reader.group(session.groupId))
+      const zone = request.zone ?? group?.zone ?? store.options.zone
+      const now = yield* Clock.currentTimeMillis
+      const schedule = parseSchedule(request.schedule, { zone, now })
+      if (Result.isFailure(schedule)) {
+        return yield* new Invalid({ field: "schedule", message: schedule.failure.message })
+      }
+      const id = request.id ?? SeriesId.make(yield* newId("t"))
+      return yield* looked(
+        store.createSeries(session.id, {
+          id,
+          name: request.name,
+          prompt: request.prompt,
+          script: request.script,
+          schedule: schedule.success,
+          priority: request.priority ?? 1,
+          ttlMs: request.ttlMs,
+          channelType: null,
+          platformId: null,
+          threadId: null,
+          overlap: request.overlap,
+          catchUp: request.catchUp,
+          bounds: request.bounds,
+          policy: request.policy,
+        }),
+      )
+    }),
+    changeTask: (id: SeriesId, change: TaskChange) => looked(store.changeSeries(id, change)),
+    runTask: Effect.fnUntraced(function* (id: SeriesId) {
+      return yield* looked(store.runSeriesNow(id, MessageId.make(yield* newId("run"))))
+    }),
+    backfillTask: (id: SeriesId, request: BackfillRequest) => looked(store.backfillSeries(id, request)),
+    task: Effect.fnUntraced(function* (id: SeriesId, count: number = SHOWN_SLOTS) {
+      const now = yield* Clock.currentTimeMillis
+      const report = yield* store.read((reader): TaskReport | undefined => {
+        const task = reader.series(id)
+        if (task === undefined) return undefined
+        const runs = reader.runs({ seriesId: id }, { limit: MAX_PAGE })
+        const next =
+          task.status !== "active" || task.nextSlot === null
+            ? []
+            : [task.nextSlot, ...previewOf(task, Math.max(now, task.nextSlot), count - 1)]
+        return {
+          task,
+          words: describeSchedule(task.schedule),
+          next,
+          runs: runs.slice(0, SHOWN_RUNS),
+          statistics: statisticsOf(runs),
+        }
+      })
+      return report ?? (yield* NotFound.of("task", id))
+    }),
+    tasks: store.read((reader) => reader.seriesList({}, { limit: DEFAULT_PAGE })),
+  }
+})

@@ -1,0 +1,75 @@
+/** What a request about a recurring task says, and what is told of one, as schemas. */
+import { Schema, Struct } from "effect"
+import { GroupId, SeriesId, SessionId } from "../../domain/Ids.ts"
+import { EpochMs } from "../../domain/Instant.ts"
+import { Priority } from "../../domain/Message.ts"
+import { Run } from "../../domain/Run.ts"
+import { RunStatistics } from "../../domain/RunStatistics.ts"
+import { Series } from "../../domain/Series.ts"
+import { CatchUpPolicy, OverlapPolicy, SeriesBounds, SeriesPolicy } from "../../domain/SeriesPolicy.ts"
+
+/** Any of a struct's fields. */
+const partly = <const Fields extends Schema.Struct.Fields>(struct: Schema.Struct<Fields>) =>
+  struct.mapFields(Struct.map(Schema.optionalKey))
+
+/** What a task may say beyond its schedule. Absent: the default, or at an update what it was. */
+const settings = {
+  overlap: Schema.optionalKey(OverlapPolicy),
+  catchUp: Schema.optionalKey(CatchUpPolicy),
+  bounds: Schema.optionalKey(partly(SeriesBounds)),
+  policy: Schema.optionalKey(partly(SeriesPolicy)),
+}
+
+export const TaskRequest = Schema.Struct({
+  id: Schema.optionalKey(SeriesId),
+  groupId: GroupId,
+  sessionId: Schema.optionalKey(SessionId),
+  name: Schema.NullOr(Schema.String),
+  prompt: Schema.String.check(Schema.isMinLength(1)),
+  script: Schema.NullOr(Schema.String),
+  schedule: Schema.String,
+  zone: Schema.NullOr(Schema.String),
+  ttlMs: Schema.NullOr(Schema.Int),
+  priority: Schema.optionalKey(Priority),
+  ...settings,
+})
+export type TaskRequest = typeof TaskRequest.Type
+
+export const TaskChange = Schema.Union([
+  Schema.TaggedStruct("Pause", { note: Schema.NullOr(Schema.String) }),
+  Schema.TaggedStruct("Resume", { pausedSlots: Schema.optionalKey(Schema.Literals(["record", "catch-up"])) }),
+  Schema.TaggedStruct("Cancel", {}),
+  Schema.TaggedStruct("Update", {
+    change: Schema.Struct({
+      prompt: Schema.optionalKey(Schema.String),
+      script: Schema.optionalKey(Schema.NullOr(Schema.String)),
+      recurrence: Schema.optionalKey(Schema.NullOr(Schema.String)),
+      processAfter: Schema.optionalKey(Schema.NullOr(Schema.String)),
+      revision: Schema.optionalKey(Schema.Int),
+      ttlMs: Schema.optionalKey(Schema.NullOr(Schema.Int)),
+      priority: Schema.optionalKey(Priority),
+      ...settings,
+    }),
+  }),
+])
+export type TaskChange = typeof TaskChange.Type
+
+export const BackfillRequest = Schema.Struct({
+  /** Repeating a backfill under the same name makes nothing twice. */
+  name: Schema.String.check(Schema.isPattern(/^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$/)),
+  from: EpochMs,
+  to: EpochMs,
+})
+export type BackfillRequest = typeof BackfillRequest.Type
+
+/** A task with its next instants and its last runs, newest first. */
+export const TaskReport = Schema.Struct({
+  task: Series,
+  /** The schedule in words. */
+  words: Schema.String,
+  next: Schema.Array(EpochMs),
+  runs: Schema.Array(Run),
+  /** Over its last runs, up to `MAX_PAGE`. */
+  statistics: RunStatistics,
+})
+export type TaskReport = typeof TaskReport.Type

@@ -1,0 +1,84 @@
+/**
+ * What really happened in a simulated world, written down by the agents, the engine and the channels themselves. The invariants
+ * compare what the daemon believes and does with this; nothing of the daemon ever reads it.
+ */
+
+export interface ContainerTruth {
+  readonly session: string
+  readonly incarnation: number
+  readonly bornAt: number
+  /** The last heartbeat, by elapsed time; null before the first. */
+  beatAt: number | null
+  /** The one before, at another instant: who looked just now may not have seen the last. */
+  beatBefore: number | null
+  /** Open claims, by message: when each was made. */
+  readonly claims: Map<string, number>
+  /** Every message that it ever wrote an ack for. */
+  readonly acked: Set<string>
+  /** Until when it has said that it may be silent. */
+  excusedUntil: number
+  /** The first signal that the host sent, and when. */
+  signalledAt: number | null
+  diedAt: number | null
+  /** Who ended it: itself, somebody outside, the daemon's signal, or the end of the host's boot. */
+  death: "itself" | "outside" | "daemon" | "reboot" | null
+}
+
+export interface SendTruth {
+  taken: number
+  /** Whether the daemon was told that the last one was taken. */
+  answered: boolean
+  readonly content: string
+  /** Crashes and failed writes when it was last sent: a later one explains a repeat. */
+  excusesThen: number
+}
+
+export class GroundTruth {
+  readonly containers = new Map<string, ContainerTruth>()
+  readonly sends = new Map<string, SendTruth>()
+  /** Messages whose acceptance was acknowledged to their sender. */
+  readonly acknowledged = new Set<string>()
+  /** Whatever may interrupt the daemon between a send and its mark: crashes, stops, failed writes. */
+  excuses = 0
+  /** The last instant at which something was wrong that may delay the daemon. */
+  troubledAt = 0
+
+  static readonly key = (session: string, incarnation: number): string => `${session}/${incarnation}`
+
+  container(session: string, incarnation: number): ContainerTruth | undefined {
+    return this.containers.get(GroundTruth.key(session, incarnation))
+  }
+
+  born(session: string, incarnation: number, at: number): ContainerTruth {
+    const truth: ContainerTruth = {
+      session,
+      incarnation,
+      bornAt: at,
+      beatAt: null,
+      beatBefore: null,
+      claims: new Map(),
+      acked: new Set(),
+      excusedUntil: 0,
+      signalledAt: null,
+      diedAt: null,
+      death: null,
+    }
+    this.containers.set(GroundTruth.key(session, incarnation), truth)
+    return truth
+  }
+
+  /** The container that the session has now. */
+  living(session: string): ContainerTruth | undefined {
+    for (const truth of this.containers.values()) {
+      if (truth.session === session && truth.diedAt === null) return truth
+    }
+    return undefined
+  }
+
+  /** Forgets containers that died before `before`, so that a long campaign stays small. */
+  forget(before: number): void {
+    for (const [key, truth] of this.containers) {
+      if (truth.diedAt !== null && truth.diedAt < before) this.containers.delete(key)
+    }
+  }
+}

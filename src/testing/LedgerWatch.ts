@@ -1,0 +1,369 @@
+/**
+ * The invariants that can be told from the ledger's rows (security.md §6: 1 to 5, 10), checked at every commit. It keeps a copy of
+ * every row as it was last committed and knows, on its own and in its own words, which changes are legal.
+ */
+import type { Attempt } from "../domain/Attempt.ts"
+import type { Delivery } from "../domain/Delivery.ts"
+import { SessionId } from "../domain/Ids.ts"
+import type { Incarnation } from "../domain/Incarnation.ts"
+import { isTerminal, type Message, wakes } from "../domain/Message.ts"
+import { type Policy, resolvePolicy } from "../domain/Policy.ts"
+import type { Run } from "../domain/Run.ts"
+import type { Series } from "../domain/Series.ts"
+import type { Session } from "../domain/Session.ts"
+import type { LedgerTx } from "../services/LedgerDriver.ts"
+import { GroundTruth } from "./GroundTruth.ts"
+import { SeriesWatch } from "./SeriesWatch.ts"
+
+export type Violate = (invariant: number, message: string) => void
+
+export interface LedgerWatchOptions {
+  readonly truth: GroundTruth
+  readonly policy: Policy
+  /** Elapsed milliseconds. */
+  readonly now: () => number
+  /** The wall clock. */
+  readonly wall: () => number
+  readonly violate: Violate
+}
+
+type Staged =
+  | { readonly table: "message"; readonly row: Message }
+  | { readonly table: "attempt"; readonly row: Attempt }
+  | { readonly table: "incarnation"; readonly row: Incarnation }
+  | { readonly table: "delivery"; readonly row: Delivery }
+  | { readonly table: "series"; readonly row: Series }
+  | { readonly table: "run"; readonly row: Run }
+
+export class LedgerWatch {
+  readonly messages = new Map<string, Message>()
+  readonly deliveries = new Map<string, Delivery>()
+  readonly incarnations = new Map<string, Incarnation>()
+  readonly tasks: SeriesWatch
+  /** Pending deliveries by lane. */
+  readonly lanes = new Map<string, Map<string, number>>()
+  private readonly openAttempts = new Map<string, Attempt>()
+  private readonly attemptCounts = new Map<string, { last: number; spent: number }>()
+  /** Messages that have not ended, by session. */
+  private readonly open = new Map<string, Map<string, Message>>()
+  private readonly options: LedgerWatchOptions
+  private staged: Array<Staged> = []
+  commits = 0
+
+  constructor(options: LedgerWatchOptions) {
+    this.options = options
+    this.tasks = new SeriesWatch(options)
+  }
+
+  get series(): ReadonlyMap<string, Series> {
+    return this.tasks.series
+  }
+
+  /** The same transaction, with every write noted. `write` is called before each and may throw. */
+  wrap(tx: LedgerTx, write: () => void): LedgerTx {
+    const note = (staged: Staged): void => {
+      write()
+      this.staged.push(staged)
+    }
+    return {
+      ...tx,
+      putMessage: (row) => {
+        note({ table: "message", row })
+        tx.putMessage(row)
+      },
+      putAttempt: (row) => {
+        note({ table: "attempt", row })
+        tx.putAttempt(row)
+      },
+      putIncarnation: (row) => {
+        note({ table: "incarnation", row })
+        tx.putIncarnation(row)
+      },
+      putDelivery: (row) => {
+        write()
+        const position = tx.putDelivery(row)
+        this.staged.push({ table: "delivery", row: { ...row, position } })
+        return position
+      },
+      putSeries: (row) => {
+        note({ table: "series", row })
+        tx.putSeries(row)
+      },
+      putSession: (row) => {
+        write()
+        tx.putSession(row)
+      },
+      putRun: (row) => {
+        write()
+        const position = tx.putRun(row)
+        this.staged.push({ table: "run", row: { ...row, position } })
+        return position
+      },
+      deleteHistory: (before, limit) => {
+        const gone = tx.deleteHistory(before, limit)
+        if (gone > 0) this.forgetHistory(tx, before)
+        return gone
+      },
+      deleteExpiredSessions: (before, limit) => {
+        const gone = tx.deleteExpiredSessions(before, limit)
+        for (const session of gone) this.onRemoved(session, before)
+        return gone
+      },
+    }
+  }
+
+  rollBack(): void {
+    this.staged = []
+  }
+
+  /** Checks what was written, row by row in order, and then what must hold at the end of every transaction. */
+  commit(tx: LedgerTx): void {
+    const { staged } = this
+    if (staged.length === 0) return
+    this.staged = []
+    this.commits += 1
+    for (const { table, row } of staged) {
+      switch (table) {
+        case "message":
+          this.onMessage(tx, row)
+          break
+        case "attempt":
+          this.onAttempt(tx, row)
+          break
+        case "incarnation":
+          this.onIncarnation(row)
+          break
+        case "delivery":
+          this.onDelivery(row)
+          break
+        case "series":
+          this.tasks.onSeries(row)
+          break
+        case "run":
+          this.tasks.onRun(row.position, row)
+          break
+      }
+    }
+    const touched = new Set<string>()
+    for (const { table, row } of staged) {
+      if (table !== "message") continue
+      this.atRest(row.id)
+      touched.add(row.sessionId)
+    }
+    for (const id of touched) this.hasWakeUp(tx, id)
+    this.tasks.commit()
+  }
+
+  private policyOf(tx: LedgerTx, groupId: string): Policy {
+    const group = tx.group(groupId as never)
+    return group === undefined ? this.options.policy : resolvePolicy(this.options.policy, group.policy)
+  }
+
+  /** A task may have its own limit and backoff. */
+  private retriesOf(tx: LedgerTx, groupId: string, row: Message): Policy {
+    const policy = this.policyOf(tx, groupId)
+    const own = row.seriesId === null ? undefined : this.series.get(row.seriesId)?.policy
+    return {
+      ...policy,
+      retryLimit: own?.retryLimit ?? policy.retryLimit,
+      retryBaseMs: own?.retryBaseMs ?? policy.retryBaseMs,
+    }
+  }
+
+  private onMessage(tx: LedgerTx, row: Message): void {
+    const before = this.messages.get(row.id)
+    this.messages.set(row.id, row)
+    this.tasks.onMessage(before, row)
+    const open = this.open.get(row.sessionId) ?? new Map<string, Message>()
+    this.open.set(row.sessionId, open)
+    if (isTerminal(row.state)) open.delete(row.id)
+    else open.set(row.id, row)
+    const { violate, wall } = this.options
+    if (before === undefined) {
+      if (row.state !== "pending" || row.tries !== 0)
+        violate(1, `message ${row.id} was born ${row.state} with ${row.tries} tries`)
+      return
+    }
+    if (isTerminal(before.state) && (row.state !== before.state || row.tries !== before.tries))
+      violate(1, `message ${row.id} was ${before.state} for good and became ${row.state}`)
+    if (row.tries < before.tries || row.tries > before.tries + 1)
+      violate(4, `the tries of ${row.id} went from ${before.tries} to ${row.tries}`)
+    const session = tx.session(row.sessionId)
+    if (session === undefined) return violate(1, `message ${row.id} has no session`)
+    const policy = this.retriesOf(tx, session.groupId, row)
+    if (row.tries > policy.retryLimit + 1)
+      violate(4, `message ${row.id} has ${row.tries} tries, over the limit of ${policy.retryLimit + 1}`)
+    if (row.tries > before.tries && row.state === "pending") {
+      const least = policy.retryBaseMs * 2 ** before.tries
+      if (row.dueAt < wall() + Math.min(least, policy.retryCapMs ?? Infinity))
+        violate(4, `message ${row.id} is due ${row.dueAt - wall()} ms after its try, before ${least} ms`)
+    }
+    if (row.admittedIn > 0 && row.admittedIn !== before.admittedIn) {
+      if (wakes(row) && row.dueAt > wall())
+        violate(4, `message ${row.id} was shown ${row.dueAt - wall()} ms before it was due`)
+      if (session.incarnation !== row.admittedIn)
+        violate(3, `message ${row.id} was shown to incarnation ${row.admittedIn}, which is not the last`)
+    }
+  }
+
+  private onAttempt(tx: LedgerTx, row: Attempt): void {
+    const { violate, truth } = this.options
+    const counts = this.attemptCounts.get(row.messageId) ?? { last: 0, spent: 0 }
+    this.attemptCounts.set(row.messageId, counts)
+    const open = this.openAttempts.get(row.messageId)
+    const isNew = row.number > counts.last
+    if (isNew) {
+      if (row.number !== counts.last + 1)
+        violate(4, `attempt ${row.number} of ${row.messageId} came after ${counts.last}`)
+      counts.last = row.number
+      const message = this.messages.get(row.messageId)
+      if (message !== undefined && message.sessionId !== row.sessionId)
+        violate(10, `an attempt of ${row.sessionId} is on a message of ${message.sessionId}`)
+      const container = truth.container(row.sessionId, row.incarnation)
+      if (row.outcome !== "late") {
+        if (open !== undefined) violate(4, `message ${row.messageId} has two open attempts`)
+        if (container !== undefined && !container.acked.has(row.messageId))
+          violate(10, `${row.messageId} counts as claimed by ${container.session}, which never acked it`)
+        const session = tx.session(row.sessionId)
+        if (session?.incarnation !== row.incarnation)
+          violate(3, `incarnation ${row.incarnation} claimed ${row.messageId} and is not the last one`)
+      }
+    } else if (open === undefined || open.number !== row.number) {
+      violate(4, `attempt ${row.number} of ${row.messageId} changed after its end`)
+    }
+    if (row.endedAt === null) {
+      this.openAttempts.set(row.messageId, row)
+      return
+    }
+    this.openAttempts.delete(row.messageId)
+    if (row.costsTry !== true) return
+    counts.spent += 1
+    this.justifyTry(row)
+  }
+
+  /** A try is spent only for what the container did, by the word of the container itself. */
+  private justifyTry(row: Attempt): void {
+    const { violate, truth } = this.options
+    const container = truth.container(row.sessionId, row.incarnation)
+    const life = this.incarnations.get(GroundTruth.key(row.sessionId, row.incarnation))
+    if (row.outcome === "failed") return
+    if (row.outcome !== "crashed" && row.outcome !== "stuck")
+      return violate(4, `an attempt of ${row.messageId} ended ${row.outcome} and cost a try`)
+    if (container === undefined) return
+    const stuck = ["ceiling", "claim", "startup"].includes(life?.stopReason ?? "")
+    // One that was being stopped as stuck was stuck, whatever ended it in the end.
+    if (stuck) return
+    if (container.death === "reboot")
+      violate(4, `the host's reboot cost ${row.messageId} a try (${row.outcome})`)
+    if (container.death === "daemon")
+      violate(4, `the daemon stopped ${row.sessionId} (${life?.stopReason}) and ${row.messageId} paid a try`)
+  }
+
+  private onIncarnation(row: Incarnation): void {
+    const { violate, truth } = this.options
+    const key = GroundTruth.key(row.sessionId, row.number)
+    const before = this.incarnations.get(key)
+    this.incarnations.set(key, row)
+    if (before === undefined) {
+      const last = this.incarnations.get(GroundTruth.key(row.sessionId, row.number - 1))
+      if (last !== undefined && last.phase !== "ended")
+        violate(3, `incarnation ${key} was recorded before the one before it had ended`)
+      return
+    }
+    const order = ["starting", "running", "stopping", "ended"]
+    if (order.indexOf(row.phase) < order.indexOf(before.phase))
+      violate(3, `incarnation ${key} went from ${before.phase} back to ${row.phase}`)
+    if (row.phase !== "ended" || before.phase === "ended") return
+    const container = truth.container(row.sessionId, row.number)
+    if (container !== undefined && container.diedAt === null && row.startedAt !== null)
+      violate(3, `incarnation ${key} was ended as ${row.reason} while its container lives`)
+  }
+
+  private onDelivery(row: Delivery): void {
+    const { violate, truth } = this.options
+    const before = this.deliveries.get(row.id)
+    this.deliveries.set(row.id, row)
+    this.inLane(before, row)
+    if (before === undefined) return
+    if (row.content !== before.content) violate(2, `the content of delivery ${row.id} changed`)
+    if (before.status === row.status) return
+    if (before.status !== "pending") return violate(2, `delivery ${row.id} was ${before.status} for good`)
+    if (row.status === "delivered" && row.channelType !== "agent" && !truth.sends.has(row.id))
+      violate(2, `delivery ${row.id} counts as delivered and was never sent`)
+    if (row.status === "dead" && row.lastError === null)
+      violate(2, `delivery ${row.id} died without a reason`)
+  }
+
+  private inLane(before: Delivery | undefined, row: Delivery): void {
+    if (before !== undefined && before.lane !== row.lane) this.lanes.get(before.lane)?.delete(row.id)
+    const lane = this.lanes.get(row.lane) ?? new Map<string, number>()
+    this.lanes.set(row.lane, lane)
+    // One that asked to be delivered later finds its place in the lane when its time comes.
+    if (row.status === "pending" && row.deliverAfter === null) lane.set(row.id, row.position)
+    else lane.delete(row.id)
+    if (lane.size === 0) this.lanes.delete(row.lane)
+  }
+
+  /** A session goes only when nothing of it is left to do. */
+  private onRemoved(session: Session, before: number): void {
+    const { truth, violate } = this.options
+    this.tasks.sessionsRemoved(1)
+    if (session.expiresAt === null || session.expiresAt >= before)
+      violate(1, `session ${session.id} was removed before its time`)
+    if ((this.open.get(session.id)?.size ?? 0) > 0)
+      violate(1, `session ${session.id} was removed with messages that have not ended`)
+    if (truth.living(session.id) !== undefined)
+      violate(11, `session ${session.id} was removed while its container lives`)
+    for (const row of this.deliveries.values()) {
+      if (row.sessionId === session.id && row.status === "pending")
+        violate(2, `session ${session.id} was removed, and ${row.id} is not sent`)
+    }
+  }
+
+  /** What holds of a message between transactions. */
+  private atRest(id: string): void {
+    const { violate } = this.options
+    const row = this.messages.get(id)
+    if (row === undefined) return
+    const open = this.openAttempts.get(id)
+    const spent = this.attemptCounts.get(id)?.spent ?? 0
+    if (row.tries !== spent)
+      violate(4, `message ${id} has ${row.tries} tries and ${spent} attempts that cost one`)
+    if ((row.state === "claimed") !== (open !== undefined))
+      violate(1, `message ${id} is ${row.state} and has ${open === undefined ? "no" : "an"} open attempt`)
+    if (isTerminal(row.state) && row.endedAt === null) violate(1, `message ${id} ended without a time`)
+  }
+
+  /** Whatever is pending and may wake has an instant at which the daemon will look at it. */
+  private hasWakeUp(tx: LedgerTx, id: string): void {
+    const session = tx.session(SessionId.make(id))
+    if (session === undefined || session.status !== "active" || session.live) return
+    let due = Infinity
+    for (const row of this.open.get(id)?.values() ?? []) {
+      if (row.state === "pending" && wakes(row)) due = Math.min(due, row.dueAt)
+    }
+    if (due === Infinity) return
+    if (session.wakeAt === null || session.wakeAt > Math.max(due, session.wakeNotBefore))
+      this.options.violate(11, `session ${id} has work due at ${due} and its wake-up is ${session.wakeAt}`)
+  }
+
+  private forgetHistory(tx: LedgerTx, floor: number): void {
+    for (const [id, row] of this.messages) {
+      if (!isTerminal(row.state) || tx.message(row.id) !== undefined) continue
+      if ((row.endedAt ?? Infinity) >= floor)
+        this.options.violate(1, `message ${id} was deleted before its retention was over`)
+      this.messages.delete(id)
+      this.attemptCounts.delete(id)
+      this.tasks.forget(id)
+    }
+    for (const [id, row] of this.deliveries) {
+      if (row.status === "pending" || tx.delivery(row.id) !== undefined) continue
+      this.deliveries.delete(id)
+      // Whoever uses the id again now, uses it for the first time as far as anybody knows.
+      this.options.truth.sends.delete(id)
+    }
+    for (const [key, row] of this.incarnations) {
+      if (row.phase === "ended" && (row.endedAt ?? Infinity) < floor) this.incarnations.delete(key)
+    }
+  }
+}

@@ -1,0 +1,324 @@
+/**
+ * The agents of a simulated world: the scripted runner of the in-memory layers, at work for a random while, and struck by the
+ * faults that the plan holds for its session. Each one writes down in the ground truth what it really did.
+ */
+import { Deferred, Effect } from "effect"
+import { OutboundId } from "../domain/Ids.ts"
+import { MINUTE_MS, SECOND_MS } from "../domain/Instant.ts"
+import { type AgentWorld, makeAgentWorld } from "../layers/memory/AgentWorld.ts"
+import { ContainerSide, type InboundRow } from "../layers/memory/MemoryMailbox.ts"
+import type { AgentScript } from "../layers/memory/SimulatedEngine.ts"
+import type { LaunchSpec } from "../services/ContainerRuntime.ts"
+import type { Fault } from "./FaultPlan.ts"
+import type { ContainerTruth, GroundTruth } from "./GroundTruth.ts"
+import type { SeededRandom } from "./SeededRandom.ts"
+import type { TaskRun } from "./WorldShape.ts"
+
+/** What the agents have of the world that they live in. */
+export interface AgentSurroundings {
+  readonly truth: GroundTruth
+  readonly random: SeededRandom
+  readonly pollMs: number
+  /** Elapsed milliseconds. */
+  readonly now: () => number
+  /** The fault that strikes this session's agent now, if any: it is spent by asking. */
+  readonly strike: (session: string, moment: "launch" | "turn") => Fault | null
+  readonly isPoisoned: (messageId: string) => boolean
+  /** The next message of this session crashes whatever claims it. */
+  readonly poison: (messageId: string) => void
+  /** Ids that are not this session's own, for agents that lie. */
+  readonly foreignIds: (session: string) => ReadonlyArray<string>
+  readonly isRebooting: () => boolean
+  /** An agent found something that can't be. */
+  readonly broken: (session: string, incarnation: number, message: string) => void
+}
+
+/** Well below every claim tolerance. */
+const BEAT_MS = 25 * SECOND_MS
+const A_YEAR_MS = 365 * 86_400_000
+
+type Ending = "next" | { readonly exit: number }
+const QUIT: Ending = { exit: 0 }
+
+/** Everything that one life of an agent needs at hand. */
+interface Life {
+  readonly me: AgentWorld
+  readonly side: ContainerSide["Service"]
+  readonly truth: ContainerTruth
+  readonly random: SeededRandom
+  readonly around: AgentSurroundings
+}
+
+/** Writes the truth down beside each write. */
+const observed = (
+  side: ContainerSide["Service"],
+  truth: ContainerTruth,
+  now: () => number,
+): ContainerSide["Service"] => ({
+  ...side,
+  ack: (pair, messageId, status, more, at) =>
+    Effect.tap(side.ack(pair, messageId, status, more, at), () =>
+      Effect.sync(() => {
+        truth.acked.add(messageId)
+        if (status === "processing") truth.claims.set(messageId, now())
+        else truth.claims.delete(messageId)
+      }),
+    ),
+  unack: (pair, messageId) =>
+    Effect.tap(side.unack(pair, messageId), () => Effect.sync(() => truth.claims.delete(messageId))),
+  beat: (pair, at) =>
+    Effect.tap(side.beat(pair, at), () =>
+      Effect.sync(() => {
+        if (truth.beatAt !== now()) truth.beatBefore = truth.beatAt
+        truth.beatAt = now()
+      }),
+    ),
+})
+
+/** The script of each launch in a world. */
+export const simulatedAgent =
+  (around: AgentSurroundings) =>
+  (spec: LaunchSpec, launch: number): AgentScript<ContainerSide> => {
+    const { session, incarnation } = spec.labels
+    const truth = around.truth.born(session, incarnation, around.now())
+    const random = around.random.fork(`${session}/${launch}`)
+    const fault = around.strike(session, "launch")
+    return (process) =>
+      Effect.gen(function* () {
+        const real = yield* ContainerSide
+        const side = observed(real, truth, around.now)
+        const me = yield* makeAgentWorld(process).pipe(Effect.provideService(ContainerSide, side))
+        return yield* live({ me, side, truth, random, around }, fault)
+      }).pipe(
+        Effect.onInterrupt(() =>
+          fault?.kind === "agent-late-exit" && !around.isRebooting() ? Effect.sleep(fault.ms) : Effect.void,
+        ),
+        Effect.catchDefect((defect) =>
+          Effect.sync(() => {
+            around.broken(
+              session,
+              incarnation,
+              `the agent of ${session}/${incarnation} broke: ${String(defect)}`,
+            )
+            return 70
+          }),
+        ),
+        Effect.onExit(() =>
+          Effect.sync(() => {
+            truth.diedAt ??= around.now()
+            truth.death ??= truth.signalledAt === null ? "itself" : "daemon"
+          }),
+        ),
+      )
+  }
+
+const live = Effect.fnUntraced(function* (life: Life, fault: Fault | null) {
+  const { me, random, around } = life
+  if (fault?.kind === "agent-crash-at-start") {
+    yield* me.sleep(random.magnitude(1, SECOND_MS))
+    return 1
+  }
+  if (fault?.kind === "agent-never-claims") {
+    yield* Deferred.await(me.sigterm)
+    return 0
+  }
+  yield* me.sleep(random.magnitude(20, 3 * SECOND_MS))
+  while (!Deferred.isDoneUnsafe(me.sigterm)) {
+    const batch = yield* me.poll
+    if (batch.length === 0) {
+      yield* me.sleep(around.pollMs)
+      continue
+    }
+    const struck = around.strike(life.truth.session, "turn")
+    if (struck?.kind === "poison-message") around.poison((batch[0] as InboundRow).id)
+    if (struck?.kind === "agent-future-times") yield* claimInTheFuture(life, batch)
+    else yield* me.claim(batch)
+    const ending = yield* turn(life, batch, struck)
+    if (ending !== "next") return ending.exit
+  }
+  if (fault?.kind === "agent-late-exit") yield* Effect.sleep(fault.ms)
+  return 0
+})
+
+/** Works for a while with a heartbeat now and then. */
+const work = Effect.fnUntraced(function* ({ me }: Life, workMs: number) {
+  yield* me.beat
+  for (let left = workMs; left > 0; left -= BEAT_MS) {
+    if ((yield* me.sleep(Math.min(left, BEAT_MS))) === "sigterm") return "sigterm" as const
+    yield* me.beat
+  }
+  return "slept" as const
+})
+
+const giveBack = (life: Life, batch: ReadonlyArray<InboundRow>): Effect.Effect<Ending> =>
+  Effect.as(life.me.release(batch), QUIT)
+
+const answer = (life: Life, batch: ReadonlyArray<InboundRow>): Effect.Effect<Ending> =>
+  Effect.as(life.me.answer(batch, `done ${batch.map(({ id }) => id).join(" ")}`), "next")
+
+/** What the task of this batch asks for, where it asks for anything. */
+const taskRun = (batch: ReadonlyArray<InboundRow>): TaskRun | null => {
+  const task = batch.find(({ kind }) => kind === "task")
+  const prompt: unknown = task === undefined ? null : JSON.parse(task.content).prompt
+  return typeof prompt === "string" && prompt.startsWith("{") ? (JSON.parse(prompt) as TaskRun) : null
+}
+
+/** One turn: the batch is claimed; what becomes of it depends on what strikes. */
+const turn = Effect.fnUntraced(function* (
+  life: Life,
+  batch: ReadonlyArray<InboundRow>,
+  fault: Fault | null,
+): Effect.fn.Return<Ending> {
+  const { me, truth, random } = life
+  const asked = taskRun(batch)
+  const workMs = asked?.workMs ?? random.magnitude(100, 90 * SECOND_MS)
+  const poisoned = batch.some(({ id }) => life.around.isPoisoned(id))
+  if (poisoned || fault?.kind === "agent-crash") {
+    return (yield* work(life, Math.min(workMs, 20 * SECOND_MS))) === "sigterm"
+      ? yield* giveBack(life, batch)
+      : { exit: 139 }
+  }
+  switch (fault?.kind) {
+    case "agent-hang":
+      yield* Deferred.await(me.sigterm)
+      return yield* giveBack(life, batch)
+    case "agent-deaf":
+      yield* me.beat
+      return yield* Effect.never
+    case "agent-fails":
+    case "agent-refuses":
+      if ((yield* work(life, workMs)) === "sigterm") return yield* giveBack(life, batch)
+      yield* me.fail(batch, { retryable: fault.kind === "agent-fails", error: "it did not work" })
+      return "next"
+    case "agent-silent-tool": {
+      truth.excusedUntil = life.around.now() + fault.ms
+      yield* me.tool({ name: "Bash", declaredMs: fault.ms })
+      const slept = yield* me.sleep(Math.round(fault.ms * 0.9))
+      yield* me.tool(null)
+      truth.excusedUntil = 0
+      return slept === "sigterm" ? yield* giveBack(life, batch) : yield* answer(life, batch)
+    }
+    case "agent-slow":
+      return (yield* work(life, fault.ms)) === "sigterm"
+        ? yield* giveBack(life, batch)
+        : yield* answer(life, batch)
+    case "agent-lies":
+      yield* lie(life)
+      break
+    case "agent-duplicate-id":
+      yield* repeatIds(life)
+      break
+    case "agent-gives-back":
+      yield* me.beat
+      yield* me.release(batch)
+      yield* me.doorbell
+      yield* me.sleep(random.magnitude(SECOND_MS, 20 * SECOND_MS))
+      return "next"
+    default:
+      break
+  }
+  if ((yield* work(life, workMs)) === "sigterm") return yield* giveBack(life, batch)
+  if (asked?.ends === "badly") {
+    yield* me.fail(batch, { retryable: false, error: "this task never works" })
+    return "next"
+  }
+  if (random.chance(0.15)) yield* doMore(life)
+  return yield* answer(life, batch)
+})
+
+/** What agents do besides answering: say more, now or later; make and change tasks; write to another group. */
+const doMore = Effect.fnUntraced(function* ({ me, side, truth, random, around }: Life) {
+  const at = yield* me.now
+  const name = `${truth.incarnation}-${around.now()}`
+  const write = (
+    id: string,
+    row: { readonly kind?: string; readonly [field: string]: unknown },
+    content: object,
+  ) => side.write(me.pair, { id: OutboundId.make(id), content: JSON.stringify(content), ...row }, at)
+  const system = (content: object) => write(`act-${name}`, { kind: "system" }, content)
+  const anyTask = `t${random.below(3)}`
+  switch (random.below(6)) {
+    case 0:
+      return yield* write(`more-${name}`, {}, { text: "more" })
+    case 1:
+      return yield* write(
+        `later-${name}`,
+        { deliverAfter: at + random.magnitude(SECOND_MS, 10 * MINUTE_MS) },
+        { text: "later" },
+      )
+    case 2:
+      return yield* system({
+        action: "schedule_task",
+        taskId: `own-${truth.session}-${name}`,
+        prompt: "remember",
+        processAfter: new Date(at + random.magnitude(SECOND_MS, 60 * MINUTE_MS)).toISOString(),
+      })
+    case 3:
+      return yield* system({ action: random.pick(["pause_task", "resume_task"]), taskId: anyTask })
+    case 4:
+      return yield* system({
+        action: "update_task",
+        taskId: anyTask,
+        prompt: "changed",
+        recurrence: "every 50m",
+      })
+    default:
+      return yield* write(
+        `to-${name}`,
+        { channelType: "agent", platformId: `g${random.below(2)}` },
+        { text: "for another group" },
+      )
+  }
+})
+
+/** Its clock is a year ahead: its claims, heartbeats and tools say so. */
+const claimInTheFuture = Effect.fnUntraced(function* (life: Life, batch: ReadonlyArray<InboundRow>) {
+  const { me, side } = life
+  const at = (yield* me.now) + A_YEAR_MS
+  yield* me.claim(batch)
+  for (const row of batch) yield* side.ack(me.pair, row.id, "processing", { tries: row.tries }, at)
+  yield* side.beat(me.pair, at)
+  yield* side.setTool(me.pair, { tool: "Bash", declaredTimeoutMs: A_YEAR_MS, startedAt: at })
+  yield* me.sleep(2 * SECOND_MS)
+  yield* side.setTool(me.pair, null)
+})
+
+/** Acks what was never its own, and asks for what it may not have. */
+const lie = Effect.fnUntraced(function* (life: Life) {
+  const { me, side, random } = life
+  const at = yield* me.now
+  for (const id of life.around.foreignIds(life.truth.session)) {
+    yield* side.ack(me.pair, id, random.pick(["processing", "completed", "failed"] as const), {}, at)
+  }
+  yield* side.ack(me.pair, "never-was", "completed", {}, at)
+  const name = `lie-${life.truth.incarnation}-${life.around.now()}`
+  yield* side.write(
+    me.pair,
+    {
+      id: OutboundId.make(`${name}-elsewhere`),
+      content: JSON.stringify({ text: "psst" }),
+      channelType: "test",
+      platformId: "somebody-else",
+    },
+    at,
+  )
+  yield* side.write(
+    me.pair,
+    {
+      id: OutboundId.make(`${name}-system`),
+      kind: "system",
+      content: JSON.stringify({ action: "cancel_task", taskId: "t0-of-nobody" }),
+    },
+    at,
+  )
+})
+
+/** Uses an id of its last life again, and one of its own twice with other content. */
+const repeatIds = Effect.fnUntraced(function* (life: Life) {
+  const { me, side, truth } = life
+  const at = yield* me.now
+  for (const id of [`out-${Math.max(1, truth.incarnation - 1)}-1`, `out-${truth.incarnation}-1`]) {
+    yield* side.write(me.pair, { id: OutboundId.make(id), content: JSON.stringify({ text: "again" }) }, at)
+  }
+  yield* me.doorbell
+})

@@ -1,0 +1,64 @@
+/**
+ * The faults that are in force just now, and how often each kind really struck. A planned fault only counts when something ran
+ * into it: an outage that nobody noticed tests nothing.
+ */
+import type { Fault, FaultKind } from "./FaultPlan.ts"
+
+export class Weather {
+  readonly struck = new Map<FaultKind, number>()
+  private readonly active = new Map<FaultKind, Array<{ readonly fault: Fault; readonly until: number }>>()
+  private readonly onStrike: (fault: Fault) => void
+
+  constructor(onStrike: (fault: Fault) => void) {
+    this.onStrike = onStrike
+  }
+
+  begin(fault: Fault, now: number): void {
+    const list = this.active.get(fault.kind) ?? []
+    list.push({ fault, until: now + fault.ms })
+    this.active.set(fault.kind, list)
+  }
+
+  /** The fault of this kind that is in force, for this session where sessions are struck one by one. */
+  find(kind: FaultKind, now: number, session?: number): Fault | null {
+    const list = this.active.get(kind)
+    if (list === undefined) return null
+    const left = list.filter(({ until }) => until > now)
+    if (left.length < list.length) this.active.set(kind, left)
+    for (const { fault } of left) if (session === undefined || fault.session === session) return fault
+    return null
+  }
+
+  /** As `find`, and counted as having struck. */
+  strike(kind: FaultKind, now: number, session?: number): Fault | null {
+    const fault = this.find(kind, now, session)
+    if (fault !== null) this.count(fault)
+    return fault
+  }
+
+  /** As `strike`, and over with it. */
+  strikeOnce(kind: FaultKind, now: number, session?: number): Fault | null {
+    const fault = this.strike(kind, now, session)
+    if (fault === null) return null
+    this.active.set(
+      kind,
+      (this.active.get(kind) ?? []).filter((one) => one.fault !== fault),
+    )
+    return fault
+  }
+
+  count(fault: Fault): void {
+    this.struck.set(fault.kind, (this.struck.get(fault.kind) ?? 0) + 1)
+    this.onStrike(fault)
+  }
+
+  /** Whether anything is wrong just now. */
+  isFair(now: number): boolean {
+    for (const list of this.active.values()) if (list.some(({ until }) => until > now)) return false
+    return true
+  }
+
+  clear(): void {
+    this.active.clear()
+  }
+}
