@@ -116,7 +116,7 @@ const onTemporaryDisk = Layer.unwrap(
       Effect.sync(() => fs.mkdtempSync(path.join(os.tmpdir(), "lamplighter-mailbox-"))),
       (directory) => Effect.sync(() => fs.rmSync(directory, { recursive: true, force: true })),
     ),
-    (dataDir) => SqliteMailbox.layer({ dataDir }),
+    (dataDir) => SqliteMailbox.layer({ dataDir, patienceMs: 30_000 }),
   ),
 )
 

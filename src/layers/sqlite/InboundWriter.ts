@@ -18,9 +18,11 @@ import {
 } from "../../services/Mailbox.ts"
 import type { Destination } from "../../domain/Group.ts"
 
-/** How long in all the host waits for locks of others, and how often it looks. */
-export const LOCK_WAIT_MS = 2_000
+/** How long one projection waits for locks of others, and how often it looks: a runner's reads take milliseconds. */
+const LOCK_WAIT_MS = 200
 const LOCK_RETRY_MS = 10
+/** A lock that is still there this long after it was first met is held on purpose. */
+const LOCK_LIMIT_MS = 2_000
 
 /** SQLite's `user_version` is a signed 32-bit number. */
 const MAX_REVISION = 2 ** 31 - 1
@@ -37,7 +39,45 @@ const failure = (file: string, error: unknown) =>
   })
 
 const blocked = (file: string) =>
-  new ProjectionBlocked({ message: `${file} has been locked by somebody else for ${LOCK_WAIT_MS} ms` })
+  new ProjectionBlocked({ message: `${file} is locked by somebody else`, underWay: true })
+
+/** Since when files have been locked by others: a projection waits a little, and the next one goes on counting. */
+export interface LockedSince {
+  readonly wait: <A>(
+    file: string,
+    projection: Effect.Effect<A, MailboxError | ProjectionBlocked>,
+  ) => Effect.Effect<A, MailboxError | ProjectionBlocked>
+  readonly forgetBelow: (directory: string) => void
+}
+
+export const makeLockedSince = (): LockedSince => {
+  const since = new Map<string, EpochMs>()
+  return {
+    wait: (file, projection) =>
+      Effect.gen(function* () {
+        const began = yield* Clock.currentTimeMillis
+        return yield* projection.pipe(
+          Effect.tap(() => Effect.sync(() => since.delete(file))),
+          Effect.catchTag("ProjectionBlocked", (error) =>
+            Effect.flatMap(Clock.currentTimeMillis, (now) => {
+              const first = Math.min(since.get(file) ?? began, now)
+              since.set(file, first)
+              return Effect.fail(
+                now - first < LOCK_LIMIT_MS
+                  ? error
+                  : new ProjectionBlocked({
+                      message: `${file} has been locked by somebody else for ${now - first} ms`,
+                    }),
+              )
+            }),
+          ),
+        )
+      }),
+    forgetBelow: (directory) => {
+      for (const file of since.keys()) if (file.startsWith(`${directory}/`)) since.delete(file)
+    },
+  }
+}
 
 /** One step on the open file. A lock held by somebody else is `ProjectionBlocked`, and nothing of the step happened. */
 const step = <A>(file: string, body: () => A): Effect.Effect<A, MailboxError | ProjectionBlocked> =>

@@ -1,6 +1,6 @@
 /**
  * A consistent copy of a ledger in use. It is written beside its target and renamed at the end, so that whatever stands at the
- * target is a whole ledger, or an empty file that says that a backup was cut short.
+ * target is a whole ledger in one file, or an empty file that says that a backup was cut short.
  */
 import BetterSqlite, { type Database } from "better-sqlite3"
 import { Effect } from "effect"
@@ -30,6 +30,7 @@ export const backupTo = async (
     await database.backup(temporary, {
       progress: () => (pace === "at-once" ? ALL_PAGES : PAGES_PER_TURN),
     })
+    standAlone(temporary)
     await sync(temporary)
     await fs.rename(temporary, target)
     await sync(path.dirname(target))
@@ -37,6 +38,16 @@ export const backupTo = async (
     await fs.rm(temporary, { force: true })
     await fs.rm(target, { force: true })
     throw cause
+  }
+}
+
+/** The copy says of itself that it has a write-ahead log, as the original has: whoever opens it would leave two files beside it. */
+const standAlone = (file: string): void => {
+  const copy = new BetterSqlite(file, { fileMustExist: true })
+  try {
+    copy.pragma("journal_mode = DELETE")
+  } finally {
+    copy.close()
   }
 }
 

@@ -5,29 +5,10 @@
  */
 import Database from "better-sqlite3"
 import type { OutboundTable } from "./ExchangeSchema.ts"
+import { type Cells, type OutboundBatch, type OutboundTotals, Refused } from "./OutboundBatch.ts"
 import { inspect, type OutboundShape } from "./OutboundImage.ts"
 import { OutboundLimits } from "./OutboundLimits.ts"
 import { OutboundRefusal, quarantine } from "./OutboundRefusal.ts"
-
-/** Stands where a cell's value was not loaded. */
-export const Refused = { wrongType: -1, tooLong: -2 } as const
-
-/** A row by column name. */
-export type Cells = Readonly<Record<string, unknown>>
-
-/** Rows of one table, in the order of the table; a table may come in many batches, or in none when it is empty. */
-export interface OutboundBatch {
-  readonly table: OutboundTable
-  readonly rows: ReadonlyArray<Cells>
-}
-
-/** What can be said when all batches are out. */
-export interface OutboundTotals {
-  /** More rows or bytes than a container may write in one life. */
-  readonly outgrown: boolean
-  /** Rows of `session_state` in the file, those beyond the limit included. */
-  readonly stateRows: number
-}
 
 const limits = OutboundLimits
 /** A batch is handed over when it holds about so much text, so that whoever parses it is done within a few milliseconds. */

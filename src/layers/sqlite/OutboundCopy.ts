@@ -1,33 +1,37 @@
 /**
- * Takes a private, consistent copy of an outbound.db into memory. The file belongs to a container: it may be a link, a FIFO,
- * locked, huge or half-written, so nothing is opened before lstat has seen it, nothing is opened for writing where it stands,
- * and no wait for a lock blocks the event loop.
+ * Takes a private, consistent copy of an outbound.db into memory. Runs in the reader process: the file belongs to a container and may
+ * be a link, a FIFO, locked, huge or half-written, so nothing is opened before lstat has seen it, everything is opened below a
+ * descriptor of the directory, and nothing is opened for writing where it stands. What hangs all the same, the deadline ends.
  *
  * Closing any descriptor of a file drops every lock that this process holds on it: the SQLite connection is therefore closed
- * before the descriptor, and a file is copied by one caller at a time.
+ * before the descriptor, and a reader process copies one file at a time.
  */
 import Database from "better-sqlite3"
 import * as fs from "node:fs"
 import * as path from "node:path"
-import { promisify } from "node:util"
-import { Quarantined, Unreadable } from "../../services/Mailbox.ts"
 import { PAGE_BYTES } from "./ExchangeSchema.ts"
 import { checkHeader } from "./OutboundImage.ts"
 import { OutboundLimits } from "./OutboundLimits.ts"
+import { OutboundRefusal, quarantine } from "./OutboundRefusal.ts"
 
 const { O_DIRECTORY, O_NOFOLLOW, O_NONBLOCK, O_RDONLY } = fs.constants
-const readAsync = promisify(fs.read)
 
-/** Up to this size a read from the page cache costs less than a trip through the thread pool. */
-const SYNC_READ_BYTES = 256 * 1024
-const CHUNK_BYTES = 4 * 1024 * 1024
 const JOURNAL_MAGIC = Buffer.from("d9d505f920a163d7", "hex")
+/** Where the kernel shows a process's descriptors as paths; elsewhere paths are all there is. */
+const DESCRIPTORS = "/proc/self/fd"
 
-/** Somebody holds a lock that excludes readers; worth another try within milliseconds. */
-export class Locked extends Unreadable {}
+const codeOf = (error: unknown): string =>
+  error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : ""
 
-const quarantine = (reason: string): never => {
-  throw new Quarantined({ reason })
+/** What the container did to the name between two calls is its doing; anything else is the host's trouble and may pass. */
+const opened = (name: string, open: () => number): number => {
+  try {
+    return open()
+  } catch (error) {
+    if (["ELOOP", "ENOTDIR", "ENXIO", "EISDIR"].includes(codeOf(error)))
+      return quarantine(`${name} was replaced while it was opened`)
+    throw new OutboundRefusal("unreadable", `${name} can't be opened: ${String(error)}`)
+  }
 }
 
 /** Opens a regular file of one link and at most `fileBytes`, without following a link or waiting for a FIFO. */
@@ -36,7 +40,7 @@ const openHostile = (file: string): { readonly fd: number; readonly stat: fs.Sta
   const standing = fs.lstatSync(file, { throwIfNoEntry: false })
   if (standing === undefined) return quarantine(`${name} is missing`)
   if (!standing.isFile()) return quarantine(`${name} is not a regular file`)
-  const fd = fs.openSync(file, O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
+  const fd = opened(name, () => fs.openSync(file, O_RDONLY | O_NOFOLLOW | O_NONBLOCK))
   try {
     const stat = fs.fstatSync(fd)
     if (!stat.isFile() || stat.nlink !== 1)
@@ -50,16 +54,12 @@ const openHostile = (file: string): { readonly fd: number; readonly stat: fs.Sta
   }
 }
 
-const readWhole = async (fd: number, bytes: number): Promise<Buffer> => {
+const readWhole = (fd: number, bytes: number): Buffer => {
   const image = Buffer.allocUnsafe(bytes)
   let filled = 0
   while (filled < bytes) {
-    const length = Math.min(bytes - filled, CHUNK_BYTES)
-    const got =
-      bytes <= SYNC_READ_BYTES
-        ? fs.readSync(fd, image, filled, length, filled)
-        : (await readAsync(fd, image, filled, length, filled)).bytesRead
-    if (got === 0) throw new Unreadable({ message: "outbound.db shrank while it was read; try again" })
+    const got = fs.readSync(fd, image, filled, bytes - filled, filled)
+    if (got === 0) throw new OutboundRefusal("unreadable", "outbound.db shrank while it was read")
     filled += got
   }
   return image
@@ -76,30 +76,32 @@ const checkCompanions = (file: string): "none" | "journal" => {
   return journal.size > 0 ? "journal" : "none"
 }
 
-const sqliteCode = (error: unknown): string =>
-  error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : ""
-
 /** Takes a SHARED lock without waiting and without parsing the schema. */
 const lockShared = (file: string): Database.Database => {
-  const connection = new Database(file, { readonly: true, fileMustExist: true, timeout: 0 })
+  let connection: Database.Database | undefined
   try {
+    connection = new Database(file, { readonly: true, fileMustExist: true, timeout: 0 })
     connection.exec("BEGIN")
     connection.pragma("user_version")
     return connection
   } catch (error) {
-    connection.close()
-    const code = sqliteCode(error)
-    if (code.startsWith("SQLITE_BUSY")) throw new Locked({ message: "outbound.db is locked by its writer" })
+    connection?.close()
+    const code = codeOf(error)
+    if (code.startsWith("SQLITE_BUSY"))
+      throw new OutboundRefusal("locked", "outbound.db is locked by its writer")
     if (code.startsWith("SQLITE_READONLY") || code.startsWith("SQLITE_CANTOPEN"))
-      throw new Unreadable({ message: "outbound.db has a hot journal; its writer has to roll it back first" })
+      throw new OutboundRefusal(
+        "unreadable",
+        "outbound.db has a hot journal; its writer has to roll it back first",
+      )
     if (code === "SQLITE_NOTADB" || code.startsWith("SQLITE_CORRUPT"))
       return quarantine("outbound.db is not a database that SQLite can read")
-    throw new Unreadable({ message: `outbound.db can't be read now: ${String(error)}` })
+    throw new OutboundRefusal("unreadable", `outbound.db can't be read now: ${String(error)}`)
   }
 }
 
 /** A copy of the file as its last committed transaction left it, while a container may be writing. */
-export const copyLive = async (file: string): Promise<Buffer> => {
+const copyLive = (file: string): Buffer => {
   const { fd, stat } = openHostile(file)
   try {
     const header = Buffer.alloc(100)
@@ -114,7 +116,7 @@ export const copyLive = async (file: string): Promise<Buffer> => {
       const { size } = fs.fstatSync(fd)
       if (size > OutboundLimits.fileBytes)
         quarantine(`outbound.db is larger than ${OutboundLimits.fileBytes} bytes`)
-      return await readWhole(fd, size)
+      return readWhole(fd, size)
     } finally {
       connection.close()
     }
@@ -124,10 +126,10 @@ export const copyLive = async (file: string): Promise<Buffer> => {
 }
 
 /** Reads a whole hostile file that nobody writes any more. */
-const readDead = async (file: string): Promise<Buffer> => {
+const readDead = (file: string): Buffer => {
   const { fd, stat } = openHostile(file)
   try {
-    return await readWhole(fd, stat.size)
+    return readWhole(fd, stat.size)
   } finally {
     fs.closeSync(fd)
   }
@@ -149,23 +151,17 @@ const prepareJournal = (journal: Buffer): boolean => {
 }
 
 /** A copy of the file of a container whose death is confirmed: a transaction that it left open is rolled back on the copy. */
-export const copyFinal = async (file: string, privateParent: string): Promise<Buffer> => {
+const copyFinal = (file: string, privateDir: string): Buffer => {
   if (checkCompanions(file) === "none") return copyLive(file)
-  const journal = await readDead(`${file}-journal`)
+  const journal = readDead(`${file}-journal`)
   if (!prepareJournal(journal)) return copyLive(file)
-  const image = await readDead(file)
+  const image = readDead(file)
   checkHeader(image)
-  await fs.promises.mkdir(privateParent, { recursive: true, mode: 0o700 })
-  const directory = await fs.promises.mkdtemp(path.join(privateParent, "read-"))
-  try {
-    const copy = path.join(directory, "outbound.db")
-    await fs.promises.writeFile(copy, image, { flag: "wx", mode: 0o600 })
-    await fs.promises.writeFile(`${copy}-journal`, journal, { flag: "wx", mode: 0o600 })
-    rollBack(copy)
-    return await readDead(copy)
-  } finally {
-    await fs.promises.rm(directory, { recursive: true, force: true })
-  }
+  const copy = path.join(privateDir, "outbound.db")
+  fs.writeFileSync(copy, image, { flag: "wx", mode: 0o600 })
+  fs.writeFileSync(`${copy}-journal`, journal, { flag: "wx", mode: 0o600 })
+  rollBack(copy)
+  return readDead(copy)
 }
 
 const rollBack = (file: string): void => {
@@ -180,10 +176,22 @@ const rollBack = (file: string): void => {
   }
 }
 
-/** Refuses a directory that is a link or gone; the files in it are checked one by one. */
-export const checkDirectory = (directory: string): void => {
-  const stat = fs.lstatSync(directory, { throwIfNoEntry: false })
-  if (stat === undefined || !stat.isDirectory())
-    quarantine("the out directory is missing or is not a directory")
-  fs.closeSync(fs.openSync(directory, O_RDONLY | O_DIRECTORY | O_NOFOLLOW))
+/**
+ * A copy of `outDir`'s outbound.db. With `privateDir`, an empty directory that is the caller's, the container counts as dead and what
+ * it left half-done is rolled back there; without, the container may be writing. Throws a refusal.
+ */
+export const copyOutbound = (outDir: string, privateDir: string | null): Buffer => {
+  const standing = fs.lstatSync(outDir, { throwIfNoEntry: false })
+  if (standing === undefined || !standing.isDirectory())
+    return quarantine("the out directory is missing or is not a directory")
+  const directory = opened("the out directory", () =>
+    fs.openSync(outDir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW),
+  )
+  try {
+    const below = process.platform === "linux" ? `${DESCRIPTORS}/${directory}` : outDir
+    const file = `${below}/outbound.db`
+    return privateDir === null ? copyLive(file) : copyFinal(file, privateDir)
+  } finally {
+    fs.closeSync(directory)
+  }
 }

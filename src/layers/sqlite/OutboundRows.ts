@@ -7,13 +7,8 @@ import { parseExchangeTime } from "../../domain/ExchangeTime.ts"
 import { MessageId, OutboundId } from "../../domain/Ids.ts"
 import { type EpochMs, MAX_EPOCH_MS, type Millis } from "../../domain/Instant.ts"
 import type { AckRow, OutboundRow, ToolInFlight } from "../../services/Mailbox.ts"
+import { type Cells, Refused } from "./OutboundBatch.ts"
 import { OutboundLimits } from "./OutboundLimits.ts"
-
-/** Stands where a cell's value was not loaded. */
-export const Refused = { wrongType: -1, tooLong: -2 } as const
-
-/** A row by column name. */
-export type Cells = Readonly<Record<string, unknown>>
 
 const isMessageId = Schema.is(MessageId)
 const isOutboundId = Schema.is(OutboundId)
@@ -37,6 +32,12 @@ const integerOrNull = (cells: Cells, column: string, minimum: number, maximum: n
   if (typeof value === "number" && Number.isSafeInteger(value) && value >= minimum && value <= maximum)
     return value
   throw new BadCell(`${column} is not a whole number from ${minimum} to ${maximum}`)
+}
+
+/** What names no message answers none: the row goes on without it. */
+const messageIdOrNull = (cells: Cells, column: string): string | null => {
+  const value = textOrNull(cells, column)
+  return value !== null && isMessageId(value) ? value : null
 }
 
 const timeOrNull = (value: string | null): EpochMs | null =>
@@ -68,7 +69,7 @@ export const decodeOutbound = (cells: Cells): Result.Result<OutboundRow, string>
     return {
       id,
       seq: integerOrNull(cells, "seq", 1, Number.MAX_SAFE_INTEGER),
-      inReplyTo: textOrNull(cells, "in_reply_to"),
+      inReplyTo: messageIdOrNull(cells, "in_reply_to"),
       timestamp: timeOrNull(text(cells, "timestamp")),
       deliverAfter: deliverAfterMs,
       recurrence: textOrNull(cells, "recurrence"),

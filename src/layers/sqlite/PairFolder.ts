@@ -117,14 +117,17 @@ export const glance = (outDir: string): Glance => {
   }
 }
 
-/** Removes the pairs below a number. Only folders named like an incarnation are touched; links in them are unlinked. */
-export const removePairsBelow = async (sessionDir: string, below: IncarnationNumber): Promise<void> => {
+/** Discards the pairs below a number. Only folders named like an incarnation are touched. */
+export const removePairsBelow = async (
+  sessionDir: string,
+  below: IncarnationNumber,
+  discard: (pairDir: string) => void,
+): Promise<void> => {
   const stat = fs.lstatSync(sessionDir, { throwIfNoEntry: false })
   if (stat === undefined) return
   if (!stat.isDirectory()) throw new Error(`${sessionDir} is not a directory`)
   for (const name of await fs.promises.readdir(sessionDir))
-    if (/^(?:0|[1-9]\d{0,9})$/.test(name) && Number(name) < below)
-      await fs.promises.rm(path.join(sessionDir, name), { recursive: true, force: true })
+    if (/^(?:0|[1-9]\d{0,9})$/.test(name) && Number(name) < below) discard(path.join(sessionDir, name))
 }
 
 /** Removes what a crash left in the folder for temporary files, old enough that nobody can be using it. */

@@ -1,21 +1,28 @@
 /**
- * The mailbox on real files. It only composes: folders (`PairFolder`), the host's own file (`InboundWriter`), a private copy of
- * the container's file (`OutboundCopy`) and what can be read from it (`OutboundReader`).
+ * The mailbox on real files. It only composes: folders (`PairFolder`), the host's own file (`InboundWriter`), and processes that
+ * read the container's file (`ReaderPool`). The daemon itself opens nothing that a container can write: it only asks lstat.
  */
-import { Effect, Layer, RcMap, Schedule, Semaphore } from "effect"
+import { Effect, Layer, Schedule } from "effect"
+import * as fs from "node:fs"
 import * as path from "node:path"
 import { Mailbox, MailboxError, type Pair, Quarantined, Unreadable } from "../../services/Mailbox.ts"
 import { pairDir, pairPaths, sessionDir, tmpDir } from "../files/DataDirectory.ts"
+import { makeTreeRemoval } from "../files/TreeRemoval.ts"
+import {
+  defaultReaderPoolOptions,
+  Locked,
+  makeReaderPool,
+  type ReaderPoolOptions,
+} from "../reader/ReaderPool.ts"
+import { makeReadings } from "../reader/Readings.ts"
 import * as InboundWriter from "./InboundWriter.ts"
-import { checkDirectory, copyFinal, copyLive, Locked } from "./OutboundCopy.ts"
-import { readImage } from "./OutboundReader.ts"
 import { createPair, glance, makeImages, removePairsBelow, sweepTemporary } from "./PairFolder.ts"
 
-/** Copies in memory at the same time: each can be as large as a file may be. */
-const CONCURRENT_READS = 4
 /** A container's own commits hold their lock for less than a millisecond. */
 const LOCKED_RETRIES = 5
 const LOCKED_SCHEDULE = Schedule.spaced(4)
+/** A look waits so long for a reading; a container's file takes a few milliseconds, and a fresh reader process some tens. */
+const PATIENCE_MS = 250
 const LEFT_OVER_MS = 10 * 60_000
 
 const readFailure = (error: unknown): Unreadable | Quarantined =>
@@ -26,23 +33,40 @@ const readFailure = (error: unknown): Unreadable | Quarantined =>
 const hostFailure = (what: string) => (error: unknown) =>
   new MailboxError({ message: `${what}: ${String(error)}` })
 
-const make = Effect.fnUntraced(function* (options: { readonly dataDir: string }) {
+export interface SqliteMailboxOptions {
+  readonly dataDir: string
+  /** Processes and deadlines for reading containers' files; the defaults are stated in docs/exchange.md. */
+  readonly readers?: Partial<ReaderPoolOptions>
+  /** How long a caller waits for one reading before it is told that it is under way. */
+  readonly patienceMs?: number
+}
+
+const make = Effect.fnUntraced(function* (options: SqliteMailboxOptions) {
   const dataDir = path.resolve(options.dataDir)
   const temporary = tmpDir(dataDir)
   const images = makeImages()
-  const reads = yield* Semaphore.make(CONCURRENT_READS)
-  const files = yield* RcMap.make({ lookup: (_outDir: string) => Semaphore.make(1) })
+  const readers = yield* makeReaderPool({ ...defaultReaderPoolOptions, ...options.readers })
+  const readings = yield* makeReadings(options.patienceMs ?? PATIENCE_MS)
+  const locked = InboundWriter.makeLockedSince()
+  /** Directories whose last reading began before the look that was told of it: the next stamp is unlike any other. */
+  const late = new Set<string>()
+  let lateLooks = 0
+  const removal = yield* makeTreeRemoval(temporary)
   yield* Effect.promise(() => sweepTemporary(temporary, LEFT_OVER_MS))
 
   const inbound = (pair: Pair) => path.join(pairPaths(dataDir, pair).inDir, "inbound.db")
 
-  /** Closing a descriptor drops the process's locks on that file, so one file is copied by one fiber at a time, to its end. */
-  const alone = <A, E>(outDir: string, effect: Effect.Effect<A, E>) =>
-    Effect.scoped(
-      Effect.flatMap(RcMap.get(files, outDir), (file) =>
-        file.withPermit(reads.withPermit(Effect.uninterruptible(effect))),
-      ),
-    )
+  /** Where a reader may roll back what a dead container left: removed here, whatever becomes of the reader. */
+  const privateDir = Effect.acquireRelease(
+    Effect.tryPromise({
+      try: async () => {
+        await fs.promises.mkdir(temporary, { recursive: true, mode: 0o700 })
+        return await fs.promises.mkdtemp(path.join(temporary, "read-"))
+      },
+      catch: readFailure,
+    }),
+    (directory) => Effect.promise(() => fs.promises.rm(directory, { recursive: true, force: true })),
+  )
 
   return Mailbox.of({
     paths: (pair) => pairPaths(dataDir, pair),
@@ -57,34 +81,48 @@ const make = Effect.fnUntraced(function* (options: { readonly dataDir: string })
     revision: (pair) => InboundWriter.revision(inbound(pair)),
 
     project: Effect.fn("Mailbox.project")((pair, projection) =>
-      InboundWriter.project(inbound(pair), projection),
+      locked.wait(inbound(pair), InboundWriter.project(inbound(pair), projection)),
     ),
 
-    glance: (pair) => Effect.try({ try: () => glance(pairPaths(dataDir, pair).outDir), catch: readFailure }),
-
-    read: Effect.fn("Mailbox.read")(function* (pair, { mode, seen }) {
+    glance: (pair) => {
       const { outDir } = pairPaths(dataDir, pair)
-      const file = path.join(outDir, "outbound.db")
-      const copy = Effect.tryPromise({
+      return Effect.try({
         try: () => {
-          checkDirectory(outDir)
-          return mode === "live" ? copyLive(file) : copyFinal(file, temporary)
+          const seen = glance(outDir)
+          return late.delete(outDir) ? { ...seen, stamp: `${seen.stamp}+${++lateLooks}` } : seen
         },
         catch: readFailure,
       })
-      const image = yield* alone(outDir, copy).pipe(
-        Effect.retry({
-          times: LOCKED_RETRIES,
-          schedule: LOCKED_SCHEDULE,
-          while: (error) => error instanceof Locked,
-        }),
-      )
-      return yield* Effect.try({ try: () => readImage(image, seen), catch: readFailure })
+    },
+
+    read: Effect.fn("Mailbox.read")(function* (pair, { mode, seen }) {
+      const { outDir } = pairPaths(dataDir, pair)
+      const reading = Effect.gen(function* () {
+        const request = { outDir, privateDir: mode === "live" ? null : yield* privateDir, seen: [...seen] }
+        return yield* readers.read(request).pipe(
+          Effect.retry({
+            times: LOCKED_RETRIES,
+            schedule: LOCKED_SCHEDULE,
+            while: (error) => error instanceof Locked,
+          }),
+        )
+      }).pipe(Effect.scoped)
+      if (mode === "final") {
+        yield* readings.forget(`live ${outDir}`)
+        late.delete(outDir)
+      }
+      const answer = yield* readings.ask(`${mode} ${outDir}`, reading)
+      if (answer.came === "late" && mode === "live") late.add(outDir)
+      return answer.reading
     }),
 
     removeBelow: Effect.fn("Mailbox.removeBelow")((session, below) =>
       Effect.tryPromise({
-        try: () => removePairsBelow(sessionDir(dataDir, session), below),
+        try: async () => {
+          const directory = sessionDir(dataDir, session)
+          locked.forgetBelow(directory)
+          await removePairsBelow(directory, below, removal.discard)
+        },
         catch: hostFailure(`old exchange pairs of ${session.sessionId} can't be removed`),
       }),
     ),
@@ -95,5 +133,5 @@ const make = Effect.fnUntraced(function* (options: { readonly dataDir: string })
  * Pairs under `<dataDir>/sessions/<group>/<session>/<incarnation>/{in,out}`. Leftovers of a crash in `<dataDir>/tmp` are removed
  * when the layer is built.
  */
-export const layer = (options: { readonly dataDir: string }): Layer.Layer<Mailbox> =>
+export const layer = (options: SqliteMailboxOptions): Layer.Layer<Mailbox> =>
   Layer.effect(Mailbox, make(options))

@@ -27,7 +27,7 @@ const story = <A, E>(title: string, tell: (files: Files) => Effect.Effect<A, E, 
         yield* mailbox.create(pair, nothingCarried)
         const { inDir, outDir } = mailbox.paths(pair)
         return yield* tell({ dataDir, inDir, outDir, outbound: path.join(outDir, "outbound.db") })
-      }).pipe(Effect.provide(SqliteMailbox.layer({ dataDir }) satisfies Layer.Layer<Mailbox>))
+      }).pipe(Effect.provide(SqliteMailbox.layer({ dataDir, patienceMs: 30_000 }) satisfies Layer.Layer<Mailbox>))
     }),
   )
 

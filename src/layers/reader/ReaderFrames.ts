@@ -1,0 +1,65 @@
+/**
+ * How the daemon and a reader process talk over two pipes: a length of four bytes, then JSON of that many bytes. Shared by both
+ * sides, so it loads nothing but Node. Every frame has a limit; whoever passes it is not talked to any more.
+ */
+import type { OutboundBatch, OutboundTotals } from "../sqlite/OutboundBatch.ts"
+import type { RefusalKind } from "../sqlite/OutboundRefusal.ts"
+
+/** One file to read. */
+export interface ReaderRequest {
+  readonly outDir: string
+  /** An empty directory of the daemon's when the container is dead; null while it may be writing. */
+  readonly privateDir: string | null
+  /** Ids of `messages_out` that are known already. */
+  readonly seen: ReadonlyArray<string>
+}
+
+/** `Ready` once, when the process has started; then for each request any number of `Cells`, and `Done` or `Refusal`. */
+export type ReaderAnswer =
+  | { readonly _tag: "Ready" }
+  | ({ readonly _tag: "Cells" } & OutboundBatch)
+  | ({ readonly _tag: "Done" } & OutboundTotals)
+  | { readonly _tag: "Refusal"; readonly kind: RefusalKind; readonly reason: string }
+
+/** As many ids as a life may write, of the longest, with room. */
+export const REQUEST_BYTES = 4 * 1024 * 1024
+/** One row of the longest texts, every character escaped, with room. */
+export const ANSWER_BYTES = 16 * 1024 * 1024
+
+const LENGTH_BYTES = 4
+
+export const encodeFrame = (value: ReaderRequest | ReaderAnswer): Buffer => {
+  const text = JSON.stringify(value)
+  const frame = Buffer.allocUnsafe(LENGTH_BYTES + Buffer.byteLength(text))
+  frame.writeUInt32BE(frame.length - LENGTH_BYTES, 0)
+  frame.write(text, LENGTH_BYTES)
+  return frame
+}
+
+/** Cuts what arrives in pieces into the texts of whole frames. Throws a `RangeError` at a frame beyond `maxBytes`. */
+export const makeFrameSplitter = (maxBytes: number): ((piece: Buffer) => ReadonlyArray<string>) => {
+  let pieces: Array<Buffer> = []
+  let held = 0
+  let wanted: number | null = null
+  const gather = (bytes: number): Buffer => {
+    const whole = pieces.length === 1 && pieces[0] !== undefined ? pieces[0] : Buffer.concat(pieces, held)
+    pieces = [whole.subarray(bytes)]
+    held -= bytes
+    return whole.subarray(0, bytes)
+  }
+  return (piece) => {
+    const texts: Array<string> = []
+    pieces.push(piece)
+    held += piece.length
+    for (;;) {
+      if (wanted === null) {
+        if (held < LENGTH_BYTES) return texts
+        wanted = gather(LENGTH_BYTES).readUInt32BE(0)
+        if (wanted > maxBytes) throw new RangeError(`a frame of ${wanted} bytes is beyond ${maxBytes}`)
+      }
+      if (held < wanted) return texts
+      texts.push(gather(wanted).toString("utf8"))
+      wanted = null
+    }
+  }
+}

@@ -1,0 +1,70 @@
+/**
+ * The reader process: reads one outbound.db at a time and hands out its cells. It is made to be killed: synchronous from end to end,
+ * so that whatever a hostile file does to SQLite happens here and nowhere else, and without state that anybody would miss.
+ *
+ * It ends when its input does, that is with the daemon. A file that holds it in native code while the daemon dies would keep it: the
+ * watchdog ends it then.
+ */
+import * as fs from "node:fs"
+import { copyOutbound } from "../sqlite/OutboundCopy.ts"
+import { takeCells } from "../sqlite/OutboundCells.ts"
+import { OutboundRefusal } from "../sqlite/OutboundRefusal.ts"
+import {
+  encodeFrame,
+  makeFrameSplitter,
+  type ReaderAnswer,
+  type ReaderRequest,
+  REQUEST_BYTES,
+} from "./ReaderFrames.ts"
+import { startWatchdog } from "./ReaderWatchdog.ts"
+
+const INPUT = 0
+const OUTPUT = 1
+const PIECE_BYTES = 64 * 1024
+
+const send = (answer: ReaderAnswer): void => {
+  const frame = encodeFrame(answer)
+  let sent = 0
+  while (sent < frame.length) sent += fs.writeSync(OUTPUT, frame, sent)
+}
+
+const answer = ({ outDir, privateDir, seen }: ReaderRequest): ReaderAnswer => {
+  try {
+    const totals = takeCells(copyOutbound(outDir, privateDir), new Set(seen), (batch) =>
+      send({ _tag: "Cells", ...batch }),
+    )
+    return { _tag: "Done", ...totals }
+  } catch (error) {
+    return error instanceof OutboundRefusal
+      ? { _tag: "Refusal", kind: error.kind, reason: error.message }
+      : { _tag: "Refusal", kind: "unreadable", reason: `outbound.db can't be read now: ${String(error)}` }
+  }
+}
+
+/** The daemon decides when its readers end: a terminal's Ctrl-C or a supervisor's SIGTERM reaches them too, before the last reads. */
+const ignoreSignals = (): void => {
+  for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(name, () => undefined)
+}
+
+const serve = (): void => {
+  ignoreSignals()
+  const watchdog = startWatchdog()
+  const split = makeFrameSplitter(REQUEST_BYTES)
+  const piece = Buffer.allocUnsafe(PIECE_BYTES)
+  send({ _tag: "Ready" })
+  for (let got = fs.readSync(INPUT, piece); got > 0; got = fs.readSync(INPUT, piece))
+    for (const text of split(Buffer.from(piece.subarray(0, got)))) {
+      const request = JSON.parse(text) as ReaderRequest
+      watchdog.begin()
+      send(answer(request))
+      watchdog.end()
+    }
+}
+
+try {
+  serve()
+} catch (error) {
+  // The daemon is gone: nobody is left to be told.
+  if (!(error instanceof Error && "code" in error && error.code === "EPIPE")) throw error
+}
+process.exit(0)

@@ -1,0 +1,147 @@
+/**
+ * Reads containers' files in a few reader processes, so that no SQLite call of the daemon's ever meets one. Whoever waits is served in
+ * the order of asking. A file that outlasts the deadline or kills its reader is read once more, alone in a fresh process with more
+ * time, in a lane of its own: a slow machine is no hostile session, and hostile sessions delay each other only.
+ */
+import { Effect, Exit, type Scope, Semaphore } from "effect"
+import { Quarantined, type Reading, Unreadable } from "../../services/Mailbox.ts"
+import type { ReaderRequest } from "./ReaderFrames.ts"
+import { type Exchange, type ReaderProcess, type ReaderUnavailable, startReader } from "./ReaderProcess.ts"
+
+/** Its writer holds a lock that excludes readers; worth another try within milliseconds. */
+export class Locked extends Unreadable {}
+
+export interface ReaderPoolOptions {
+  /** Processes that read at the same time, the one for suspects not counted. */
+  readonly readers: number
+  readonly deadlineMs: number
+  /** For the second reading, alone in a fresh process. The watchdog's limit is well above it. */
+  readonly suspectDeadlineMs: number
+}
+
+export const defaultReaderPoolOptions: ReaderPoolOptions = {
+  readers: 2,
+  deadlineMs: 500,
+  suspectDeadlineMs: 2_000,
+}
+
+export interface ReaderPool {
+  readonly read: (request: ReaderRequest) => Effect.Effect<Reading, Unreadable | Quarantined>
+  /** Process ids of the readers that are alive. */
+  readonly pids: Effect.Effect<ReadonlyArray<number>>
+}
+
+type Fatal = Extract<Exchange, { readonly _tag: "Overran" | "Died" }>
+
+const whatHappened = (exchange: Fatal): string =>
+  exchange._tag === "Overran"
+    ? `took longer than ${exchange.deadlineMs} ms`
+    : `ended its reader (${exchange.how})`
+
+/** The answer to the caller, or what makes the file a suspect. */
+const settle = (exchange: Exchange): Effect.Effect<Reading, Unreadable | Quarantined | SuspectFile> => {
+  switch (exchange._tag) {
+    case "Answered":
+      return Effect.succeed(exchange.reading)
+    case "Refused":
+      if (exchange.kind === "quarantined") return Effect.fail(new Quarantined({ reason: exchange.reason }))
+      return Effect.fail(
+        exchange.kind === "locked"
+          ? new Locked({ message: exchange.reason })
+          : new Unreadable({ message: exchange.reason }),
+      )
+    case "Overran":
+    case "Died":
+      return Effect.fail(new SuspectFile(whatHappened(exchange)))
+  }
+}
+
+/** Never leaves this module. */
+class SuspectFile {
+  readonly _tag = "SuspectFile"
+  readonly why: string
+
+  constructor(why: string) {
+    this.why = why
+  }
+}
+
+const unavailable = ({ message }: ReaderUnavailable) => new Unreadable({ message })
+
+/** The processes start when they are needed, the first at once, and end with the scope. */
+export const makeReaderPool = Effect.fnUntraced(function* (
+  options: ReaderPoolOptions,
+): Effect.fn.Return<ReaderPool, never, Scope.Scope> {
+  const permits = yield* Semaphore.make(options.readers)
+  const suspects = yield* Semaphore.make(1)
+  const living = new Set<ReaderProcess>()
+  const idle: Array<ReaderProcess> = []
+  yield* Effect.addFinalizer(() =>
+    Effect.forEach([...living], ({ end }) => end, { discard: true, concurrency: "unbounded" }),
+  )
+
+  const start = Effect.tap(startReader, (reader) => Effect.sync(() => void living.add(reader)))
+
+  const take = Effect.suspend(() => {
+    for (let reader = idle.pop(); reader !== undefined; reader = idle.pop()) {
+      if (reader.alive()) return Effect.succeed(reader)
+      living.delete(reader)
+    }
+    return start
+  })
+
+  const giveBack = (reader: ReaderProcess) =>
+    Effect.sync(() => {
+      if (reader.alive()) idle.push(reader)
+      else living.delete(reader)
+    })
+
+  const dismiss = (reader: ReaderProcess) =>
+    Effect.andThen(
+      reader.end,
+      Effect.sync(() => void living.delete(reader)),
+    )
+
+  const first = (request: ReaderRequest) =>
+    permits.withPermit(
+      Effect.acquireUseRelease(
+        Effect.interruptible(Effect.mapError(take, unavailable)),
+        (reader) => reader.ask(request, options.deadlineMs),
+        (reader, exit) =>
+          Exit.isSuccess(exit) && exit.value._tag !== "Overran" && exit.value._tag !== "Died"
+            ? giveBack(reader)
+            : dismiss(reader),
+      ),
+    )
+
+  const again = (request: ReaderRequest) =>
+    suspects.withPermit(
+      Effect.acquireUseRelease(
+        Effect.interruptible(Effect.mapError(start, unavailable)),
+        (reader) => reader.ask(request, options.suspectDeadlineMs),
+        dismiss,
+      ),
+    )
+
+  const read = (request: ReaderRequest): Effect.Effect<Reading, Unreadable | Quarantined> =>
+    first(request).pipe(
+      Effect.flatMap(settle),
+      Effect.catchTag("SuspectFile", ({ why }) =>
+        Effect.logWarning(`reading ${request.outDir} ${why}; it is read once more, alone`).pipe(
+          Effect.andThen(again(request)),
+          Effect.flatMap(settle),
+          Effect.catchTag("SuspectFile", (second) =>
+            Effect.fail(
+              new Quarantined({ reason: `reading outbound.db ${why}, and again alone it ${second.why}` }),
+            ),
+          ),
+        ),
+      ),
+    )
+
+  yield* permits.withPermit(Effect.tap(start, giveBack)).pipe(Effect.ignore, Effect.forkScoped)
+  return {
+    read,
+    pids: Effect.sync(() => [...living].filter((reader) => reader.alive()).map(({ pid }) => pid)),
+  }
+})

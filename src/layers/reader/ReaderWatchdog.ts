@@ -1,0 +1,51 @@
+/**
+ * Ends the reader process from a second thread when one request takes far longer than the daemon would ever wait. The daemon kills
+ * an overdue reader itself; this is for the reader whose daemon was killed while SQLite was busy. Idle it costs nothing: both threads
+ * sleep.
+ */
+import { isMainThread, Worker, workerData } from "node:worker_threads"
+
+/** Longer than any deadline that the daemon sets. */
+const LONGEST_REQUEST_MS = 10_000
+
+export interface Watchdog {
+  readonly begin: () => void
+  readonly end: () => void
+}
+
+/** Cell 0 holds 0 while idle, else the number of the request. */
+const watch = (state: Int32Array): never => {
+  for (;;) {
+    const current = Atomics.load(state, 0)
+    const woken = Atomics.wait(state, 0, current, current === 0 ? Infinity : LONGEST_REQUEST_MS)
+    if (woken === "timed-out") process.kill(process.pid, "SIGKILL")
+  }
+}
+
+/** Starts the thread; the process's exit ends it. */
+export const startWatchdog = (): Watchdog => {
+  const state = new Int32Array(new SharedArrayBuffer(4))
+  // Its streams are kept apart: piping them would open this process's stdout, and that makes the answers' pipe non-blocking.
+  new Worker(new URL(import.meta.url), {
+    workerData: { watchdog: state },
+    stdout: true,
+    stderr: true,
+  }).unref()
+  let requests = 0
+  const set = (value: number) => {
+    Atomics.store(state, 0, value)
+    Atomics.notify(state, 0)
+  }
+  return {
+    begin: () => {
+      requests = (requests % 0x7fff_ffff) + 1
+      set(requests)
+    },
+    end: () => set(0),
+  }
+}
+
+if (!isMainThread) {
+  const { watchdog } = workerData as { readonly watchdog: Int32Array }
+  watch(watchdog)
+}
