@@ -1,6 +1,7 @@
 /** The program's commands, assembled; each file beside this one holds one family of them. */
 import { Command } from "effect/cli"
-import { backupCommand, downCommand, statusCommand, upCommand } from "./DaemonCommands.ts"
+import { backupCommand } from "./BackupCommand.ts"
+import { downCommand } from "./DownCommand.ts"
 import { eventsCommand } from "./EventsCommand.ts"
 import { groupCommand } from "./GroupCommands.ts"
 import { initCommand } from "./InitCommand.ts"
@@ -9,7 +10,11 @@ import { deliveriesCommand, messagesCommand } from "./MessageCommands.ts"
 import { root } from "./Root.ts"
 import { sendCommand } from "./SendCommand.ts"
 import { sessionCommand } from "./SessionCommands.ts"
-import { nextCommand, runsCommand, taskCommand } from "./TaskCommands.ts"
+import { simulateCommand } from "./SimulateCommand.ts"
+import { statusCommand } from "./StatusCommand.ts"
+import { nextCommand, runsCommand } from "./ScheduleCommands.ts"
+import { taskCommand } from "./TaskCommands.ts"
+import { upCommand } from "./UpCommand.ts"
 
 export const cli = root.pipe(
   Command.withSubcommands([
@@ -28,5 +33,6 @@ export const cli = root.pipe(
     eventsCommand,
     logsCommand,
     backupCommand,
+    simulateCommand,
   ]),
 )

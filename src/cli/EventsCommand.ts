@@ -1,10 +1,11 @@
 /** `events`: the timeline, what happened in order, also as it happens. */
-import { Effect, Option } from "effect"
+import { Console, Effect, Option } from "effect"
 import { Command, Flag } from "effect/cli"
 import { SessionId } from "../domain/Ids.ts"
 import type { LedgerEvent } from "../domain/LedgerEvent.ts"
 import { connectDaemon, connectReading } from "./Connection.ts"
-import { instant, show, table } from "./Output.ts"
+import { untilInterrupted } from "./Interruption.ts"
+import { instant, oneLine, show, table } from "./Output.ts"
 import { positionFlags } from "./PageFlags.ts"
 import { jsonFlag } from "./Root.ts"
 
@@ -15,6 +16,9 @@ const lines = (rows: ReadonlyArray<LedgerEvent>) =>
     ["at", "event", "session", "message", "what"],
     rows.map((row) => [instant(row.at), row.type, row.sessionId ?? "-", row.messageId ?? "-", row.text]),
   )
+
+const line = (row: LedgerEvent): string =>
+  [instant(row.at), row.type, row.sessionId ?? "-", row.messageId ?? "-", row.text].map(oneLine).join("  ")
 
 export const eventsCommand = Command.make(
   "events",
@@ -37,17 +41,15 @@ export const eventsCommand = Command.make(
         const rows = yield* api.events({ query: { sessionId, limit, after } })
         return yield* show(input.json, rows, () => lines(rows))
       }
-      while (true) {
-        const rows = yield* api.events({ query: { sessionId, limit, after } })
-        after = rows.at(-1)?.position ?? after
-        for (const row of rows) {
-          process.stdout.write(
-            input.json
-              ? `${JSON.stringify(row)}\n`
-              : `${[instant(row.at), row.type, row.sessionId ?? "-", row.messageId ?? "-", row.text].join("  ")}\n`,
-          )
-        }
-        if (rows.length === 0) yield* Effect.sleep(FOLLOW_EVERY_MS)
-      }
+      return yield* untilInterrupted(
+        Effect.gen(function* () {
+          while (true) {
+            const rows = yield* api.events({ query: { sessionId, limit, after } })
+            after = rows.at(-1)?.position ?? after
+            for (const row of rows) yield* Console.log(input.json ? JSON.stringify(row) : line(row))
+            if (rows.length === 0) yield* Effect.sleep(FOLLOW_EVERY_MS)
+          }
+        }),
+      )
     }),
 ).pipe(Command.withDescription("Print the timeline: what happened, in order"))

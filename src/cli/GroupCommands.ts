@@ -97,6 +97,23 @@ const destinationOf = (name: string, target: string): Effect.Effect<Destination,
 
 const unlessDash = (text: string): string | null => (text === "-" ? null : text)
 
+/** An agent that writes to a group which is not there would write into the void. */
+const checkAgents = Effect.fnUntraced(function* <E, R>(
+  self: GroupId,
+  destinations: ReadonlyArray<Destination>,
+  groups: Effect.Effect<ReadonlyArray<Group>, E, R>,
+) {
+  const wanted = destinations.filter(({ agentGroupId }) => agentGroupId !== null && agentGroupId !== self)
+  if (wanted.length === 0) return
+  const known = (yield* groups).map(({ id }) => id)
+  for (const { agentGroupId, name } of wanted) {
+    if (agentGroupId === null || known.includes(agentGroupId)) continue
+    return yield* new CommandError({
+      message: `--destination ${name}=agent:${agentGroupId} names a group that does not exist; add it first with 'group add ${agentGroupId}'`,
+    })
+  }
+})
+
 /** The fields that the flags say, over those that are there. */
 const changesOf = Effect.fn(function* (input: Settings, provider: ProviderConfig) {
   const some = <A, B>(option: Option.Option<A>, field: string, as: (value: A) => B) =>
@@ -156,7 +173,9 @@ const add = Command.make("add", { id, ...settings, json: jsonFlag }, (input) =>
       runnerReoffers: true,
       ...changes,
     }
-    const group = yield* (yield* connectDaemon).addGroup({ payload })
+    const api = yield* connectDaemon
+    yield* checkAgents(input.id, payload.destinations, api.groups())
+    const group = yield* api.addGroup({ payload })
     yield* show(input.json, group, () => [
       `group ${group.id} is there; talk to it with: lamplighter send ${group.id} "hello" --wait`,
     ])
@@ -178,12 +197,11 @@ const set = Command.make(
     Effect.gen(function* () {
       const api = yield* connectDaemon
       const stored = yield* api.group({ params: { id: input.id } })
+      const changes = yield* changesOf(input, stored.provider)
+      yield* checkAgents(input.id, changes.destinations ?? [], api.groups())
       const group = yield* api.updateGroup({
         params: { id: input.id },
-        payload: {
-          revision: Option.getOrElse(input.revision, () => stored.revision),
-          ...(yield* changesOf(input, stored.provider)),
-        },
+        payload: { revision: Option.getOrElse(input.revision, () => stored.revision), ...changes },
       })
       yield* show(input.json, group, () => lines(group))
     }),

@@ -8,15 +8,31 @@ import { DEFAULT_FILE_NAME, loadSettings } from "../layers/Configuration.ts"
 import { acquireDataDirectory } from "../layers/sqlite/DataDirectoryLock.ts"
 import * as SqliteLedger from "../layers/sqlite/SqliteLedger.ts"
 import { SessionStore } from "../services/SessionStore.ts"
+import { invocation } from "./Invocation.ts"
 import { show } from "./Output.ts"
 import { dataDirectory, jsonFlag } from "./Root.ts"
 
-/** JSON has no comments: the settings that are most often changed stand with their defaults, docs/configuration.md has the rest. */
-const firstFile = {
-  owners: [],
-  policy: { idleMs: "5 minutes", ceilingMs: "30 minutes" },
-  channels: { journal: { type: "file", path: "journal.jsonl" } },
+/** The settings that are most often changed, with their defaults; docs/configuration.md has the rest. */
+const firstFile = `// Lamplighter's configuration: JSON with comments. docs/configuration.md describes every setting.
+// The environment wins over this file: LAMPLIGHTER_POLICY_IDLE_MS=60s. A change counts from the daemon's next start.
+{
+  // Users who may use every admin command in every group, by the name that their channel gives them.
+  "owners": [],
+
+  // Limits of every group; 'lamplighter group set GROUP --policy' overrides them for one.
+  "policy": {
+    // A container that has had nothing to do for this long is stopped.
+    "idleMs": "5 minutes",
+    // One that gives no sign of progress for this long is killed, and its message tried again.
+    "ceilingMs": "30 minutes"
+  },
+
+  // Where answers go, by the name that messages use: "file", "webhook" or "stdout". The channel stdout is always there.
+  "channels": {
+    "journal": { "type": "file", "path": "journal.jsonl" }
+  }
 }
+`
 
 export const initCommand = Command.make(
   "init",
@@ -33,7 +49,7 @@ export const initCommand = Command.make(
       const dataDir = yield* dataDirectory
       yield* acquireDataDirectory(dataDir)
       const file = path.join(dataDir, DEFAULT_FILE_NAME)
-      const wrote = yield* Effect.sync(() => writeNew(file, `${JSON.stringify(firstFile, null, 2)}\n`))
+      const wrote = yield* Effect.sync(() => writeNew(file, firstFile))
       const settings = yield* loadSettings({ env: process.env, dataDir })
       const group = Option.getOrUndefined(input.group)
       const store = SessionStore.layer({
@@ -54,7 +70,10 @@ export const initCommand = Command.make(
         `data directory: ${dataDir}`,
         `configuration: ${file} (${wrote === "written" ? "written" : "was there, left as it is"})`,
         ...(group === undefined ? [] : [`group: ${group} (${added === "added" ? "added" : "was there"})`]),
-        `next: lamplighter --data ${dataDir} up`,
+        `next: ${invocation(dataDir)} up`,
+        group === undefined
+          ? `then, in another terminal: ${invocation(dataDir)} group add helpers`
+          : `then, in another terminal: ${invocation(dataDir)} send ${group} "hello" --wait`,
       ])
     }),
 ).pipe(Command.withDescription("Prepare a data directory: its configuration file, its ledger, a first group"))

@@ -1,12 +1,19 @@
-/** `logs`: what a container said: the log of a life that ended, or the output of the one that runs. */
-import { Effect, Option } from "effect"
+/**
+ * `logs`: what a container said: the log of a life that ended, or the output of the one that runs. Without a session: which logs there
+ * are. A terminal gets it without control characters, a file or a pipe gets every byte.
+ */
+import { Console, Effect, Option } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
 import * as fs from "node:fs"
 import { SessionId } from "../domain/Ids.ts"
 import type { Incarnation } from "../domain/Incarnation.ts"
+import { DEFAULT_PAGE } from "../services/operations/Requests.ts"
 import { connectReading } from "./Connection.ts"
-import { instant, show } from "./Output.ts"
-import { CommandError, jsonFlag } from "./Root.ts"
+import { untilInterrupted } from "./Interruption.ts"
+import { keptLogs } from "./KeptLogs.ts"
+import { instant, printable, show, table } from "./Output.ts"
+import { limitFlag } from "./PageFlags.ts"
+import { CommandError, dataDirectory, jsonFlag } from "./Root.ts"
 
 const FOLLOW_EVERY_MS = 250
 /** An exit log is capped by the daemon; this caps what a damaged one can do here. */
@@ -17,7 +24,11 @@ const OVERLAP = 2_000
 export const logsCommand = Command.make(
   "logs",
   {
-    session: Argument.String("session").pipe(Argument.withSchema(SessionId)),
+    session: Argument.String("session").pipe(
+      Argument.withSchema(SessionId),
+      Argument.withDescription("Whose container; without one, the logs that exits left are listed"),
+      Argument.optional,
+    ),
     incarnation: Flag.Int("incarnation").pipe(
       Flag.withDescription("Which life; the last one if not said"),
       Flag.optional,
@@ -26,38 +37,93 @@ export const logsCommand = Command.make(
       Flag.withDescription("Go on with what the running container writes, until it ends"),
       Flag.withDefault(false),
     ),
+    limit: limitFlag,
     json: jsonFlag,
   },
   (input) =>
     Effect.gen(function* () {
-      const api = yield* connectReading
-      const find = Effect.map(api.session({ params: { id: input.session } }), ({ incarnations }) =>
-        Option.isSome(input.incarnation)
-          ? incarnations.find(({ number }) => number === Option.getOrUndefined(input.incarnation))
-          : incarnations[0],
-      )
-      const life = yield* find
-      if (life === undefined) {
-        return yield* new CommandError({
-          message: `session ${input.session} has no such life; 'lamplighter session show ${input.session}' lists its last ones`,
-        })
+      if (Option.isNone(input.session)) return yield* listLogs(input)
+      const wanted = { ...input, session: input.session.value }
+      if (!input.follow) return yield* printLog(wanted)
+      if (input.json) {
+        return yield* new CommandError({ message: "--follow prints what it sees; leave out --json" })
       }
-      if (life.phase === "ended") return yield* printEnded(life, input.json)
-      let seen = { stdout: "", stderr: "" }
-      while (true) {
-        const output = yield* api.liveOutput({ params: { id: input.session } })
-        if (output === null || output.incarnation !== life.number) break
-        if (input.json && !input.follow) return yield* show(true, output, () => [])
-        process.stdout.write(added(seen.stdout, output.stdout))
-        process.stderr.write(added(seen.stderr, output.stderr))
-        if (!input.follow) return
-        seen = output
-        yield* Effect.sleep(FOLLOW_EVERY_MS)
-      }
-      const end = yield* find
-      if (end !== undefined) yield* Effect.sync(() => process.stderr.write(`${ending(end)}\n`))
+      return yield* untilInterrupted(printLog(wanted))
     }),
 ).pipe(Command.withDescription("Print what a session's container wrote"))
+
+interface Wanted {
+  readonly session: SessionId
+  readonly incarnation: Option.Option<number>
+  readonly follow: boolean
+  readonly json: boolean
+}
+
+const printLog = Effect.fnUntraced(function* (input: Wanted) {
+  const api = yield* connectReading
+  const find = Effect.map(api.session({ params: { id: input.session } }), ({ incarnations }) =>
+    Option.isSome(input.incarnation)
+      ? incarnations.find(({ number }) => number === Option.getOrUndefined(input.incarnation))
+      : incarnations[0],
+  )
+  const life = yield* find
+  if (life === undefined) {
+    return yield* new CommandError({
+      message: `session ${input.session} has no such life; 'session show ${input.session}' lists its last ones`,
+    })
+  }
+  if (life.phase === "ended") return yield* printEnded(life, input.json)
+  let seen = { stdout: "", stderr: "" }
+  while (true) {
+    const output = yield* api.liveOutput({ params: { id: input.session } })
+    if (output === null || output.incarnation !== life.number) break
+    if (input.json) return yield* show(true, output, () => [])
+    yield* Effect.sync(() => {
+      write(process.stdout, added(seen.stdout, output.stdout))
+      write(process.stderr, added(seen.stderr, output.stderr))
+    })
+    if (!input.follow) return
+    seen = output
+    yield* Effect.sleep(FOLLOW_EVERY_MS)
+  }
+  const end = yield* find
+  if (end === undefined) return
+  if (!input.follow) return yield* printEnded(end, input.json)
+  yield* Console.error(ending(end))
+})
+
+const write = (stream: NodeJS.WriteStream, text: string): void => {
+  if (text !== "") stream.write(stream.isTTY ? printable(text) : text)
+}
+
+const listLogs = Effect.fnUntraced(function* (input: {
+  readonly limit: Option.Option<number>
+  readonly follow: boolean
+  readonly incarnation: Option.Option<number>
+  readonly json: boolean
+}) {
+  if (input.follow || Option.isSome(input.incarnation)) {
+    return yield* new CommandError({
+      message: "say whose container: logs SESSION; 'session list' shows the sessions",
+    })
+  }
+  const dataDir = yield* dataDirectory
+  const logs = yield* Effect.try({
+    try: () =>
+      keptLogs(
+        dataDir,
+        Option.getOrElse(input.limit, () => DEFAULT_PAGE),
+      ),
+    catch: (error) =>
+      new CommandError({ message: `the logs in ${dataDir} can't be listed: ${String(error)}` }),
+  })
+  yield* show(input.json, logs, () =>
+    table(
+      ["at", "session", "incarnation", "bytes", "file"],
+      logs.map((log) => [instant(log.at), log.session, String(log.incarnation), String(log.bytes), log.file]),
+    ),
+  )
+})
 
 const ending = (life: Incarnation): string =>
   `incarnation ${life.number} ended at ${instant(life.endedAt)}: ${life.reason ?? "unknown"}, exit code ${life.exitCode ?? "unknown"}`
@@ -76,7 +142,8 @@ const printEnded = Effect.fnUntraced(function* (life: Incarnation, asJson: boole
         message: `the log ${logFile} can't be read: ${String(error)}; retention may have removed it`,
       }),
   })
-  yield* show(asJson, { incarnation: life.number, logFile, text }, () => [text.trimEnd()])
+  if (asJson) return yield* show(true, { incarnation: life.number, logFile, text }, () => [])
+  yield* Effect.sync(() => write(process.stdout, text.endsWith("\n") ? text : `${text}\n`))
 })
 
 const readCapped = (file: string): string => {

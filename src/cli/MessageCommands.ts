@@ -3,7 +3,8 @@ import { Effect, Option } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
 import { DeliveryStatus } from "../domain/Delivery.ts"
 import { DeliveryId, MessageId, SeriesId, SessionId } from "../domain/Ids.ts"
-import { MessageState } from "../domain/Message.ts"
+import { type Message, MessageKind, MessageState } from "../domain/Message.ts"
+import { DEFAULT_PAGE, MAX_PAGE } from "../services/operations/Requests.ts"
 import { connectDaemon, connectReading } from "./Connection.ts"
 import { contentText, fields, instant, show, table } from "./Output.ts"
 import { pageFlags, positionFlags } from "./PageFlags.ts"
@@ -18,19 +19,24 @@ const list = Command.make(
     session,
     task: Flag.String("task").pipe(Flag.withSchema(SeriesId), Flag.optional),
     state: Flag.Literals("state", MessageState.literals).pipe(Flag.optional),
+    kind: Flag.Literals("kind", MessageKind.literals).pipe(Flag.optional),
     ...pageFlags("the id of the last row of the page before"),
     json: jsonFlag,
   },
   (input) =>
     Effect.gen(function* () {
-      const messages = yield* (yield* connectReading).messages({
-        query: {
-          sessionId: Option.getOrUndefined(input.session),
-          taskId: Option.getOrUndefined(input.task),
-          state: Option.getOrUndefined(input.state),
-          limit: Option.getOrUndefined(input.limit),
-          after: Option.getOrUndefined(input.after),
-        },
+      const api = yield* connectReading
+      const query = {
+        sessionId: Option.getOrUndefined(input.session),
+        taskId: Option.getOrUndefined(input.task),
+        state: Option.getOrUndefined(input.state),
+      }
+      const limit = Option.getOrElse(input.limit, () => DEFAULT_PAGE)
+      const messages = yield* ofKind({
+        kind: Option.getOrUndefined(input.kind),
+        limit,
+        after: Option.getOrUndefined(input.after),
+        page: (page) => api.messages({ query: { ...query, ...page } }),
       })
       yield* show(input.json, messages, () =>
         table(
@@ -49,11 +55,36 @@ const list = Command.make(
     }),
 ).pipe(Command.withDescription("List messages, newest first"))
 
+/** The ledger has no index of kinds: the pages are read one by one, so that none of them holds the daemon up. */
+const ofKind = Effect.fnUntraced(function* <E, R>(wanted: {
+  readonly kind: MessageKind | undefined
+  readonly limit: number
+  readonly after: string | undefined
+  readonly page: (page: {
+    readonly limit: number
+    readonly after: string | undefined
+  }) => Effect.Effect<ReadonlyArray<Message>, E, R>
+}) {
+  const { kind, limit } = wanted
+  if (kind === undefined) return yield* wanted.page({ limit, after: wanted.after })
+  const found: Array<Message> = []
+  let after = wanted.after
+  while (found.length < limit) {
+    const rows = yield* wanted.page({ limit: MAX_PAGE, after })
+    found.push(...rows.filter((row) => row.kind === kind))
+    after = rows.at(-1)?.id
+    if (rows.length < MAX_PAGE) break
+  }
+  return found.slice(0, limit)
+})
+
 const showMessage = Command.make("show", { id, json: jsonFlag }, (input) =>
   Effect.gen(function* () {
     const report = yield* (yield* connectReading).message({ params: { id: input.id } })
     yield* show(input.json, report, () => [
       ...fields(report.message),
+      `session: ${report.sessionStatus}${report.statusReason === null ? "" : ` (${report.statusReason})`}`,
+      ...(report.wakeError === null ? [] : [`can't start: ${report.wakeError}`]),
       ...report.answers.map((row) => `answer: ${contentText(row.content)}`),
     ])
   }),

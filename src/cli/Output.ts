@@ -1,4 +1,7 @@
-/** How commands print: JSON for programs, aligned columns for people. Instants are UTC, in ISO 8601, in both. */
+/**
+ * How commands print: JSON for programs, aligned columns for people. Instants are UTC, in ISO 8601, for people; whole milliseconds since
+ * 1970 in JSON. What agents wrote can't move the cursor of a terminal or recolour what stands there.
+ */
 import { Console, Effect } from "effect"
 
 export const show = (
@@ -8,7 +11,7 @@ export const show = (
 ): Effect.Effect<void> =>
   asJson
     ? Console.log(JSON.stringify(value, null, 2))
-    : Effect.forEach(lines(), (line) => Console.log(line), { discard: true })
+    : Effect.forEach(lines(), (line) => Console.log(printable(line)), { discard: true })
 
 export const instant = (at: number | null): string => (at === null ? "-" : new Date(at).toISOString())
 
@@ -34,13 +37,18 @@ export const fields = (record: Readonly<Record<string, unknown>>): ReadonlyArray
       `${name}: ${typeof value === "object" && value !== null ? JSON.stringify(value) : String(value)}`,
   )
 
-/** An agent's text reaches a terminal: without control characters it can't move the cursor or recolour what stands there. */
-const oneLine = (cell: string): string => cell.replaceAll(/\p{Cc}+/gu, " ")
+/** Control characters, and those that turn the direction of what follows. */
+const unsafe = /[\p{Cc}\u2028-\u202e\u2066-\u2069]+/gu
+const unsafeInText = /(?![\n\t])[\p{Cc}\u2028-\u202e\u2066-\u2069]/gu
+
+/** Without control characters, line breaks included. */
+export const oneLine = (text: string): string => text.replaceAll(unsafe, " ")
+
+/** Without control characters but line breaks and tabs. */
+export const printable = (text: string): string => text.replaceAll(unsafeInText, " ")
 
 /** What people see of a row's content: its text if it has one. */
 export const contentText = (content: string): string => {
   const parsed: unknown = JSON.parse(content)
-  const text =
-    typeof parsed === "object" && parsed !== null && "text" in parsed ? String(parsed.text) : content
-  return text.replaceAll(/[^\P{Cc}\n\t]+/gu, " ")
+  return typeof parsed === "object" && parsed !== null && "text" in parsed ? String(parsed.text) : content
 }

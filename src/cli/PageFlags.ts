@@ -3,19 +3,19 @@ import { Schema } from "effect"
 import { Flag } from "effect/cli"
 import { DEFAULT_PAGE, MAX_PAGE } from "../services/operations/Requests.ts"
 
-const limit = Flag.Int("limit").pipe(
+export const limitFlag = Flag.Int("limit").pipe(
   Flag.withSchema(Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: MAX_PAGE }))),
   Flag.withDescription(`Rows of one page, at most ${MAX_PAGE}; ${DEFAULT_PAGE} if not said`),
   Flag.optional,
 )
 
 export const pageFlags = (after: string) => ({
-  limit,
+  limit: limitFlag,
   after: Flag.String("after").pipe(Flag.withDescription(`Start after ${after}`), Flag.optional),
 })
 
 /** For listings whose rows have a position. */
 export const positionFlags = (after: string) => ({
-  limit,
+  limit: limitFlag,
   after: Flag.Int("after").pipe(Flag.withDescription(`Start after ${after}`), Flag.optional),
 })

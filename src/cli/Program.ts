@@ -2,7 +2,10 @@
 import { NodeRuntime, NodeServices } from "@effect/platform-node"
 import { Cause, Effect, Exit } from "effect"
 import { CliError, Command } from "effect/cli"
+import { watchOutput } from "./ClosedOutput.ts"
 import { cli } from "./Commands.ts"
+import { explain } from "./Failure.ts"
+import { interruptedExitCode } from "./Interruption.ts"
 
 /** A failure that has a message is told in that message; a defect with everything that is known of it. */
 const report = (cause: Cause.Cause<unknown>) =>
@@ -10,9 +13,10 @@ const report = (cause: Cause.Cause<unknown>) =>
     const failure = cause.reasons.find((reason) => reason._tag === "Fail")
     if (failure === undefined) return void process.stderr.write(`${Cause.pretty(cause)}\n`)
     if (CliError.isCliError(failure.error)) return
-    const { error } = failure
-    process.stderr.write(`lamplighter: ${error instanceof Error ? error.message : String(error)}\n`)
+    process.stderr.write(`lamplighter: ${explain(failure.error)}\n`)
   })
+
+watchOutput()
 
 Command.run(cli, { version: "0.1.0" }).pipe(
   Effect.tapCause((cause) => (Cause.hasInterruptsOnly(cause) ? Effect.void : report(cause))),
@@ -20,6 +24,7 @@ Command.run(cli, { version: "0.1.0" }).pipe(
   Effect.provide(NodeServices.layer),
   NodeRuntime.runMain({
     disableErrorReporting: true,
-    teardown: (exit, onExit) => onExit(Exit.isSuccess(exit) || Cause.hasInterruptsOnly(exit.cause) ? 0 : 1),
+    teardown: (exit, onExit) =>
+      onExit(Exit.isSuccess(exit) ? 0 : Cause.hasInterruptsOnly(exit.cause) ? interruptedExitCode() : 1),
   }),
 )

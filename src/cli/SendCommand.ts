@@ -1,60 +1,65 @@
-/** `send`: a message in, and with `--wait` what the agent answers. It never waits for ever, and says why it waits. */
-import { Clock, Console, Effect, Option, Result } from "effect"
+/** `send`: a message in, and with `--wait` what the agent answers. */
+import { Console, Effect, Option } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
-import * as fs from "node:fs"
-import { parseExchangeTime } from "../domain/ExchangeTime.ts"
 import { GroupId, MessageId, SessionId } from "../domain/Ids.ts"
-import { isTerminal, MessageKind, PRIORITIES } from "../domain/Message.ts"
+import { MessageKind, PRIORITIES } from "../domain/Message.ts"
 import { SessionMode } from "../domain/Session.ts"
-import { parseDuration } from "../layers/configuration/QuantityText.ts"
-import type { MessageReport } from "../services/operations/Requests.ts"
+import { waitForEnd } from "./AnswerWait.ts"
 import { connectDaemon } from "./Connection.ts"
-import { contentText, show } from "./Output.ts"
+import { contentText, printable, show } from "./Output.ts"
 import { CommandError, jsonFlag } from "./Root.ts"
-
-const LOOK_EVERY_MS = 100
-/** The rows of a container's last look arrive within its poll interval. */
-const LAST_LOOK_MS = 1_000
-/** Of content from stdin; the daemon's own limit is lower. */
-const MAX_INPUT_BYTES = 16 * 1024 * 1024
+import { contentOf, readInput, readWords } from "./SendContent.ts"
+import { durationOf, instantOf } from "./TimeFlags.ts"
 
 const input = {
-  group: Argument.String("group").pipe(
-    Argument.withSchema(GroupId),
-    Argument.withDescription("The group whose session gets it; with --session any group may stand here"),
-  ),
-  text: Argument.String("text").pipe(
+  words: Argument.String("words").pipe(
+    Argument.between(0, 2),
     Argument.withDescription(
-      "What to say; - reads it from stdin. With another --kind than chat: JSON content",
+      "GROUP TEXT, or TEXT with --group or --session; the text - is read from stdin. With another --kind than chat: JSON content",
     ),
+  ),
+  group: Flag.String("group").pipe(
+    Flag.withSchema(GroupId),
+    Flag.withDescription("The group whose session gets it"),
+    Flag.optional,
+  ),
+  session: Flag.String("session").pipe(
+    Flag.withSchema(SessionId),
+    Flag.withDescription("The session that gets it"),
+    Flag.optional,
+  ),
+  mode: Flag.Literals("mode", SessionMode.literals).pipe(
+    Flag.withDescription("Which session of the group: one per chat (shared), per thread, or per group"),
+    Flag.optional,
   ),
   id: Flag.String("id").pipe(
     Flag.withSchema(MessageId),
     Flag.withDescription("Your id: sending the same again under it changes nothing"),
     Flag.optional,
   ),
-  session: Flag.String("session").pipe(Flag.withSchema(SessionId), Flag.optional),
-  mode: Flag.Literals("mode", SessionMode.literals).pipe(
-    Flag.withDescription("Which session of the group: one per chat, per thread, or per group"),
-    Flag.optional,
-  ),
   channel: Flag.String("channel").pipe(
-    Flag.withDescription("Where it comes from and answers go"),
+    Flag.withDescription("Where it comes from and answers go: a configured channel; stdout if not said"),
     Flag.optional,
   ),
   platform: Flag.String("platform").pipe(Flag.withDescription("The chat on that channel"), Flag.optional),
-  thread: Flag.String("thread").pipe(Flag.optional),
+  thread: Flag.String("thread").pipe(Flag.withDescription("The thread in that chat"), Flag.optional),
   user: Flag.String("user").pipe(Flag.withDescription("Who says it, for slash commands"), Flag.optional),
-  kind: Flag.Literals("kind", MessageKind.literals).pipe(Flag.withDefault("chat" as const)),
+  kind: Flag.Literals("kind", MessageKind.literals).pipe(
+    Flag.withDescription("chat if not said"),
+    Flag.withDefault("chat" as const),
+  ),
   at: Flag.String("at").pipe(
     Flag.withDescription("When it is due, e.g. 2026-12-01T09:00:00Z"),
     Flag.optional,
   ),
   ttl: Flag.String("ttl").pipe(
-    Flag.withDescription("Expires if unclaimed for this long, e.g. 10m"),
+    Flag.withDescription("Expires if unclaimed for this long after it is due, e.g. 10m"),
     Flag.optional,
   ),
-  priority: Flag.Literals("priority", ["low", "normal", "high"]).pipe(Flag.withDefault("normal" as const)),
+  priority: Flag.Literals("priority", ["low", "normal", "high"]).pipe(
+    Flag.withDescription("normal if not said"),
+    Flag.withDefault("normal" as const),
+  ),
   context: Flag.Boolean("context").pipe(
     Flag.withDescription("Let it ride along with the next message instead of waking an agent"),
     Flag.withDefault(false),
@@ -64,7 +69,7 @@ const input = {
     Flag.withDefault(false),
   ),
   wait: Flag.Boolean("wait").pipe(
-    Flag.withDescription("Wait for the message's end and print what was answered"),
+    Flag.withDescription("Wait for the message's end and print what is answered"),
     Flag.withDefault(false),
   ),
   timeout: Flag.String("timeout").pipe(
@@ -74,64 +79,26 @@ const input = {
   json: jsonFlag,
 }
 
-const durationOf = (flag: string, text: string): Effect.Effect<number, CommandError> => {
-  const ms = parseDuration(text)
-  return ms === undefined || ms <= 0
-    ? Effect.fail(
-        new CommandError({ message: `--${flag} ${text} is not a length of time; write it as 90s or 10m` }),
-      )
-    : Effect.succeed(ms)
-}
-
-const instantOf = (text: string): Effect.Effect<number, CommandError> => {
-  const parsed = parseExchangeTime(text)
-  return Result.isSuccess(parsed)
-    ? Effect.succeed(parsed.success.at)
-    : Effect.fail(
-        new CommandError({ message: `--at ${text} is not an instant; write it as 2026-12-01T09:00:00Z` }),
-      )
-}
-
-const readInput = (text: string): Effect.Effect<string, CommandError> =>
-  text !== "-"
-    ? Effect.succeed(text)
-    : Effect.flatMap(
-        Effect.sync(() => fs.readFileSync(0)),
-        (bytes) =>
-          bytes.length > MAX_INPUT_BYTES
-            ? Effect.fail(
-                new CommandError({
-                  message: `stdin holds ${bytes.length} bytes; the limit is ${MAX_INPUT_BYTES}`,
-                }),
-              )
-            : Effect.succeed(bytes.toString("utf8")),
-      )
-
-const contentOf = (kind: MessageKind, text: string): Effect.Effect<unknown, CommandError> =>
-  kind === "chat"
-    ? Effect.succeed({ text })
-    : Effect.try({
-        try: (): unknown => JSON.parse(text),
-        catch: (error) =>
-          new CommandError({
-            message: `the content of a ${kind} message is JSON, and this is not (${String(error)}): ${text.slice(0, 200)}`,
-          }),
-      })
-
 export const sendCommand = Command.make("send", input, (given) =>
   Effect.gen(function* () {
-    const content = yield* contentOf(given.kind, yield* readInput(given.text))
+    const { group, text } = yield* readWords(given)
+    if (given.wait && given.context) {
+      return yield* new CommandError({
+        message: "--wait with --context would wait for the next message that somebody sends; leave one out",
+      })
+    }
     const timeoutMs = yield* durationOf("timeout", given.timeout)
     const ttlMs = Option.isSome(given.ttl) ? yield* durationOf("ttl", given.ttl.value) : undefined
-    const dueAt = Option.isSome(given.at) ? yield* instantOf(given.at.value) : undefined
+    const dueAt = Option.isSome(given.at) ? yield* instantOf("at", given.at.value) : undefined
+    const content = yield* contentOf(given.kind, yield* readInput(text))
     const api = yield* connectDaemon
     const said = <A>(field: string, option: Option.Option<A>) =>
       Option.isSome(option) ? { [field]: option.value } : {}
     const reply = yield* api.send({
       payload: {
-        groupId: given.group,
         kind: given.kind,
         content,
+        ...(group === undefined ? {} : { groupId: group }),
         ...said("id", given.id),
         ...said("sessionId", given.session),
         ...said("mode", given.mode),
@@ -155,39 +122,27 @@ export const sendCommand = Command.make("send", input, (given) =>
         `${reply.outcome} ${message.id} in session ${message.sessionId}`,
       ])
     }
-    const report = yield* ended((id) => api.message({ params: { id } }), message.id, timeoutMs)
-    yield* show(given.json, report, () => report.answers.map((row) => contentText(row.content)))
+    const printed = new Set<string>()
+    const report = yield* waitForEnd({
+      id: message.id,
+      timeoutMs,
+      look: api.message({ params: { id: message.id } }),
+      looked: ({ answers }) =>
+        Effect.forEach(
+          given.json ? [] : answers.filter((row) => !printed.has(row.id)),
+          (row) => {
+            printed.add(row.id)
+            return Console.log(printable(contentText(row.content)))
+          },
+          { discard: true },
+        ),
+      waiting: (why) => Console.error(`still waiting: ${printable(why)}`),
+    })
+    if (given.json) yield* show(true, report, () => [])
     if (report.message.state !== "completed") {
       return yield* new CommandError({
-        message: `message ${message.id} is ${report.message.state}: ${report.message.error ?? "no reason given"}`,
+        message: `message ${message.id} is ${report.message.state}: ${printable(report.message.error ?? "no reason given")}`,
       })
     }
   }),
 ).pipe(Command.withDescription("Send a message to a group's session"))
-
-/** Looks until the message has ended, and once more after that. What keeps it from starting is told as it happens. */
-const ended = Effect.fnUntraced(function* <E, R>(
-  look: (id: MessageId) => Effect.Effect<MessageReport, E, R>,
-  id: MessageId,
-  timeoutMs: number,
-) {
-  const deadline = (yield* Clock.currentTimeMillis) + timeoutMs
-  let told: string | null = null
-  while (true) {
-    const report = yield* look(id)
-    if (isTerminal(report.message.state)) {
-      yield* Effect.sleep(LAST_LOOK_MS)
-      return yield* look(id)
-    }
-    if (report.wakeError !== null && report.wakeError !== told) {
-      told = report.wakeError
-      yield* Console.error(`still waiting: its session can't start a container: ${told}`)
-    }
-    if ((yield* Clock.currentTimeMillis) >= deadline) {
-      return yield* new CommandError({
-        message: `message ${id} is still ${report.message.state} after ${timeoutMs} ms${told === null ? "" : ` (${told})`}; it stays queued: 'lamplighter messages show ${id}' tells how it goes on`,
-      })
-    }
-    yield* Effect.sleep(LOOK_EVERY_MS)
-  }
-})

@@ -1,128 +1,14 @@
-/** `task`, `runs` and `next`: recurring tasks, what became of them, and when a schedule fires. */
-import { Effect, Option, Result } from "effect"
+/** `task`: recurring tasks, from their making to their end. */
+import { Effect, Option } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
-import { parseExchangeTime } from "../domain/ExchangeTime.ts"
 import { GroupId, SeriesId, SessionId } from "../domain/Ids.ts"
-import { type Run, RunOutcome } from "../domain/Run.ts"
-import {
-  CatchUpPolicy,
-  ContextPolicy,
-  defaultSeriesPolicy,
-  OverlapPolicy,
-  unbounded,
-} from "../domain/SeriesPolicy.ts"
-import { PRIORITIES } from "../domain/Message.ts"
-import { parseDuration } from "../layers/configuration/QuantityText.ts"
-import type { TaskChange, TaskReport } from "../services/Operations.ts"
-import { nextSlot, parseSchedule, validateZone } from "../domain/Recurrence.ts"
+import type { TaskChange } from "../services/operations/Tasks.ts"
 import { connectDaemon, connectReading } from "./Connection.ts"
 import { instant, show, table } from "./Output.ts"
-import { positionFlags } from "./PageFlags.ts"
-import { CommandError, jsonFlag as json, orCommandError } from "./Root.ts"
-
-/** What a task may say beyond its schedule; docs/scheduling.md explains each. */
-const settings = {
-  overlap: Flag.Literals("overlap", OverlapPolicy.literals).pipe(
-    Flag.withDescription("When a slot comes while the last occurrence has not ended"),
-    Flag.optional,
-  ),
-  catchUp: Flag.Literals("catch-up", CatchUpPolicy.literals).pipe(
-    Flag.withDescription("Slots that passed while the daemon was down"),
-    Flag.optional,
-  ),
-  catchUpWindow: duration("catch-up-window", "Older slots are recorded as missed only"),
-  catchUpCap: Flag.Int("catch-up-cap").pipe(Flag.optional),
-  stagger: duration("stagger", "Between caught-up occurrences"),
-  bufferLimit: Flag.Int("buffer-limit").pipe(Flag.optional),
-  pauseAfter: Flag.Int("pause-after-failures").pipe(
-    Flag.withDescription("Pause after so many failed runs in a row"),
-    Flag.optional,
-  ),
-  startToClose: duration("start-to-close", "Cancel a run that takes longer"),
-  context: Flag.Literals("context", ContextPolicy.literals).pipe(
-    Flag.withDescription("isolated: each run in a fresh session"),
-    Flag.optional,
-  ),
-  retention: duration("isolated-retention", "Keep an isolated session this long after its run"),
-  retryLimit: Flag.Int("retry-limit").pipe(Flag.optional),
-  retryBase: duration("retry-base", "The first backoff of a retry"),
-  ttl: duration("ttl", "A run that nothing claimed within this expires"),
-  priority: Flag.Literals("priority", ["low", "normal", "high"]).pipe(Flag.optional),
-  start: Flag.String("start").pipe(Flag.withDescription("No slot before this instant"), Flag.optional),
-  end: Flag.String("end").pipe(Flag.withDescription("No slot after this instant"), Flag.optional),
-  maxRuns: Flag.Int("max-runs").pipe(Flag.optional),
-  exclude: Flag.String("exclude").pipe(
-    Flag.withDescription("Dates without slots, e.g. 2026-12-25,2027-01-01"),
-    Flag.optional,
-  ),
-  jitter: duration("jitter", "Delay every run by the same share of this, which the task's id decides"),
-}
-
-function duration(name: string, description: string) {
-  return Flag.String(name).pipe(
-    Flag.withDescription(`${description}, e.g. 90s or 2h`),
-    Flag.filterMap(
-      (text) => Option.fromUndefinedOr(parseDuration(text)),
-      (text) => `--${name} ${text} is not a length of time; write it as 90s or 2h`,
-    ),
-    Flag.optional,
-  )
-}
-
-type Settings = Command.Command.Config.Infer<typeof settings>
-
-const instantOf = (flag: string, text: string) => {
-  const parsed = parseExchangeTime(text)
-  return Result.isSuccess(parsed)
-    ? Effect.succeed(parsed.success.at)
-    : Effect.fail(
-        new CommandError({
-          message: `--${flag} ${text} is not an instant; write it as 2026-12-01T09:00:00Z`,
-        }),
-      )
-}
-
-/** The fields that the flags say, and no others. */
-const saidOf = Effect.fnUntraced(function* (input: Settings) {
-  const given = <A extends Readonly<Record<string, Option.Option<unknown>>>>(options: A) =>
-    Object.fromEntries(
-      Object.entries(options).flatMap(([name, option]) =>
-        Option.isSome(option) ? [[name, option.value]] : [],
-      ),
-    ) as { readonly [Name in keyof A]?: Option.Option.Value<A[Name]> }
-  const bounds = {
-    ...given({ maxRuns: input.maxRuns, jitterMs: input.jitter }),
-    ...(Option.isSome(input.start) ? { startAt: yield* instantOf("start", input.start.value) } : {}),
-    ...(Option.isSome(input.end) ? { endAt: yield* instantOf("end", input.end.value) } : {}),
-    ...(Option.isSome(input.exclude)
-      ? { exclusions: input.exclude.value.split(",").filter((date) => date !== "") }
-      : {}),
-  }
-  const policy = given({
-    catchUpWindowMs: input.catchUpWindow,
-    catchUpCap: input.catchUpCap,
-    staggerMs: input.stagger,
-    bufferLimit: input.bufferLimit,
-    pauseAfterFailures: input.pauseAfter,
-    startToCloseMs: input.startToClose,
-    context: input.context,
-    isolatedRetentionMs: input.retention,
-    retryLimit: input.retryLimit,
-    retryBaseMs: input.retryBase,
-  })
-  return {
-    ...given({ overlap: input.overlap, catchUp: input.catchUp, ttlMs: input.ttl }),
-    ...(Option.isSome(input.priority) ? { priority: PRIORITIES[input.priority.value] } : {}),
-    ...(Object.keys(bounds).length > 0 ? { bounds } : {}),
-    ...(Object.keys(policy).length > 0 ? { policy } : {}),
-  }
-})
-
-/** What will happen, in words: nobody should have to wait for the first run to learn what a schedule means. */
-const echo = (report: TaskReport): ReadonlyArray<string> => [
-  `task ${report.task.id} is ${report.task.status}: ${report.words} (${report.task.zone})`,
-  `next: ${report.next.map(instant).join(", ") || "-"}`,
-]
+import { jsonFlag as json } from "./Root.ts"
+import { echo, isDefault, marks, statisticsLines } from "./TaskLines.ts"
+import { saidOf, taskSettings } from "./TaskSettings.ts"
+import { instantOf } from "./TimeFlags.ts"
 
 const taskAdd = Command.make(
   "add",
@@ -138,7 +24,7 @@ const taskAdd = Command.make(
       Flag.withDescription("Bash before each run; its last line of JSON can skip it"),
       Flag.optional,
     ),
-    ...settings,
+    ...taskSettings,
     json,
   },
   Effect.fn(function* (input) {
@@ -174,32 +60,6 @@ const taskList = Command.make("list", { json }, (input) =>
     )
   }),
 )
-
-const isDefault = (name: string, value: unknown): boolean =>
-  JSON.stringify(value) === JSON.stringify({ ...unbounded, ...defaultSeriesPolicy }[name as "jitterMs"])
-
-const statisticsLines = (figures: TaskReport["statistics"]): ReadonlyArray<string> =>
-  figures.runs === 0
-    ? []
-    : [
-        `succeeded: ${figures.completed} of ${figures.completed + figures.failed}; not run: ${figures.notRun}`,
-        `duration: ${spread(figures.durationMs)}; late: ${spread(figures.latenessMs)}`,
-      ]
-
-const spread = (figures: TaskReport["statistics"]["durationMs"]): string =>
-  figures === null ? "-" : `p50 ${figures.p50} ms, p99 ${figures.p99} ms`
-
-/** The last runs as a line of marks, oldest first, so that a pattern shows at a glance. */
-const marks: Readonly<Record<Run["outcome"], string>> = {
-  completed: "✓",
-  failed: "✗",
-  skipped: "·",
-  cancelled: "c",
-  expired: "e",
-  overlap: "o",
-  missed: "m",
-  paused: "p",
-}
 
 const taskShow = Command.make(
   "show",
@@ -251,7 +111,7 @@ const taskUpdate = Command.make(
       Flag.withDescription("Refuse if somebody else changed the task since this revision"),
       Flag.optional,
     ),
-    ...settings,
+    ...taskSettings,
     json,
   },
   (input) =>
@@ -366,78 +226,6 @@ const taskRun = Command.make(
     }),
 )
 
-const runs = Command.make(
-  "runs",
-  {
-    task: Flag.String("task").pipe(Flag.withSchema(SeriesId), Flag.optional),
-    session: Flag.String("session").pipe(Flag.withSchema(SessionId), Flag.optional),
-    outcome: Flag.Literals("outcome", RunOutcome.literals).pipe(Flag.optional),
-    ...positionFlags("the position of the last row of the page before"),
-    json,
-  },
-  (input) =>
-    Effect.gen(function* () {
-      const rows = yield* (yield* connectReading).runs({
-        query: {
-          taskId: Option.getOrUndefined(input.task),
-          sessionId: Option.getOrUndefined(input.session),
-          outcome: Option.getOrUndefined(input.outcome),
-          limit: Option.getOrUndefined(input.limit),
-          after: Option.getOrUndefined(input.after),
-        },
-      })
-      yield* show(input.json, rows, () =>
-        table(
-          ["ended", "task", "outcome", "attempts", "count", "error"],
-          rows.map((row) => [
-            instant(row.endedAt),
-            row.seriesId ?? "-",
-            row.outcome,
-            String(row.attempts),
-            String(row.count),
-            row.error ?? "",
-          ]),
-        ),
-      )
-    }),
-).pipe(Command.withDescription("List what ran, and what did not and why"))
-
-const next = Command.make(
-  "next",
-  {
-    schedule: Argument.String("schedule"),
-    tz: Flag.String("tz").pipe(Flag.withDefault("UTC")),
-    from: Flag.String("from").pipe(Flag.optional),
-    count: Flag.Int("count").pipe(Flag.withDefault(3)),
-    json,
-  },
-  Effect.fn(function* (input) {
-    const zone = yield* orCommandError(validateZone(input.tz))
-    if (input.count < 1 || input.count > 1_000) {
-      return yield* new CommandError({ message: `--count ${input.count} is not between 1 and 1000` })
-    }
-    const from = Option.isSome(input.from)
-      ? Result.getOrUndefined(parseExchangeTime(input.from.value))?.at
-      : Date.now()
-    if (from === undefined) {
-      return yield* new CommandError({
-        message: `--from '${Option.getOrElse(input.from, () => "")}' is not an instant; write it as 2026-12-01T09:00:00Z`,
-      })
-    }
-    const schedule = yield* orCommandError(
-      parseSchedule(input.schedule, { zone, now: Math.max(0, from - 1) }),
-    )
-    const slots: Array<string> = []
-    let at: number | null = from
-    while (slots.length < input.count) {
-      at = nextSlot(schedule, at)
-      if (at === null) break
-      slots.push(new Date(at).toISOString())
-    }
-    yield* show(input.json, { next: slots }, () => slots)
-  }),
-).pipe(Command.withDescription("Print the next instants of a schedule, without a daemon"))
-
 export const taskCommand = Command.make("task").pipe(
   Command.withDescription("Recurring tasks"),
   Command.withSubcommands([
@@ -453,6 +241,3 @@ export const taskCommand = Command.make("task").pipe(
     taskPreview,
   ]),
 )
-
-export const runsCommand = runs
-export const nextCommand = next

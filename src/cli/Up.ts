@@ -2,8 +2,11 @@
 import { Deferred, Effect, Layer, Logger, References } from "effect"
 import * as path from "node:path"
 import { fileURLToPath } from "node:url"
+import type { Group } from "../domain/Group.ts"
+import type { InstallId } from "../domain/Ids.ts"
 import { loadSettings, type Settings, unknownVariables } from "../layers/Configuration.ts"
 import * as ChannelRegistry from "../layers/channels/ChannelRegistry.ts"
+import { DockerRuntime } from "../layers/docker/DockerRuntime.ts"
 import * as LocalWorkspace from "../layers/files/LocalWorkspace.ts"
 import * as SocketServer from "../layers/http/SocketServer.ts"
 import { ProcessRuntime } from "../layers/process/ProcessRuntime.ts"
@@ -17,6 +20,7 @@ import { Operations } from "../services/Operations.ts"
 import { SessionStore } from "../services/SessionStore.ts"
 import { Sweep } from "../services/Sweep.ts"
 import { socketPath } from "./Connection.ts"
+import { invocation } from "./Invocation.ts"
 
 /** The sources run as they are; an installed package has the runner compiled, because Node strips no types in node_modules. */
 const runnerEntry = fileURLToPath(
@@ -27,6 +31,38 @@ const runnerEntry = fileURLToPath(
     import.meta.url,
   ),
 )
+
+/** Where the agent image's Dockerfile is. */
+const containerDir = fileURLToPath(new URL("../../container", import.meta.url))
+
+const runtimeOf = (settings: Settings, install: InstallId, stopping: AbortSignal) => {
+  const { callTimeoutMs, changeTimeoutMs, image, socket } = settings.docker
+  return settings.runtime === "process"
+    ? ProcessRuntime.layer({
+        dataDir: settings.dataDir,
+        install,
+        runnerEntry,
+        nodePath: process.execPath,
+        maxOutputBytes: settings.maxLogBytes,
+      })
+    : DockerRuntime.layer({
+        socketPath: socket === "" ? null : socket,
+        callMs: callTimeoutMs,
+        changeMs: changeTimeoutMs,
+        install,
+        runnerEntry,
+        image,
+        sandbox: settings.sandbox,
+        maxOutputBytes: settings.maxLogBytes,
+        images: {
+          base: settings.docker.baseImage,
+          build: settings.docker.build,
+          contextDir: containerDir,
+          timeoutMs: settings.docker.buildTimeoutMs,
+          giveUp: stopping,
+        },
+      })
+}
 
 /** The crash point named by LAMPLIGHTER_CRASH_AT (`name` or `name#n`, the n-th time) kills the process: for crash tests. */
 const crashPoints = (wanted: string | undefined): Layer.Layer<never> => {
@@ -49,10 +85,24 @@ const logging = (settings: Settings) => {
 }
 
 /** Runs the daemon until it is interrupted. */
-export const up = Effect.fn("up")(function* (options: { readonly dataDir?: string | undefined }) {
-  const settings = yield* loadSettings({ env: process.env, dataDir: options.dataDir })
+export const up = Effect.fn("up")(function* (options: {
+  readonly dataDir?: string | undefined
+  /** Wins over the setting. */
+  readonly runtime?: Settings["runtime"] | undefined
+}) {
+  const loaded = yield* loadSettings({ env: process.env, dataDir: options.dataDir })
+  const settings = { ...loaded, runtime: options.runtime ?? loaded.runtime }
   return yield* run(settings).pipe(Effect.scoped, Effect.provide(logging(settings)))
 })
+
+/** What somebody who has just started the daemon would type next. */
+const firstWords = (dataDir: string, groups: ReadonlyArray<Group>): string => {
+  const program = invocation(dataDir)
+  const [group] = groups
+  return group === undefined
+    ? `${program} group add helpers; then: ${program} send helpers "hello" --wait`
+    : `${program} send ${group.id} "hello" --wait`
+}
 
 const run = Effect.fnUntraced(function* (settings: Settings) {
   const directory = yield* acquireDataDirectory(settings.dataDir)
@@ -74,13 +124,8 @@ const run = Effect.fnUntraced(function* (settings: Settings) {
     limits: settings.limits,
     zone: settings.zone,
   }).pipe(Layer.provide(ledger))
-  const runtime = ProcessRuntime.layer({
-    dataDir,
-    install: directory.installId,
-    runnerEntry,
-    nodePath: process.execPath,
-    maxOutputBytes: settings.maxLogBytes,
-  })
+  const stopping = new AbortController()
+  const runtime = runtimeOf(settings, directory.installId, stopping.signal)
   const workspace = LocalWorkspace.layer({
     dataDir,
     exitLogRetention: settings.exitLogRetention,
@@ -98,12 +143,14 @@ const run = Effect.fnUntraced(function* (settings: Settings) {
     globalAdmins: settings.globalAdmins,
     look,
     deliver,
+    channels: [...new Set(["stdout", ...Object.keys(settings.channels)])].sort(),
     shutdown: Effect.asVoid(Deferred.succeed(asked, undefined)),
   }).pipe(Layer.provideMerge(sweep))
   const api = SocketServer.layer(socketPath(dataDir)).pipe(Layer.provideMerge(operations))
   return yield* Effect.gen(function* () {
+    const groups = yield* (yield* Operations).groups
     yield* Effect.logInfo(
-      `lamplighter is up in ${dataDir} (runtime ${settings.runtime}); in another terminal: lamplighter --data ${dataDir} status`,
+      `lamplighter is up in ${dataDir} (runtime ${settings.runtime}); talk to it from another terminal: ${firstWords(dataDir, groups)}`,
     )
     const loops = daemon({
       sweepIntervalMs: settings.sweepIntervalMs,
@@ -111,7 +158,9 @@ const run = Effect.fnUntraced(function* (settings: Settings) {
       look,
       deliver,
     })
-    yield* Effect.raceFirst(loops, Deferred.await(asked))
+    // A shutdown waits for what is being started, but for no image.
+    const untilStopped = Effect.onInterrupt(Effect.never, () => Effect.sync(() => stopping.abort()))
+    yield* Effect.raceFirst(Effect.raceFirst(loops, Deferred.await(asked)), untilStopped)
     yield* Effect.logInfo("lamplighter has stopped: every container has ended")
   }).pipe(Effect.provide(Layer.provideMerge(api, crashPoints(process.env["LAMPLIGHTER_CRASH_AT"]))))
 })

@@ -104,7 +104,7 @@ describe("from init to down", () => {
 
   it("changes a group, and refuses a change of what somebody else has changed since", async () => {
     const before = await lamplighter.json("group", "show", "g1")
-    const destinations = ["--destination", "ann=webhook:c1", "--destination", "other=agent:g1"]
+    const destinations = ["--destination", "ann=journal:c1", "--destination", "other=agent:g1"]
     const limits = ["--zone", "Europe/Paris", "--policy", `{"idleMs":60000}`, "--admin", "ann,bob"]
     const after = await lamplighter.json("group", "set", "g1", ...limits, ...destinations)
     assert.deepInclude(after, { zone: "Europe/Paris", policy: { idleMs: 60_000 }, admins: ["ann", "bob"] })
@@ -186,7 +186,7 @@ describe("from init to down", () => {
     ]) {
       const ran = await lamplighter.run(...words)
       assert.strictEqual(ran.code, 1, words.join(" "))
-      assert.include(ran.stderr, `lamplighter --data ${lamplighter.dataDir} up`)
+      assert.include(ran.stderr, `--data ${lamplighter.dataDir} up`)
     }
     assert.deepStrictEqual(await lamplighter.json("messages", "list"), listed, "nothing was written")
     const copy = await lamplighter.json("backup", path.join(lamplighter.dataDir, "copy-2.db"))

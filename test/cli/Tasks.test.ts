@@ -89,4 +89,72 @@ describe("tasks", () => {
       next: ["2026-03-08T07:00:00.000Z", "2026-03-09T06:30:00.000Z"],
     })
   })
+
+  it("takes every policy and bound, shows what differs from the defaults, and changes one without the others", async () => {
+    const said = [
+      "--overlap buffer-all --buffer-limit 5 --catch-up all --catch-up-window 2h --catch-up-cap 7 --stagger 30s",
+      "--pause-after-failures 3 --start-to-close 10m --context isolated --isolated-retention 1h",
+      "--retry-limit 2 --retry-base 1s --ttl 5m --priority high",
+      "--start 2030-01-01T00:00:00Z --end 2030-12-31T00:00:00Z --max-runs 9 --jitter 1m",
+      "--exclude 2030-01-02,2030-01-03",
+    ].flatMap((words) => words.split(" "))
+    const task = await lamplighter.json("task", "add", "g1", "0 9 * * *", "report", "--id", "t5", ...said)
+    assert.deepInclude(task, { overlap: "buffer-all", catchUp: "all", ttlMs: 300_000, priority: 2 })
+    assert.deepStrictEqual(task.bounds, {
+      startAt: Date.parse("2030-01-01T00:00:00Z"),
+      endAt: Date.parse("2030-12-31T00:00:00Z"),
+      maxRuns: 9,
+      exclusions: ["2030-01-02", "2030-01-03"],
+      jitterMs: 60_000,
+    })
+    assert.deepStrictEqual(task.policy, {
+      catchUpWindowMs: 7_200_000,
+      catchUpCap: 7,
+      staggerMs: 30_000,
+      bufferLimit: 5,
+      pauseAfterFailures: 3,
+      startToCloseMs: 600_000,
+      context: "isolated",
+      isolatedRetentionMs: 3_600_000,
+      retryLimit: 2,
+      retryBaseMs: 1_000,
+    })
+    const shown = await lamplighter.run("task", "show", "t5")
+    for (const part of ["buffer-all", "catchUpCap: 7", "2030-01-04T09:00:00.000Z"])
+      assert.include(shown.stdout, part)
+    const updated = await lamplighter.json("task", "update", "t5", "--start-to-close", "1m")
+    assert.deepStrictEqual(updated.policy, { ...task.policy, startToCloseMs: 60_000 })
+    assert.deepStrictEqual(updated.bounds, task.bounds)
+    const { next } = await lamplighter.json("task", "preview", "t5", "--count", "2")
+    assert.deepStrictEqual(next, ["2030-01-01T09:00:00.000Z", "2030-01-04T09:00:00.000Z"])
+  }, 30_000)
+
+  it("refuses policies that there are not, and bounds without a slot", async () => {
+    for (const [words, named] of [
+      [["--overlap", "sometimes"], "sometimes"],
+      [["--stagger", "soon"], "soon"],
+      [["--exclude", "tomorrow"], "tomorrow"],
+      [["--max-runs", "0"], "max-runs"],
+      [["--end", "2001-01-01T00:00:00Z"], "no slot"],
+    ] as const) {
+      const ran = await lamplighter.run("task", "add", "g1", "@daily", "x", "--id", "t6", ...words)
+      assert.notStrictEqual(ran.code, 0, words.join(" "))
+      assert.include(ran.stderr + ran.stdout, named)
+    }
+    assert.strictEqual((await lamplighter.run("task", "show", "t6")).code, 1)
+  }, 30_000)
+
+  it("backfills a range once under a name, and catches a pause up on request", async () => {
+    await lamplighter.json("task", "add", "g1", "@daily", "count", "--id", "t7", "--overlap", "allow-all")
+    const range = ["--from", "2026-01-01T00:00:00Z", "--to", "2026-01-03T00:00:00Z"]
+    assert.strictEqual((await lamplighter.json("task", "backfill", "t7", ...range, "--name", "b1")).length, 3)
+    assert.strictEqual((await lamplighter.json("task", "backfill", "t7", ...range, "--name", "b1")).length, 0)
+    const paused = await lamplighter.json("task", "pause", "t7", "--note", "repairs")
+    assert.deepInclude(paused, { status: "paused", note: "repairs" })
+    assert.strictEqual((await lamplighter.json("task", "resume", "t7", "--catch-up")).status, "active")
+    await lamplighter.until(
+      () => lamplighter.json("runs", "--task", "t7", "--outcome", "completed"),
+      (runs) => runs.length >= 3,
+    )
+  }, 40_000)
 })

@@ -12,7 +12,7 @@ import { Session } from "../../domain/Session.ts"
 import { LedgerError } from "../../services/LedgerDriver.ts"
 import { Conflict, Full, Invalid, NotFound } from "../../services/ledger/Refusals.ts"
 import { RuntimeUnavailable } from "../../services/ContainerRuntime.ts"
-import { BackfillRequest, TaskChange, TaskReport, TaskRequest } from "../../services/Operations.ts"
+import { BackfillRequest, TaskChange, TaskReport, TaskRequest } from "../../services/operations/Tasks.ts"
 import {
   DeliveryQuery,
   EventQuery,

@@ -1,0 +1,37 @@
+/** How a task is shown to people: its schedule in words, what differs from the defaults, and its last runs as a line of marks. */
+import type { Run } from "../domain/Run.ts"
+import { defaultSeriesPolicy, unbounded } from "../domain/SeriesPolicy.ts"
+import type { TaskReport } from "../services/operations/Tasks.ts"
+import { instant } from "./Output.ts"
+
+/** What will happen, in words: nobody should have to wait for the first run to learn what a schedule means. */
+export const echo = (report: TaskReport): ReadonlyArray<string> => [
+  `task ${report.task.id} is ${report.task.status}: ${report.words} (${report.task.zone})`,
+  `next: ${report.next.map(instant).join(", ") || "-"}`,
+]
+
+export const isDefault = (name: string, value: unknown): boolean =>
+  JSON.stringify(value) === JSON.stringify({ ...unbounded, ...defaultSeriesPolicy }[name as "jitterMs"])
+
+export const statisticsLines = (figures: TaskReport["statistics"]): ReadonlyArray<string> =>
+  figures.runs === 0
+    ? []
+    : [
+        `succeeded: ${figures.completed} of ${figures.completed + figures.failed}; not run: ${figures.notRun}`,
+        `duration: ${spread(figures.durationMs)}; late: ${spread(figures.latenessMs)}`,
+      ]
+
+const spread = (figures: TaskReport["statistics"]["durationMs"]): string =>
+  figures === null ? "-" : `p50 ${figures.p50} ms, p99 ${figures.p99} ms`
+
+/** The last runs as a line of marks, oldest first, so that a pattern shows at a glance. */
+export const marks: Readonly<Record<Run["outcome"], string>> = {
+  completed: "✓",
+  failed: "✗",
+  skipped: "·",
+  cancelled: "c",
+  expired: "e",
+  overlap: "o",
+  missed: "m",
+  paused: "p",
+}

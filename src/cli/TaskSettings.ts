@@ -1,0 +1,138 @@
+/** The flags by which `task add` and `task update` say what a task has beyond its schedule. docs/scheduling.md explains each. */
+import { Effect, Option, Schema } from "effect"
+import { type Command, Flag } from "effect/cli"
+import { Millis } from "../domain/Instant.ts"
+import { PRIORITIES } from "../domain/Message.ts"
+import {
+  CatchUpPolicy,
+  ContextPolicy,
+  OverlapPolicy,
+  SeriesBounds,
+  SeriesPolicy,
+} from "../domain/SeriesPolicy.ts"
+import { parseDuration } from "../layers/configuration/QuantityText.ts"
+import { CommandError } from "./Root.ts"
+import { instantOf } from "./TimeFlags.ts"
+
+const { fields: bound } = SeriesBounds
+const { fields: policy } = SeriesPolicy
+
+export const taskSettings = {
+  overlap: Flag.Literals("overlap", OverlapPolicy.literals).pipe(
+    Flag.withDescription("When a slot comes while the last occurrence has not ended"),
+    Flag.optional,
+  ),
+  catchUp: Flag.Literals("catch-up", CatchUpPolicy.literals).pipe(
+    Flag.withDescription("Slots that passed while the daemon was down"),
+    Flag.optional,
+  ),
+  catchUpWindow: duration(
+    "catch-up-window",
+    policy.catchUpWindowMs,
+    "Older slots are recorded as missed only",
+  ),
+  catchUpCap: count("catch-up-cap", policy.catchUpCap, "With all: run the last so many at most"),
+  stagger: duration("stagger", policy.staggerMs, "Between caught-up occurrences"),
+  bufferLimit: count("buffer-limit", policy.bufferLimit, "With buffer-all: so many wait at most"),
+  pauseAfter: count(
+    "pause-after-failures",
+    policy.pauseAfterFailures,
+    "Pause after so many failed runs in a row",
+  ),
+  startToClose: duration("start-to-close", policy.startToCloseMs, "Cancel a run that takes longer"),
+  context: Flag.Literals("context", ContextPolicy.literals).pipe(
+    Flag.withDescription("isolated: each run in a fresh session"),
+    Flag.optional,
+  ),
+  retention: duration(
+    "isolated-retention",
+    policy.isolatedRetentionMs,
+    "Keep an isolated session this long after its run",
+  ),
+  retryLimit: count("retry-limit", policy.retryLimit, "Retries of one run, in place of the group's"),
+  retryBase: duration("retry-base", policy.retryBaseMs, "The first backoff of a retry"),
+  ttl: duration("ttl", Millis, "A run that nothing claimed within this expires"),
+  priority: Flag.Literals("priority", ["low", "normal", "high"]).pipe(Flag.optional),
+  start: Flag.String("start").pipe(Flag.withDescription("No slot before this instant"), Flag.optional),
+  end: Flag.String("end").pipe(Flag.withDescription("No slot after this instant"), Flag.optional),
+  maxRuns: count("max-runs", bound.maxRuns, "So many runs in all, then it is completed"),
+  exclude: Flag.String("exclude").pipe(
+    Flag.withDescription("Dates without slots, e.g. 2026-12-25,2027-01-01"),
+    Flag.optional,
+  ),
+  jitter: duration(
+    "jitter",
+    bound.jitterMs,
+    "Delay every run by the same share of this, which the task's id decides",
+  ),
+}
+
+function count<A extends number | null>(
+  name: string,
+  range: Schema.Codec<A, number | null>,
+  description: string,
+) {
+  return Flag.Int(name).pipe(Flag.withSchema(range), Flag.withDescription(description), Flag.optional)
+}
+
+function duration<A extends number | null>(
+  name: string,
+  range: Schema.Codec<A, number | null>,
+  description: string,
+) {
+  return Flag.String(name).pipe(
+    Flag.filterMap(
+      (text) => Option.fromUndefinedOr(parseDuration(text)),
+      (text) => `--${name} ${text} is not a length of time; write it as 90s or 2h`,
+    ),
+    Flag.withSchema(range),
+    Flag.withDescription(`${description}, e.g. 90s or 2h`),
+    Flag.optional,
+  )
+}
+
+type Settings = Command.Command.Config.Infer<typeof taskSettings>
+
+const exclusionsOf = (text: string): Effect.Effect<ReadonlyArray<string>, CommandError> =>
+  Schema.decodeEffect(bound.exclusions)(text.split(",").filter((date) => date !== "")).pipe(
+    Effect.mapError(
+      (error) =>
+        new CommandError({
+          message: `--exclude ${text} is not a list of dates such as 2026-12-25,2027-01-01: ${error.message}`,
+        }),
+    ),
+  )
+
+/** The fields that the flags say, and no others. */
+export const saidOf = Effect.fnUntraced(function* (input: Settings) {
+  const given = <A extends Readonly<Record<string, Option.Option<unknown>>>>(options: A) =>
+    Object.fromEntries(
+      Object.entries(options).flatMap(([name, option]) =>
+        Option.isSome(option) ? [[name, option.value]] : [],
+      ),
+    ) as { readonly [Name in keyof A]?: Option.Option.Value<A[Name]> }
+  const bounds = {
+    ...given({ maxRuns: input.maxRuns, jitterMs: input.jitter }),
+    ...(Option.isSome(input.start) ? { startAt: yield* instantOf("start", input.start.value) } : {}),
+    ...(Option.isSome(input.end) ? { endAt: yield* instantOf("end", input.end.value) } : {}),
+    ...(Option.isSome(input.exclude) ? { exclusions: yield* exclusionsOf(input.exclude.value) } : {}),
+  }
+  const policy = given({
+    catchUpWindowMs: input.catchUpWindow,
+    catchUpCap: input.catchUpCap,
+    staggerMs: input.stagger,
+    bufferLimit: input.bufferLimit,
+    pauseAfterFailures: input.pauseAfter,
+    startToCloseMs: input.startToClose,
+    context: input.context,
+    isolatedRetentionMs: input.retention,
+    retryLimit: input.retryLimit,
+    retryBaseMs: input.retryBase,
+  })
+  return {
+    ...given({ overlap: input.overlap, catchUp: input.catchUp, ttlMs: input.ttl }),
+    ...(Option.isSome(input.priority) ? { priority: PRIORITIES[input.priority.value] } : {}),
+    ...(Object.keys(bounds).length > 0 ? { bounds } : {}),
+    ...(Object.keys(policy).length > 0 ? { policy } : {}),
+  }
+})

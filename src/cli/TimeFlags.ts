@@ -1,0 +1,27 @@
+/** Lengths of time and instants as flags take them. */
+import { Effect, Result } from "effect"
+import { parseExchangeTime } from "../domain/ExchangeTime.ts"
+import { parseDuration } from "../layers/configuration/QuantityText.ts"
+import { CommandError } from "./Root.ts"
+
+/** Of a flag such as `--timeout 90s`, in milliseconds, above zero. */
+export const durationOf = (flag: string, text: string): Effect.Effect<number, CommandError> => {
+  const ms = parseDuration(text)
+  return ms === undefined || ms <= 0
+    ? Effect.fail(
+        new CommandError({ message: `--${flag} ${text} is not a length of time; write it as 90s or 10m` }),
+      )
+    : Effect.succeed(ms)
+}
+
+/** Of a flag such as `--at 2026-12-01T09:00:00Z`; without a zone it is UTC. */
+export const instantOf = (flag: string, text: string): Effect.Effect<number, CommandError> => {
+  const parsed = parseExchangeTime(text)
+  return Result.isSuccess(parsed)
+    ? Effect.succeed(parsed.success.at)
+    : Effect.fail(
+        new CommandError({
+          message: `--${flag} ${text} is not an instant; write it as 2026-12-01T09:00:00Z`,
+        }),
+      )
+}
