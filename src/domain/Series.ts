@@ -50,7 +50,7 @@ export const Series = Schema.Struct({
   revision: Schema.Int,
   /** The next slot that will fire; null when paused for good or exhausted. Indexed. */
   nextSlot: Schema.NullOr(EpochMs),
-  /** The last slot that was dealt with (fired, skipped or missed). */
+  /** The last slot that was dealt with (fired, skipped, missed, or recorded as paused). */
   lastSlot: Schema.NullOr(EpochMs),
   /** Occurrences that its schedule has given. */
   fired: Schema.Int,

@@ -4,6 +4,7 @@
  * series' `nextSlot`, `lastSlot` and `fired`, in one transaction.
  */
 import { type EpochMs, MINUTE_MS } from "./Instant.ts"
+import { PRIORITIES, type Priority } from "./Message.ts"
 import type { Series } from "./Series.ts"
 import { jitterOf } from "./SeriesPolicy.ts"
 import { nextSlotOf, previousSlotOf, type Slotted } from "./SeriesSlots.ts"
@@ -65,7 +66,7 @@ export const decideSlots = (series: Series, now: EpochMs, open: OpenOccurrences)
   // Of the slots up to the last, those before the first that runs are missed; when none runs, all of them are.
   const missed = rangeOf(series, due, chosen[0] ?? lastSlot + 1)
   const room = series.bounds.maxRuns === null ? Infinity : Math.max(0, series.bounds.maxRuns - series.fired)
-  const fates = overlapped(series, chosen.slice(0, room), now, open)
+  const fates = overlapped(series, chosen, now, open, room)
   const started = fates.filter(({ _tag }) => _tag !== "Skip").length
   return {
     _tag: "Due",
@@ -101,15 +102,17 @@ const chosenSlots = (series: Series, due: EpochMs, now: EpochMs): ReadonlyArray<
   }
 }
 
+/** The fates of those slots, up to the one that takes the last of the runs that the series has left. */
 const overlapped = (
   series: Series,
   slots: ReadonlyArray<EpochMs>,
   now: EpochMs,
   open: OpenOccurrences,
+  room: number,
 ): ReadonlyArray<SlotFate> => {
   const jitterMs = jitterOf(series.id, series.bounds.jitterMs)
   let { buffered, running } = open
-  return slots.map((slot, index): SlotFate => {
+  const fateOf = (slot: EpochMs, index: number): SlotFate => {
     const delayMs = index * series.policy.staggerMs
     const dueAt = Math.max(slot + jitterMs, delayMs === 0 ? 0 : now + delayMs)
     if (running + buffered === 0 || series.overlap === "allow-all") {
@@ -129,7 +132,32 @@ const overlapped = (
         return { _tag: "Buffer", slot }
       }
     }
-  })
+  }
+  const fates: Array<SlotFate> = []
+  let started = 0
+  for (const [index, slot] of slots.entries()) {
+    // The series is completed: what would come after its last run is no slot of it.
+    if (started >= room) break
+    const fate = fateOf(slot, index)
+    fates.push(fate)
+    if (fate._tag !== "Skip") started += 1
+  }
+  return fates
+}
+
+/** One lower; the lowest stays. What is done late or in bulk has it, and so holds nobody up who waits for an answer. */
+export const behind = (priority: Priority): Priority =>
+  priority === PRIORITIES.high ? PRIORITIES.normal : PRIORITIES.low
+
+/** The priority of a slot's occurrence: the series' own when the slot is on time, one lower when it is caught up. */
+export const priorityOfSlot = (
+  series: Pick<Series, "id" | "bounds" | "priority" | "createdAt">,
+  slot: EpochMs,
+  now: EpochMs,
+): Priority => {
+  // An instant that had passed when it was asked for is as late as its asking.
+  const dueAt = Math.max(slot, series.createdAt) + jitterOf(series.id, series.bounds.jitterMs)
+  return now - dueAt > ON_TIME_MS ? behind(series.priority) : series.priority
 }
 
 export interface ResumeDecision {
@@ -143,7 +171,8 @@ export interface ResumeDecision {
 export const decideResume = (series: Series, now: EpochMs): ResumeDecision => {
   const first = series.nextSlot ?? nextSlotOf(series, series.lastSlot ?? series.createdAt)
   return {
-    nextSlot: decideReschedule(series, series, now),
+    // A slot that is still to come stays, also when the clock was set back to before the one that it follows.
+    nextSlot: first !== null && first > now ? first : decideReschedule(series, series, now),
     paused: first === null ? null : rangeOf(series, first, now + 1),
   }
 }

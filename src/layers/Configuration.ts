@@ -5,6 +5,7 @@
 import { Effect } from "effect"
 import { homedir } from "node:os"
 import { join, resolve } from "node:path"
+import type { Sandbox } from "../domain/ContainerSpec.ts"
 import type { HostLimits, Policy } from "../domain/Policy.ts"
 import type { ChannelSettings } from "./channels/ChannelRegistry.ts"
 import { channelOfVariable, expandHome, readChannels } from "./configuration/ChannelConfiguration.ts"
@@ -25,7 +26,19 @@ export type { Environment } from "./configuration/SettingReader.ts"
 export interface Settings {
   /** Absolute. */
   readonly dataDir: string
-  readonly runtime: "process"
+  readonly runtime: "process" | "docker"
+  readonly docker: {
+    readonly image: string
+    readonly baseImage: string
+    readonly build: "missing" | "never"
+    readonly buildTimeoutMs: number
+    /** Empty: DOCKER_HOST, then the engine's usual socket. */
+    readonly socket: string
+    readonly callTimeoutMs: number
+    readonly changeTimeoutMs: number
+  }
+  /** Of every container, unless its group says otherwise. */
+  readonly sandbox: Sandbox
   /** IANA. */
   readonly zone: string
   readonly policy: Policy
@@ -89,19 +102,15 @@ export const loadSettings = (options: LoadOptions): Effect.Effect<Settings, Conf
     const misshapen = new Set(issues.map(({ key }) => key))
     const reader = makeReader({ env: options.env, root, file, issues, misshapen })
 
-    const runtime = yield* reader.read(Catalogue.settings.runtime)
-    if (runtime === "docker") {
-      issues.push({
-        key: "runtime",
-        source: reader.sourceOf(["runtime"]),
-        value: '"docker"',
-        expected: '"process"',
-        message: `runtime is "docker" (in ${reader.sourceOf(["runtime"])}): the docker runtime is not built in yet; use process`,
-      })
-    }
     const settings: Settings = {
       dataDir,
-      runtime: "process",
+      runtime: yield* reader.read(Catalogue.settings.runtime),
+      docker: yield* reader.readAll<Settings["docker"]>(Catalogue.docker),
+      sandbox: {
+        ...(yield* reader.readAll<Omit<Sandbox, "user" | "command">>(Catalogue.sandbox)),
+        user: null,
+        command: null,
+      },
       zone: yield* reader.read(Catalogue.settings.zone),
       policy: yield* reader.readAll<Policy>(Catalogue.policy),
       limits: yield* reader.readAll<HostLimits>(Catalogue.limits),

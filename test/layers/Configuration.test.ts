@@ -4,6 +4,7 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "nod
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
+import { defaultSandbox } from "../../src/domain/ContainerSpec.ts"
 import { defaultHostLimits, defaultPolicy, HostLimits, Policy } from "../../src/domain/Policy.ts"
 import { type ConfigurationIssue, loadSettings, unknownVariables } from "../../src/layers/Configuration.ts"
 import { nearestName } from "../../src/layers/configuration/NearestName.ts"
@@ -56,6 +57,16 @@ describe("configuration, what holds", () => {
         keepZeroExitLogs: "discard",
         exitLogRetention: { count: 1_000, ageMs: 30 * 86_400_000 },
         maxLogBytes: 1_048_576,
+        docker: {
+          image: "lamplighter-agent:latest",
+          baseImage: "node:24-bookworm-slim",
+          build: "missing",
+          buildTimeoutMs: 600_000,
+          socket: "",
+          callTimeoutMs: 10_000,
+          changeTimeoutMs: 60_000,
+        },
+        sandbox: defaultSandbox,
         log: { format: "auto", level: "Info" },
       })
     }),
@@ -307,10 +318,15 @@ describe("configuration, bad values", () => {
     }),
   )
 
-  it.effect("docker is refused with the reason", () =>
+  it.effect("an image's name, a network and a socket that can't be ones", () =>
     Effect.gen(function* () {
-      const issue = yield* onlyIssue({}, { LAMPLIGHTER_RUNTIME: "docker" })
-      assert.include(issue.message, "the docker runtime is not built in yet; use process")
+      const issues = yield* issuesOf({
+        docker: { image: "Agents Of Mine", network: "host", socket: "tcp://10.0.0.1" },
+      })
+      assert.deepStrictEqual(
+        issues.map(({ key }) => key),
+        ["docker.image", "docker.socket", "docker.network"],
+      )
     }),
   )
 })

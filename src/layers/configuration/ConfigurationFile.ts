@@ -1,10 +1,11 @@
 /**
- * The configuration file: one JSON object. Read bounded, and checked for its shape before any value is looked at: an unknown key
+ * The configuration file: one JSON object, with comments. Read bounded, and checked for its shape before any value is looked at: an unknown key
  * is refused with the nearest known one, and nothing that stands in the wrong form is taken for absent.
  */
 import { type FileHandle, open } from "node:fs/promises"
 import { Effect } from "effect"
 import { badValue, type ConfigurationIssue } from "./ConfigurationError.ts"
+import { withoutComments } from "./JsonComments.ts"
 import { nearestName } from "./NearestName.ts"
 import { keyOf, type Setting } from "./Setting.ts"
 import {
@@ -98,7 +99,7 @@ const parseFile = (file: string, text: string | undefined): Effect.Effect<JsonOb
     return Effect.fail(fileIssue(file, expected, `the configuration ${file} is not ${expected}`))
   }
   try {
-    const parsed: unknown = JSON.parse(text.replace(/^\uFEFF/, ""))
+    const parsed: unknown = JSON.parse(withoutComments(text.replace(/^\uFEFF/, "")))
     if (isObject(parsed)) return Effect.succeed(parsed)
     return Effect.fail(
       fileIssue(

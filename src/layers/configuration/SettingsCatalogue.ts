@@ -15,6 +15,7 @@ import {
 import { DEFAULT_FILE_MAX_BYTES } from "../channels/FileChannel.ts"
 import { DEFAULT_WEBHOOK_TIMEOUT_MS, expectedUrl, webhookUrl } from "../channels/WebhookChannel.ts"
 import { expectedSecret, signingKey } from "../channels/WebhookSignature.ts"
+import { defaultSandbox, Sandbox } from "../../domain/ContainerSpec.ts"
 import {
   bytes,
   decimal,
@@ -61,7 +62,8 @@ export const settings = {
     {
       path: ["runtime"],
       fallback: "process",
-      meaning: "What runs the agents. `docker` is not built in yet.",
+      meaning:
+        "What runs the agents: child processes without any isolation, or hardened containers of a Docker engine.",
     },
     ["process", "docker"],
   ),
@@ -119,6 +121,139 @@ export const exitLogRetention = {
   ageMs: duration(
     { path: ["exitLogRetention", "ageMs"], fallback: 30 * DAY_MS, meaning: "How long exit logs are kept." },
     Millis,
+  ),
+}
+
+const imageName = /^[a-z0-9][a-zA-Z0-9._/:@-]{0,254}$/
+const expectedImage = "an image's name, such as registry.example.org/agents:24"
+
+const imageText = (key: string, fallback: string, meaning: string) =>
+  text({
+    path: ["docker", key],
+    fallback,
+    accepts: (value) => imageName.test(value),
+    expected: expectedImage,
+    meaning,
+  })
+
+/** The engine, and where images come from. */
+export const docker = {
+  image: imageText(
+    "image",
+    "lamplighter-agent:latest",
+    "The image of groups that name none. Built from container/Dockerfile when the engine lacks it.",
+  ),
+  baseImage: imageText("baseImage", "node:24-bookworm-slim", "What container/Dockerfile starts from."),
+  build: oneOf(
+    {
+      path: ["docker", "build"],
+      fallback: "missing",
+      meaning: "Whether the daemon builds `docker.image` when the engine lacks it.",
+    },
+    ["missing", "never"],
+  ),
+  buildTimeoutMs: duration(
+    {
+      path: ["docker", "buildTimeoutMs"],
+      fallback: 10 * MINUTE_MS,
+      meaning: "A build that takes longer is given up.",
+    },
+    between(SECOND_MS, DAY_MS),
+  ),
+  socket: text({
+    path: ["docker", "socket"],
+    fallback: "",
+    fallbackText: "DOCKER_HOST, then the engine's usual socket",
+    accepts: (value) => /^\/[^\0]{1,4000}$/.test(value),
+    expected: "the absolute path of a unix socket",
+    meaning: "Where the engine listens.",
+  }),
+  callTimeoutMs: duration(
+    {
+      path: ["docker", "callTimeoutMs"],
+      fallback: 10 * SECOND_MS,
+      meaning: "How long the engine may take to answer a question or pass on a signal.",
+    },
+    between(100, HOUR_MS),
+  ),
+  changeTimeoutMs: duration(
+    {
+      path: ["docker", "changeTimeoutMs"],
+      fallback: MINUTE_MS,
+      meaning: "How long the engine may take to create, start or remove a container.",
+    },
+    between(100, HOUR_MS),
+  ),
+}
+
+/** The sandbox of every container, unless its group says otherwise. */
+export const sandbox = {
+  memoryBytes: bytes(
+    {
+      path: ["docker", "memoryBytes"],
+      fallback: defaultSandbox.memoryBytes,
+      meaning: "Memory and swap of one container together.",
+    },
+    Sandbox.fields.memoryBytes,
+  ),
+  cpus: decimal(
+    { path: ["docker", "cpus"], fallback: defaultSandbox.cpus, meaning: "Processors of one container." },
+    Sandbox.fields.cpus,
+  ),
+  pids: integer(
+    {
+      path: ["docker", "pids"],
+      fallback: defaultSandbox.pids,
+      meaning: "Processes and threads of one container.",
+    },
+    Sandbox.fields.pids,
+  ),
+  openFiles: integer(
+    {
+      path: ["docker", "openFiles"],
+      fallback: defaultSandbox.openFiles,
+      meaning: "Files that one process may have open.",
+    },
+    Sandbox.fields.openFiles,
+  ),
+  maxFileBytes: bytes(
+    {
+      path: ["docker", "maxFileBytes"],
+      fallback: defaultSandbox.maxFileBytes,
+      meaning: "The largest file that a process may write.",
+    },
+    Sandbox.fields.maxFileBytes,
+  ),
+  temporaryBytes: bytes(
+    {
+      path: ["docker", "temporaryBytes"],
+      fallback: defaultSandbox.temporaryBytes,
+      meaning: "Size of /tmp, which is in memory.",
+    },
+    Sandbox.fields.temporaryBytes,
+  ),
+  homeBytes: bytes(
+    {
+      path: ["docker", "homeBytes"],
+      fallback: defaultSandbox.homeBytes,
+      meaning: "Size of /home/node, which is in memory.",
+    },
+    Sandbox.fields.homeBytes,
+  ),
+  network: text({
+    path: ["docker", "network"],
+    fallback: defaultSandbox.network,
+    accepts: (value) => /^(?!host$)[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$/.test(value),
+    expected: '"none", or the name of a network of the engine; "host" is refused',
+    meaning: "The network of the containers. An agent that calls a model needs one.",
+  }),
+  rootFilesystem: oneOf(
+    {
+      path: ["docker", "rootFilesystem"],
+      fallback: defaultSandbox.rootFilesystem,
+      meaning: "Whether agents may write into their image's files, in a layer that goes with the container.",
+    },
+    ["read-only", "writable"],
   ),
 }
 
@@ -314,6 +449,8 @@ export const staticSettings: ReadonlyArray<Setting<unknown>> = [
   ...Object.values(settings),
   ...Object.values(exitLogRetention),
   ...Object.values(log),
+  ...Object.values(docker),
+  ...Object.values(sandbox),
   ...Object.values(policy),
   ...Object.values(limits),
 ]

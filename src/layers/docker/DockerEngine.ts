@@ -82,13 +82,15 @@ export const makeDockerEngine = (options: EngineOptions): DockerEngine => {
     if (outer?.aborted === true) abort.abort()
     outer?.addEventListener("abort", stop, { once: true })
     try {
-      return await Promise.race([call(abort.signal), late])
+      const answer = await Promise.race([call(abort.signal), late])
+      // A stream goes on under `outer`, which may outlive many of them.
+      if (outer !== null) (answer as Readable).once("close", () => outer.removeEventListener("abort", stop))
+      return answer
     } catch (error) {
       outer?.removeEventListener("abort", stop)
       throw engineError(error, what)
     } finally {
       clearTimeout(timer)
-      // A stream goes on under `outer`; anything else is over.
       if (outer === null) abort.abort()
     }
   }

@@ -1,4 +1,7 @@
-/** How a container ended, from what the engine says of it. */
+/**
+ * How a container ended, from what the engine says of it at last and from what was heard of it before: an exit code of 137 alone
+ * may be the kernel for want of memory, a kill of ours, or the engine that shut down.
+ */
 import type { ContainerInspectInfo } from "dockerode"
 import type { ContainerExit } from "../../services/ContainerRuntime.ts"
 
@@ -6,6 +9,23 @@ export type EngineState = Pick<
   ContainerInspectInfo["State"],
   "Status" | "Running" | "Paused" | "OOMKilled" | "ExitCode" | "StartedAt" | "FinishedAt"
 >
+
+/** What was heard of one container while it lived. Instants of the engine; null: not heard. */
+export interface Heard {
+  /** When the kernel last killed a process in it for memory. */
+  readonly oomAt: number | null
+  /** When somebody else than this daemon had the engine send it SIGTERM. An engine that shuts down does. */
+  readonly askedAt: number | null
+  /** The last time in which nothing could be heard: an engine that is restarted ends containers in it. `to` null: until now. */
+  readonly silence: { readonly from: number; readonly to: number | null } | null
+}
+
+export const heardNothing: Heard = { oomAt: null, askedAt: null, silence: null }
+
+/** An out-of-memory kill that is older than this when the container ends is not what ended it: an agent may lose a tool and go on. */
+const OOM_ENDS_WITHIN_MS = 5_000
+/** Who was asked to stop and is there after this has its own reasons when it ends. The engine's own patience is 15 s. */
+const ASKED_ENDS_WITHIN_MS = 60_000
 
 const SIGNALS: Readonly<Record<number, string>> = {
   129: "SIGHUP",
@@ -29,18 +49,45 @@ export const engineTime = (text: string | undefined): number | null => {
 export const isOver = (state: EngineState): boolean =>
   !state.Running && !state.Paused && state.Status !== "restarting"
 
-/**
- * The exit of a container that is over. One that was created and never started has none. A process that the kernel killed for
- * memory counts only where it ended the container: an agent may lose a tool so and go on.
- */
-export const engineExit = (state: EngineState): ContainerExit => {
+const isOfMemory = (state: EngineState, at: number, oomAt: number | null): boolean =>
+  // The engine's flag stays for the rest of a container's life, so an instant that was heard says more.
+  state.ExitCode === 137 && (oomAt === null ? state.OOMKilled : at - oomAt <= OOM_ENDS_WITHIN_MS)
+
+const isOfEngine = (at: number, { askedAt, silence }: Heard): boolean =>
+  (askedAt !== null && at - askedAt <= ASKED_ENDS_WITHIN_MS) ||
+  (silence !== null && at >= silence.from && (silence.to === null || at <= silence.to))
+
+/** The exit of a container that is over. One that was created and never started has none. */
+export const engineExit = (state: EngineState, heard: Heard): ContainerExit => {
   const at = engineTime(state.FinishedAt)
   if (state.Status === "created" || at === null)
     return { exitCode: null, signal: null, oomKilled: false, at: null }
+  const oomKilled = isOfMemory(state, at, heard.oomAt)
   return {
     exitCode: state.ExitCode,
     signal: SIGNALS[state.ExitCode] ?? null,
-    oomKilled: state.OOMKilled && state.ExitCode === 137,
+    oomKilled,
     at,
+    ...(!oomKilled && isOfEngine(at, heard) ? { stoppedBy: "engine" as const } : {}),
   }
 }
+
+/** The exit of a container that the engine no longer knows: its last event tells, if it was heard. */
+export const goneExit = (
+  died: { readonly exitCode: number | null; readonly at: number } | null,
+  heard: Heard,
+): ContainerExit =>
+  died === null || died.exitCode === null
+    ? { exitCode: null, signal: null, oomKilled: false, at: died?.at ?? null }
+    : engineExit(
+        {
+          Status: "exited",
+          Running: false,
+          Paused: false,
+          OOMKilled: false,
+          ExitCode: died.exitCode,
+          StartedAt: "",
+          FinishedAt: new Date(died.at).toISOString(),
+        },
+        heard,
+      )
