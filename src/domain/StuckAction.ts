@@ -42,8 +42,8 @@ export interface Liveness {
 }
 
 /**
- * The figures are those that were compared: the age exceeds the limit. `ceilingMs` and `toleranceMs` count from the heartbeat and
- * the claim, with the declared timeout worked in. `nextChangeAt` is the first instant at which the same input means a kill.
+ * The figures are those that were compared: the age exceeds the limit. `ceilingMs` counts from the heartbeat, or from the work when that
+ * came later, and `toleranceMs` from the claim, both with the declared timeout worked in. `nextChangeAt` is the first instant at which the same input means a kill.
  */
 export type StuckAction =
   | { readonly _tag: "Ok"; readonly nextChangeAt: EpochMs | null }
@@ -70,7 +70,8 @@ export const decideStuckAction = (liveness: Liveness, now: EpochMs, policy: Poli
   let firstLimit = Infinity
 
   if (heartbeatAt !== null) {
-    const origin = Math.max(heartbeatAt, ageOrigin)
+    // Who had nothing to do may have been silent: its silence counts from the work on.
+    const origin = Math.max(heartbeatAt, ageOrigin, liveness.workDueSince ?? 0)
     let limit = origin + policy.ceilingMs
     if (declaredMs > 0) limit = extendedLimit(liveness, limit, declaredMs, latestClaim(liveness), now)
     if (now > limit) return { _tag: "KillCeiling", heartbeatAgeMs: now - origin, ceilingMs: limit - origin }

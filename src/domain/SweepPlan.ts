@@ -123,7 +123,7 @@ const STUCK_REASON = { KillCeiling: "ceiling", KillClaim: "claim", KillStartup: 
 const describeStuck = (action: Exclude<StuckAction, { readonly _tag: "Ok" }>): string => {
   switch (action._tag) {
     case "KillCeiling":
-      return `its last heartbeat is ${action.heartbeatAgeMs} ms old, the limit is ${action.ceilingMs} ms`
+      return `it gave no heartbeat for ${action.heartbeatAgeMs} ms, the limit is ${action.ceilingMs} ms`
     case "KillClaim":
       return `it claimed ${action.messageId} ${action.claimAgeMs} ms ago and went quiet, the limit is ${action.toleranceMs} ms`
     case "KillStartup":

@@ -101,6 +101,8 @@ const make = Effect.fnUntraced(function* (install: InstallId) {
     const found = watches.get(incarnation.sessionId)
     if (found !== undefined && found.incarnation === incarnation.number) return found
     const watch = newWatch(incarnation.sessionId, incarnation.number)
+    // Whoever watched it before is gone: what it was seen doing last stands for the work, so that a restart excuses no silence.
+    watch.workDueSince = incarnation.activeAt
     if (incarnation.handle !== null) watch.ref = JSON.parse(incarnation.handle) as ContainerRef
     watches.set(incarnation.sessionId, watch)
     return watch

@@ -140,6 +140,20 @@ describe("the ceiling", () => {
     }
   })
 
+  it("counts the silence of a container that rested from the work that ended the rest", () => {
+    const heartbeatAt = SPAWN + MINUTE_MS
+    const workDueSince = SPAWN + 5 * HOUR_MS
+    const rested = container({ heartbeatAt, anyAck: true, workDueSince })
+    const action = killedJustAfter(rested, workDueSince + 30 * MINUTE_MS)
+    assert.deepStrictEqual(action, {
+      _tag: "KillCeiling",
+      heartbeatAgeMs: 30 * MINUTE_MS + 1,
+      ceilingMs: 30 * MINUTE_MS,
+    })
+    const claimed = container({ ...rested, claims: [claim(workDueSince)] })
+    assert.propertyVal(killedJustAfter(claimed, workDueSince + MINUTE_MS), "_tag", "KillClaim")
+  })
+
   it("starts ages again after a clock jump", () => {
     const jumpedTo = SPAWN + 10 * HOUR_MS
     const seen = container({ heartbeatAt: SPAWN, anyAck: true, ageOrigin: jumpedTo })

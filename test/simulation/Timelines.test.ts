@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { TestClock } from "effect/testing"
 import { SeriesId } from "../../src/domain/Ids.ts"
+import { HOUR_MS } from "../../src/domain/Instant.ts"
 import {
   crashesAtStart,
   crashesMidMessage,
@@ -114,6 +115,26 @@ describe("timelines that went wrong elsewhere", () => {
         assert.strictEqual(message.tries, 0)
       }),
     ),
+  )
+
+  it.effect(
+    "a container that rested for longer than the ceiling takes the next message, and is not killed for its rest",
+    () =>
+      timeline({ script: () => healthy({ workMs: 3_000 }), policy: { idleMs: 3 * HOUR_MS } }, ({ look }) =>
+        Effect.gen(function* () {
+          yield* say(look, "m1", 0)
+          yield* pass(90)
+          yield* say(look, "m2", 0)
+          yield* pass(1)
+          assert.strictEqual((yield* messageOf("m2")).state, "completed")
+          const store = yield* SessionStore
+          const lives = yield* store.read((reader) => reader.incarnations(SESSION, { limit: 10 }))
+          assert.deepStrictEqual(
+            lives.map(({ phase }) => phase),
+            ["running"],
+          )
+        }),
+      ),
   )
 
   it.effect("a silent tool with a declared 45-minute timeout lives", () =>
