@@ -5,8 +5,9 @@ import { type Destination, Group, type ProviderConfig } from "../domain/Group.ts
 import { GroupId } from "../domain/Ids.ts"
 import { PolicyOverride } from "../domain/Policy.ts"
 import { connectDaemon, connectReading } from "./Connection.ts"
+import { invocation } from "./Invocation.ts"
 import { show, table } from "./Output.ts"
-import { CommandError, jsonFlag } from "./Root.ts"
+import { CommandError, dataDirectory, jsonFlag } from "./Root.ts"
 
 const id = Argument.String("id").pipe(Argument.withSchema(GroupId))
 
@@ -176,8 +177,9 @@ const add = Command.make("add", { id, ...settings, json: jsonFlag }, (input) =>
     const api = yield* connectDaemon
     yield* checkAgents(input.id, payload.destinations, api.groups())
     const group = yield* api.addGroup({ payload })
+    const program = invocation(yield* dataDirectory)
     yield* show(input.json, group, () => [
-      `group ${group.id} is there; talk to it with: lamplighter send ${group.id} "hello" --wait`,
+      `group ${group.id} is there; talk to it with: ${program} send ${group.id} "hello" --wait`,
     ])
   }),
 ).pipe(Command.withDescription("Add an agent group"))

@@ -2,11 +2,13 @@
 import { Effect } from "effect"
 import { Command } from "effect/cli"
 import { connectReading } from "./Connection.ts"
+import { invocation } from "./Invocation.ts"
 import { instant, show } from "./Output.ts"
-import { jsonFlag } from "./Root.ts"
+import { dataDirectory, jsonFlag } from "./Root.ts"
 
 export const statusCommand = Command.make("status", { json: jsonFlag }, (input) =>
   Effect.gen(function* () {
+    const program = invocation(yield* dataDirectory)
     const state = yield* (yield* connectReading).status()
     yield* show(input.json, state, () => [
       `runtime: ${state.runtime}`,
@@ -20,7 +22,7 @@ export const statusCommand = Command.make("status", { json: jsonFlag }, (input) 
       ...state.failing.map((row) => `can't start: ${row.id}: ${row.wakeError ?? ""}`),
       ...state.quarantined.map(
         (row) =>
-          `quarantined: ${row.id}: ${row.statusReason ?? ""}; 'lamplighter session release ${row.id}' ends it`,
+          `quarantined: ${row.id}: ${row.statusReason ?? ""}; '${program} session release ${row.id}' ends it`,
       ),
     ])
   }),
