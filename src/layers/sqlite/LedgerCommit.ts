@@ -8,8 +8,10 @@ import { LedgerError, type LedgerTx } from "../../services/LedgerDriver.ts"
 import { storageFailure } from "./LedgerFailure.ts"
 import type { Prepare } from "./LedgerReads.ts"
 
-/** Bounds how long the event loop stands still, and how large a transaction grows. */
+/** Bounds how large a transaction grows. */
 const MAX_BATCH = 500
+/** Bounds how long the event loop stands still. */
+const MAX_TURN_MS = 4
 
 interface Entry {
   readonly body: (tx: LedgerTx) => Result.Result<unknown, unknown>
@@ -30,18 +32,21 @@ export const makeCommitter = (
   database: Database,
   prepare: Prepare,
   tx: LedgerTx,
-  commit: "group" | "immediate",
+  options: { readonly commit: "group" | "immediate"; readonly maxTurnMs?: number },
 ): Committer => {
+  const { commit, maxTurnMs = MAX_TURN_MS } = options
   const run = makeBatchRunner(database, prepare, tx)
   let waiting: Array<Entry> = []
   let scheduled: NodeJS.Immediate | undefined
 
   const flush = (): void => {
     if (scheduled !== undefined) clearImmediate(scheduled)
-    const batch = waiting.slice(0, MAX_BATCH)
-    waiting = waiting.slice(MAX_BATCH)
+    waiting = waiting.filter((entry) => entry.waiting)
+    const batch = waiting.splice(0, MAX_BATCH)
+    const left = batch.slice(run.batch(batch, performance.now() + maxTurnMs))
+    // What its bodies and their callers asked for meanwhile comes after what waits already.
+    waiting = [...left, ...waiting]
     scheduled = waiting.length > 0 ? setImmediate(flush) : undefined
-    run.batch(batch.filter((entry) => entry.waiting))
   }
 
   const grouped: Committer["transaction"] = (body) =>
@@ -58,7 +63,7 @@ export const makeCommitter = (
   const immediate: Committer["transaction"] = <A, E>(body: (tx: LedgerTx) => Result.Result<A, E>) =>
     Effect.suspend(() => {
       let exit: Exit.Exit<unknown, unknown> = Exit.die("the transaction was not run")
-      run.batch([{ body, settle: (settled) => (exit = settled), waiting: true }])
+      run.batch([{ body, settle: (settled) => (exit = settled), waiting: true }], Infinity)
       return exit as Exit.Exit<A, E | LedgerError>
     })
 
@@ -113,13 +118,13 @@ const makeBatchRunner = (database: Database, prepare: Prepare, tx: LedgerTx) => 
    * Some failures (a full disk) make SQLite roll back everything, other entries included. They ran once and must not run again,
    * so they fail with the same error; those after them have not run yet and go on in a transaction of their own.
    */
-  const runSome = (entries: ReadonlyArray<Entry>): number => {
+  const runSome = (entries: ReadonlyArray<Entry>, until: number): number => {
     const exits: Array<Exit.Exit<unknown, unknown>> = []
     try {
       begin.run()
       for (const entry of entries) {
         exits.push(runEntry(entry))
-        if (!database.inTransaction) break
+        if (!database.inTransaction || performance.now() > until) break
       }
     } catch (cause) {
       undo()
@@ -156,17 +161,18 @@ const makeBatchRunner = (database: Database, prepare: Prepare, tx: LedgerTx) => 
     refuse: (why: string): void => {
       refusal ??= why
     },
-    /** Runs all of them and settles each exactly once. */
-    batch: (entries: ReadonlyArray<Entry>): void => {
+    /** Runs at least one of them, and the others while it is not later than `until` (ms of `performance`). Settles each that ran, once. */
+    batch: (entries: ReadonlyArray<Entry>, until: number): number => {
       let next = 0
-      while (next < entries.length) {
+      while (next < entries.length && (next === 0 || performance.now() <= until)) {
         if (refusal !== undefined) {
           const message = `nothing was written: ${refusal}; start the daemon again to open the ledger afresh`
           settleAll(entries.slice(next), Exit.fail(new LedgerError({ reason: "Closed", message })))
-          return
+          return entries.length
         }
-        next += runSome(entries.slice(next))
+        next += runSome(entries.slice(next), until)
       }
+      return next
     },
   }
 }

@@ -15,6 +15,8 @@ import { makeWrites } from "./LedgerWrites.ts"
 export interface SqliteLedgerOptions extends LedgerFileOptions {
   /** `group`: transactions of one turn of the event loop share a commit. `immediate`: each commits at once, synchronously. */
   readonly commit: "group" | "immediate"
+  /** A group that has run for so many ms is committed; what it has not begun waits for the next turn. */
+  readonly maxTurnMs?: number
 }
 
 const STATEMENTS = 500
@@ -84,7 +86,7 @@ const assemble = (database: Database, options: SqliteLedgerOptions) => {
   const committer =
     options.mode === "read-only"
       ? readOnlyCommitter(options.path)
-      : makeCommitter(database, prepare, makeWrites(prepare, reads), options.commit)
+      : makeCommitter(database, prepare, makeWrites(prepare, reads), options)
   return { prepare, reads, committer }
 }
 

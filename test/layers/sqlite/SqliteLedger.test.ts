@@ -152,6 +152,7 @@ describe("the ledger's file", () => {
         ALTER TABLE series DROP COLUMN policy;
         ALTER TABLE series DROP COLUMN fired;
         ALTER TABLE series DROP COLUMN failures_in_row;
+        ALTER TABLE groups DROP COLUMN container;
         PRAGMA user_version = 1;
       `)
       database.close()
@@ -246,7 +247,7 @@ describe("a group of transactions", () => {
   it.effect("shares a commit, and answers nobody before it", () =>
     Effect.gen(function* () {
       const file = yield* newFile
-      const driver = yield* open(file)
+      const driver = yield* open(file, { maxTurnMs: 60_000 })
       const outside = yield* open(file, { mode: "read-only" })
       const visible: Array<number> = []
       const one = (n: number) =>
@@ -262,6 +263,24 @@ describe("a group of transactions", () => {
       yield* Effect.forEach([1, 2, 3, 4], one, { concurrency: "unbounded" })
       assert.deepStrictEqual(visible, [0, 0, 0, 0])
     }),
+  )
+
+  it.effect(
+    "is cut when its turn has taken long enough: the others come in their order, in later turns",
+    () =>
+      Effect.gen(function* () {
+        const file = yield* newFile
+        const driver = yield* open(file, { maxTurnMs: 0 })
+        const outside = yield* open(file, { mode: "read-only" })
+        const visible: Array<number> = []
+        const one = (n: number) =>
+          put(driver, (tx) => {
+            visible.push(Effect.runSync(count(outside)))
+            tx.putMessage(aMessage({ id: `m${n}` }))
+          })
+        yield* Effect.forEach([1, 2, 3, 4], one, { concurrency: "unbounded" })
+        assert.deepStrictEqual(visible, [0, 1, 2, 3])
+      }),
   )
 
   it.effect("leaves out one that was interrupted before its turn", () =>
