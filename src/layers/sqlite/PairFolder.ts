@@ -66,22 +66,27 @@ export const createPair = async (
   if (fs.lstatSync(places.pairDir, { throwIfNoEntry: false }) !== undefined)
     throw new Error(`${places.pairDir} exists already; every incarnation needs a pair of its own`)
   const outbound = insertCarryover(images.outbound, carry)
-  fs.mkdirSync(places.tmpDir, { recursive: true, mode: 0o700 })
-  fs.mkdirSync(path.dirname(places.pairDir), { recursive: true, mode: 0o700 })
-  const staging = fs.mkdtempSync(path.join(places.tmpDir, "pair-"))
+  const parents = [places.tmpDir, path.dirname(places.pairDir)]
+  await Promise.all(parents.map((folder) => fs.promises.mkdir(folder, { recursive: true, mode: 0o700 })))
+  const staging = await fs.promises.mkdtemp(path.join(places.tmpDir, "pair-"))
+  const within = (name: string): string => path.join(staging, name)
+  const folder = (name: string) => fs.promises.mkdir(within(name), { mode: 0o700 })
+  const link = (name: string, target: string) => fs.promises.symlink(target, within(name))
+  const file = (name: string, bytes: Buffer) =>
+    fs.promises.writeFile(within(name), bytes, { flag: "wx", mode: 0o600 })
   try {
-    for (const folder of ["in", "in/inbox", "out", "out/outbox", "out/in", "out/agent", "out/global"])
-      fs.mkdirSync(path.join(staging, folder), { mode: 0o700 })
-    fs.symlinkSync("in/inbound.db", path.join(staging, "out", "inbound.db"))
-    fs.symlinkSync("in/inbox", path.join(staging, "out", "inbox"))
-    fs.writeFileSync(path.join(staging, "in", "inbound.db"), images.inbound, { flag: "wx", mode: 0o600 })
-    await fs.promises.writeFile(path.join(staging, "out", "outbound.db"), outbound, {
-      flag: "wx",
-      mode: 0o600,
-    })
-    fs.renameSync(staging, places.pairDir)
+    await Promise.all(["in", "out"].map(folder))
+    await Promise.all([
+      ...["in/inbox", "out/outbox", "out/in", "out/agent", "out/global"].map(folder),
+      link("out/inbound.db", "in/inbound.db"),
+      link("out/inbox", "in/inbox"),
+      file("in/inbound.db", images.inbound),
+      file("out/outbound.db", outbound),
+    ])
+    await fs.promises.rename(staging, places.pairDir)
   } catch (error) {
-    await fs.promises.rm(staging, { recursive: true, force: true })
+    // A part may still be being made: what is left then goes with the leftovers of crashes.
+    await fs.promises.rm(staging, { recursive: true, force: true }).catch(() => {})
     throw error
   }
 }
