@@ -40,7 +40,12 @@ export const hostLayer = (options: HostOptions) => {
         idleMs: 86_400_000,
         startupLimitMs: 86_400_000,
       },
-      limits: { ...defaultHostLimits, maxContainers: 100_000, maxStartsPerSecond: 10_000 },
+      limits: {
+        ...defaultHostLimits,
+        maxContainers: 100_000,
+        maxStartsPerSecond: 10_000,
+        maxPendingDeliveries: 1_000_000,
+      },
       zone: "UTC",
     }).pipe(
       Layer.provideMerge(

@@ -1,9 +1,11 @@
 /** The program's commands, assembled; each file beside this one holds one family of them. */
 import { Command } from "effect/cli"
 import { backupCommand } from "./BackupCommand.ts"
+import { doctorCommand } from "./DoctorCommand.ts"
 import { downCommand } from "./DownCommand.ts"
 import { eventsCommand } from "./EventsCommand.ts"
 import { groupCommand } from "./GroupCommands.ts"
+import { imageCommand } from "./ImageCommands.ts"
 import { initCommand } from "./InitCommand.ts"
 import { logsCommand } from "./LogsCommand.ts"
 import { deliveriesCommand, messagesCommand } from "./MessageCommands.ts"
@@ -22,7 +24,9 @@ export const cli = root.pipe(
     upCommand,
     downCommand,
     statusCommand,
+    doctorCommand,
     groupCommand,
+    imageCommand,
     sessionCommand,
     sendCommand,
     messagesCommand,

@@ -1,11 +1,13 @@
 /** `group`: agent groups, their provider, zone, policy and where their agents may write. */
 import { Effect, Option, Schema } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
-import { type Destination, Group, type ProviderConfig } from "../domain/Group.ts"
+import type { Destination, Group } from "../domain/Group.ts"
+import { defaultGroupContainer, describeGroupContainer } from "../domain/GroupContainer.ts"
 import { GroupId } from "../domain/Ids.ts"
 import { PolicyOverride } from "../domain/Policy.ts"
 import { connectDaemon, connectReading } from "./Connection.ts"
 import { invocation } from "./Invocation.ts"
+import { containerChange, containerFlags } from "./ContainerFlags.ts"
 import { show, table } from "./Output.ts"
 import { CommandError, dataDirectory, jsonFlag } from "./Root.ts"
 
@@ -50,6 +52,7 @@ const settings = {
     Flag.withDescription("Container image, or - for the configured one"),
     Flag.optional,
   ),
+  ...containerFlags,
   runner: Flag.Literals("runner", ["reoffers", "once"]).pipe(
     Flag.withDescription(
       "once: the runner never looks twice at a message, so a retry needs a fresh container",
@@ -116,7 +119,9 @@ const checkAgents = Effect.fnUntraced(function* <E, R>(
 })
 
 /** The fields that the flags say, over those that are there. */
-const changesOf = Effect.fn(function* (input: Settings, provider: ProviderConfig) {
+const changesOf = Effect.fn(function* (input: Settings, stored: Pick<Group, "provider" | "container">) {
+  const { provider } = stored
+  const container = yield* containerChange(input, stored.container)
   const some = <A, B>(option: Option.Option<A>, field: string, as: (value: A) => B) =>
     Option.isSome(option) ? { [field]: as(option.value) } : {}
   const command = Option.isSome(input.command)
@@ -150,6 +155,7 @@ const changesOf = Effect.fn(function* (input: Settings, provider: ProviderConfig
     ...(destinations === undefined ? {} : { destinations }),
     ...some(input.admin, "admins", (text) => text.split(",").filter((user) => user !== "")),
     ...some(input.image, "imageTag", unlessDash),
+    ...(container === undefined ? {} : { container }),
     ...some(input.runner, "runnerReoffers", (runner) => runner === "reoffers"),
   }
 })
@@ -157,10 +163,13 @@ const changesOf = Effect.fn(function* (input: Settings, provider: ProviderConfig
 const add = Command.make("add", { id, ...settings, json: jsonFlag }, (input) =>
   Effect.gen(function* () {
     const changes = yield* changesOf(input, {
-      name: Option.isSome(input.command) ? "command" : "echo",
-      command: null,
-      timeoutMs: null,
-      model: null,
+      provider: {
+        name: Option.isSome(input.command) ? "command" : "echo",
+        command: null,
+        timeoutMs: null,
+        model: null,
+      },
+      container: defaultGroupContainer,
     })
     const payload = {
       id: input.id,
@@ -199,7 +208,7 @@ const set = Command.make(
     Effect.gen(function* () {
       const api = yield* connectDaemon
       const stored = yield* api.group({ params: { id: input.id } })
-      const changes = yield* changesOf(input, stored.provider)
+      const changes = yield* changesOf(input, stored)
       yield* checkAgents(input.id, changes.destinations ?? [], api.groups())
       const group = yield* api.updateGroup({
         params: { id: input.id },
@@ -240,6 +249,7 @@ const lines = (group: Group): ReadonlyArray<string> => [
       ? `destination: ${to.name} = the agents of ${to.agentGroupId ?? "-"}`
       : `destination: ${to.name} = ${to.channelType ?? "-"}:${to.platformId ?? ""}`,
   ),
+  ...describeGroupContainer(group.container),
   ...Object.entries(group.policy).map(([name, value]) => `policy: ${name} = ${String(value)}`),
   `revision: ${group.revision}`,
 ]

@@ -3,6 +3,7 @@ import { Clock, Effect, Layer, Option } from "effect"
 import { Command, Flag } from "effect/cli"
 import * as fs from "node:fs"
 import * as path from "node:path"
+import { defaultGroupContainer } from "../domain/GroupContainer.ts"
 import { GroupId } from "../domain/Ids.ts"
 import { DEFAULT_FILE_NAME, loadSettings } from "../layers/Configuration.ts"
 import { acquireDataDirectory } from "../layers/sqlite/DataDirectoryLock.ts"
@@ -100,6 +101,7 @@ const addFirst = Effect.fnUntraced(function* (id: GroupId | undefined) {
     admins: [],
     imageTag: null,
     runnerReoffers: true,
+    container: defaultGroupContainer,
     createdAt: yield* Clock.currentTimeMillis,
     revision: 1,
   })

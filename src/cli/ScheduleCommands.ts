@@ -3,12 +3,16 @@ import { Effect, Option, Result } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
 import { parseExchangeTime } from "../domain/ExchangeTime.ts"
 import { SeriesId, SessionId } from "../domain/Ids.ts"
-import { nextSlot, parseSchedule, validateZone } from "../domain/Recurrence.ts"
+import { describeSchedule, nextSlot, parseSchedule, validateZone } from "../domain/Recurrence.ts"
 import { RunOutcome } from "../domain/Run.ts"
 import { connectReading } from "./Connection.ts"
 import { instant, show, table } from "./Output.ts"
 import { positionFlags } from "./PageFlags.ts"
 import { CommandError, jsonFlag as json, orCommandError } from "./Root.ts"
+import { localInstant } from "./TaskLines.ts"
+
+/** Of an error or a result in a table; `--json` has all that is kept. */
+const SHOWN_CHARS = 80
 
 export const runsCommand = Command.make(
   "runs",
@@ -32,14 +36,16 @@ export const runsCommand = Command.make(
       })
       yield* show(input.json, rows, () =>
         table(
-          ["ended", "task", "outcome", "attempts", "count", "error"],
+          ["ended", "task", "slot", "outcome", "took", "attempts", "count", "why or result"],
           rows.map((row) => [
             instant(row.endedAt),
             row.seriesId ?? "-",
+            instant(row.slot),
             row.outcome,
+            row.durationMs === null ? "-" : `${row.durationMs} ms`,
             String(row.attempts),
             String(row.count),
-            row.error ?? "",
+            (row.error ?? row.result ?? "").slice(0, SHOWN_CHARS),
           ]),
         ),
       )
@@ -68,16 +74,17 @@ export const nextCommand = Command.make(
         message: `--from '${Option.getOrElse(input.from, () => "")}' is not an instant; write it as 2026-12-01T09:00:00Z`,
       })
     }
-    const schedule = yield* orCommandError(
-      parseSchedule(input.schedule, { zone, now: Math.max(0, from - 1) }),
-    )
-    const slots: Array<string> = []
+    const schedule = yield* orCommandError(parseSchedule(input.schedule, { zone, now: from }))
+    const slots: Array<number> = []
     let at: number | null = from
     while (slots.length < input.count) {
       at = nextSlot(schedule, at)
       if (at === null) break
-      slots.push(new Date(at).toISOString())
+      slots.push(at)
     }
-    yield* show(input.json, { next: slots }, () => slots)
+    yield* show(input.json, { next: slots.map(instant) }, () => [
+      `${describeSchedule(schedule)}:`,
+      ...slots.map((slot) => localInstant(slot, zone)),
+    ])
   }),
 ).pipe(Command.withDescription("Print the next instants of a schedule, without a daemon"))

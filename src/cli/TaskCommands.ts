@@ -2,13 +2,28 @@
 import { Effect, Option } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
 import { GroupId, SeriesId, SessionId } from "../domain/Ids.ts"
+import { describeSchedule } from "../domain/Recurrence.ts"
+import { SeriesStatus } from "../domain/Series.ts"
 import type { TaskChange } from "../services/operations/Tasks.ts"
 import { connectDaemon, connectReading } from "./Connection.ts"
 import { instant, show, table } from "./Output.ts"
+import { pageFlags } from "./PageFlags.ts"
 import { jsonFlag as json } from "./Root.ts"
-import { echo, isDefault, marks, statisticsLines } from "./TaskLines.ts"
+import {
+  echo,
+  echoed,
+  isDefault,
+  localInstant,
+  marks,
+  nextLine,
+  scheduleLine,
+  statisticsLines,
+} from "./TaskLines.ts"
 import { saidOf, taskSettings } from "./TaskSettings.ts"
 import { instantOf } from "./TimeFlags.ts"
+
+/** Of a prompt in a table. */
+const SHOWN_CHARS = 60
 
 const taskAdd = Command.make(
   "add",
@@ -45,21 +60,45 @@ const taskAdd = Command.make(
       },
     })
     const report = yield* api.task({ params: { id: task.id }, query: {} })
-    yield* show(input.json, task, () => echo(report))
+    yield* show(input.json, echoed(report), () => echo(report))
   }),
 ).pipe(Command.withDescription("Add a recurring or one-off task"))
 
-const taskList = Command.make("list", { json }, (input) =>
-  Effect.gen(function* () {
-    const tasks = yield* (yield* connectReading).tasks()
-    yield* show(input.json, tasks, () =>
-      table(
-        ["id", "group", "status", "next", "prompt"],
-        tasks.map((task) => [task.id, task.groupId, task.status, instant(task.nextSlot), task.prompt]),
-      ),
-    )
-  }),
-)
+const taskList = Command.make(
+  "list",
+  {
+    group: Flag.String("group").pipe(Flag.withSchema(GroupId), Flag.optional),
+    session: Flag.String("session").pipe(Flag.withSchema(SessionId), Flag.optional),
+    status: Flag.Literals("status", SeriesStatus.literals).pipe(Flag.optional),
+    ...pageFlags("the id of the last row of the page before"),
+    json,
+  },
+  (input) =>
+    Effect.gen(function* () {
+      const tasks = yield* (yield* connectReading).tasks({
+        query: {
+          groupId: Option.getOrUndefined(input.group),
+          sessionId: Option.getOrUndefined(input.session),
+          status: Option.getOrUndefined(input.status),
+          limit: Option.getOrUndefined(input.limit),
+          after: Option.getOrUndefined(input.after),
+        },
+      })
+      yield* show(input.json, tasks, () =>
+        table(
+          ["id", "group", "status", "schedule", "next", "prompt"],
+          tasks.map((task) => [
+            task.id,
+            task.groupId,
+            task.status,
+            describeSchedule(task.schedule),
+            instant(task.nextSlot),
+            task.prompt.slice(0, SHOWN_CHARS),
+          ]),
+        ),
+      )
+    }),
+).pipe(Command.withDescription("List tasks, by id"))
 
 const taskShow = Command.make(
   "show",
@@ -67,18 +106,18 @@ const taskShow = Command.make(
   (input) =>
     Effect.gen(function* () {
       const report = yield* (yield* connectReading).task({ params: { id: input.id }, query: {} })
-      const { next, runs, task, words } = report
+      const { runs, task } = report
       yield* show(input.json, report, () => [
         `task: ${task.id}${task.name === null ? "" : ` (${task.name})`}, ${task.status}${task.note === null ? "" : `: ${task.note}`}`,
         `session: ${task.sessionId} of group ${task.groupId}`,
-        `schedule: ${words}, zone ${task.zone}`,
+        `schedule: ${scheduleLine(report)}`,
         `prompt: ${task.prompt}`,
         ...(task.script === null ? [] : [`script: ${task.script}`]),
         `overlap: ${task.overlap}; catch-up: ${task.catchUp}`,
         ...[...Object.entries(task.bounds), ...Object.entries(task.policy)]
           .filter(([name, value]) => !isDefault(name, value))
           .map(([name, value]) => `${name}: ${JSON.stringify(value)}`),
-        `next: ${next.map(instant).join(", ") || "-"}`,
+        nextLine(report),
         ...statisticsLines(report.statistics),
         `runs: ${
           runs
@@ -136,7 +175,7 @@ const taskUpdate = Command.make(
         },
       })
       const report = yield* api.task({ params: { id: task.id }, query: {} })
-      yield* show(input.json, task, () => [...echo(report), `revision: ${task.revision}`])
+      yield* show(input.json, echoed(report), () => [...echo(report), `revision: ${task.revision}`])
     }),
 ).pipe(Command.withDescription("Change a task; a claimed occurrence finishes as it was"))
 
@@ -208,11 +247,13 @@ const taskPreview = Command.make(
   { id, count: Flag.Int("count").pipe(Flag.withDefault(10)), json },
   (input) =>
     Effect.gen(function* () {
-      const { next } = yield* (yield* connectReading).task({
+      const { next, task } = yield* (yield* connectReading).task({
         params: { id: input.id },
         query: { count: input.count },
       })
-      yield* show(input.json, { next: next.map(instant) }, () => next.map(instant))
+      yield* show(input.json, { next: next.map(instant) }, () =>
+        next.map((slot) => localInstant(slot, task.zone)),
+      )
     }),
 ).pipe(Command.withDescription("Print the next instants of a task, its bounds considered"))
 

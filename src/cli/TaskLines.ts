@@ -1,4 +1,5 @@
 /** How a task is shown to people: its schedule in words, what differs from the defaults, and its last runs as a line of marks. */
+import { formatZoned } from "../domain/ExchangeTime.ts"
 import type { Run } from "../domain/Run.ts"
 import { defaultSeriesPolicy, unbounded } from "../domain/SeriesPolicy.ts"
 import type { TaskReport } from "../services/operations/Tasks.ts"
@@ -6,9 +7,23 @@ import { instant } from "./Output.ts"
 
 /** What will happen, in words: nobody should have to wait for the first run to learn what a schedule means. */
 export const echo = (report: TaskReport): ReadonlyArray<string> => [
-  `task ${report.task.id} is ${report.task.status}: ${report.words} (${report.task.zone})`,
-  `next: ${report.next.map(instant).join(", ") || "-"}`,
+  `task ${report.task.id} is ${report.task.status}: ${scheduleLine(report)}`,
+  nextLine(report),
 ]
+
+/** The same for programs: the task, and what will happen. */
+export const echoed = ({ next, task, words }: TaskReport) => ({ ...task, words, next })
+
+/** A cron schedule names its zone in its words. */
+export const scheduleLine = ({ task, words }: TaskReport): string =>
+  task.schedule._tag === "Cron" ? words : `${words}, zone ${task.zone}`
+
+/** In UTC, and beside it as the clocks of the task's zone show it. */
+export const nextLine = ({ next, task }: TaskReport): string =>
+  `next: ${next.map((slot) => localInstant(slot, task.zone)).join(", ") || "-"}`
+
+export const localInstant = (slot: number, zone: string): string =>
+  zone === "UTC" ? instant(slot) : `${instant(slot)} (${formatZoned(slot, zone).replace(/\[.*$/, "")})`
 
 export const isDefault = (name: string, value: unknown): boolean =>
   JSON.stringify(value) === JSON.stringify({ ...unbounded, ...defaultSeriesPolicy }[name as "jitterMs"])

@@ -4,9 +4,10 @@ import * as path from "node:path"
 import { fileURLToPath } from "node:url"
 import type { Group } from "../domain/Group.ts"
 import type { InstallId } from "../domain/Ids.ts"
-import { loadSettings, type Settings, unknownVariables } from "../layers/Configuration.ts"
+import { loadSettings, locate, type Settings, unknownVariables } from "../layers/Configuration.ts"
 import * as ChannelRegistry from "../layers/channels/ChannelRegistry.ts"
 import { DockerRuntime } from "../layers/docker/DockerRuntime.ts"
+import * as LocalMounts from "../layers/files/LocalMounts.ts"
 import * as LocalWorkspace from "../layers/files/LocalWorkspace.ts"
 import * as SocketServer from "../layers/http/SocketServer.ts"
 import { ProcessRuntime } from "../layers/process/ProcessRuntime.ts"
@@ -20,6 +21,7 @@ import { Operations } from "../services/Operations.ts"
 import { SessionStore } from "../services/SessionStore.ts"
 import { Sweep } from "../services/Sweep.ts"
 import { socketPath } from "./Connection.ts"
+import { builderOptions, engineOptions } from "./DockerOptions.ts"
 import { invocation } from "./Invocation.ts"
 
 /** The sources run as they are; an installed package has the runner compiled, because Node strips no types in node_modules. */
@@ -32,12 +34,8 @@ const runnerEntry = fileURLToPath(
   ),
 )
 
-/** Where the agent image's Dockerfile is. */
-const containerDir = fileURLToPath(new URL("../../container", import.meta.url))
-
-const runtimeOf = (settings: Settings, install: InstallId, stopping: AbortSignal) => {
-  const { callTimeoutMs, changeTimeoutMs, image, socket } = settings.docker
-  return settings.runtime === "process"
+const runtimeOf = (settings: Settings, install: InstallId, stopping: AbortSignal) =>
+  settings.runtime === "process"
     ? ProcessRuntime.layer({
         dataDir: settings.dataDir,
         install,
@@ -46,23 +44,14 @@ const runtimeOf = (settings: Settings, install: InstallId, stopping: AbortSignal
         maxOutputBytes: settings.maxLogBytes,
       })
     : DockerRuntime.layer({
-        socketPath: socket === "" ? null : socket,
-        callMs: callTimeoutMs,
-        changeMs: changeTimeoutMs,
+        ...engineOptions(settings),
         install,
         runnerEntry,
-        image,
+        image: settings.docker.image,
         sandbox: settings.sandbox,
         maxOutputBytes: settings.maxLogBytes,
-        images: {
-          base: settings.docker.baseImage,
-          build: settings.docker.build,
-          contextDir: containerDir,
-          timeoutMs: settings.docker.buildTimeoutMs,
-          giveUp: stopping,
-        },
+        images: { ...builderOptions(settings, install), giveUp: stopping },
       })
-}
 
 /** The crash point named by LAMPLIGHTER_CRASH_AT (`name` or `name#n`, the n-th time) kills the process: for crash tests. */
 const crashPoints = (wanted: string | undefined): Layer.Layer<never> => {
@@ -75,6 +64,18 @@ const crashPoints = (wanted: string | undefined): Layer.Layer<never> => {
     }),
   )
 }
+
+/** What a wake asks of this host beyond its files. */
+const hostOf = (settings: Settings) =>
+  settings.runtime === "docker"
+    ? LocalMounts.layer({
+        dataDir: settings.dataDir,
+        readable: settings.docker.readableMounts,
+        writable: settings.docker.writableMounts,
+        engineSockets: settings.docker.socket === "" ? [] : [settings.docker.socket],
+        configurationFile: locate({ env: process.env, dataDir: settings.dataDir }).file,
+      })
+    : Layer.empty
 
 const logging = (settings: Settings) => {
   const pretty = settings.log.format === "pretty" || (settings.log.format === "auto" && process.stderr.isTTY)
@@ -131,6 +132,9 @@ const run = Effect.fnUntraced(function* (settings: Settings) {
     exitLogRetention: settings.exitLogRetention,
     maxLogBytes: settings.maxLogBytes,
     zeroExitLogs: settings.keepZeroExitLogs,
+    ...(settings.runtime === "docker"
+      ? { agentState: { skillsDir: settings.docker.skillsDir === "" ? null : settings.docker.skillsDir } }
+      : {}),
   })
   const base = Layer.mergeAll(store, runtime, ChannelRegistry.layer(settings.channels)).pipe(
     Layer.provideMerge(workspace),
@@ -162,5 +166,12 @@ const run = Effect.fnUntraced(function* (settings: Settings) {
     const untilStopped = Effect.onInterrupt(Effect.never, () => Effect.sync(() => stopping.abort()))
     yield* Effect.raceFirst(Effect.raceFirst(loops, Deferred.await(asked)), untilStopped)
     yield* Effect.logInfo("lamplighter has stopped: every container has ended")
-  }).pipe(Effect.provide(Layer.provideMerge(api, crashPoints(process.env["LAMPLIGHTER_CRASH_AT"]))))
+  }).pipe(
+    Effect.provide(
+      Layer.provideMerge(
+        api,
+        Layer.mergeAll(crashPoints(process.env["LAMPLIGHTER_CRASH_AT"]), hostOf(settings)),
+      ),
+    ),
+  )
 })

@@ -105,6 +105,15 @@ export interface ContainerSpec {
   readonly maxLogBytes: number
 }
 
+/** Where the shared skills are inside. */
+export const SKILLS_TARGET = "/app/skills"
+
+/** Skills as folders: `shared` holds all of them, `selected` one link per skill that the group sees. */
+export interface SkillFolders {
+  readonly shared: string
+  readonly selected: string
+}
+
 export interface ContainerPlaces {
   readonly inDir: string
   readonly outDir: string
@@ -114,7 +123,7 @@ export interface ContainerPlaces {
   /** The folder of the runner's source, and the program in it. */
   readonly runnerDir: string
   readonly runnerEntry: string
-  readonly skillsDir: string | null
+  readonly skills: SkillFolders | null
   readonly stateDir: string | null
 }
 
@@ -148,8 +157,9 @@ export const buildContainerSpec = (input: {
       { source: places.containerJson, target: "/workspace/agent/container.json", access: "read-only" },
       { source: places.globalDir, target: "/workspace/global", access: "read-only" },
       { source: places.runnerDir, target: "/app/src", access: "read-only" },
-      ...optional(places.skillsDir, "/app/skills", "read-only"),
+      ...optional(places.skills?.shared ?? null, SKILLS_TARGET, "read-only"),
       ...optional(places.stateDir, "/home/node/.claude", "read-write"),
+      ...optional(places.skills?.selected ?? null, "/home/node/.claude/skills", "read-only"),
       ...input.extraBinds,
     ],
     temporary: [

@@ -1,5 +1,6 @@
 /** An agent group: configuration, working folder, policy. Many sessions share it. */
 import { Schema } from "effect"
+import { GroupContainer } from "./GroupContainer.ts"
 import { GroupId } from "./Ids.ts"
 import { EpochMs, Millis } from "./Instant.ts"
 import { PolicyOverride } from "./Policy.ts"
@@ -44,6 +45,8 @@ export const Group = Schema.Struct({
   imageTag: Schema.NullOr(Schema.String),
   /** False for runners that never look twice at an acked id: a retry then needs a fresh incarnation. */
   runnerReoffers: Schema.Boolean,
+  /** Limits, mounts, packages, skills; the process runtime ignores them. */
+  container: GroupContainer,
   createdAt: EpochMs,
   /** Grows with each change; an update that names an old one is refused. */
   revision: Schema.Int,

@@ -2,6 +2,7 @@
  * What to do about an image that the engine lacks: build it, or refuse with the remedy. Only images that Lamplighter makes are ever
  * built; nothing is pulled behind the operator's back.
  */
+import { hasPackages, type ImagePackages, normalPackages } from "./PackageNames.ts"
 
 export interface OwnImages {
   /** The tag of the agent image that container/Dockerfile makes. */
@@ -11,22 +12,59 @@ export interface OwnImages {
   readonly build: "missing" | "never"
 }
 
+/** An image that a container needs. `packages`: laid over `from` for one group; null: it is used as it is. */
+export interface ImageWish {
+  readonly tag: string
+  readonly layered: { readonly from: string; readonly packages: ImagePackages } | null
+}
+
 export type ImagePlan =
-  | { readonly _tag: "Build"; readonly tag: string; readonly from: string }
+  | { readonly _tag: "BuildAgent"; readonly tag: string; readonly from: string }
+  | {
+      readonly _tag: "BuildGroup"
+      readonly tag: string
+      readonly from: string
+      readonly dockerfile: string
+    }
   | { readonly _tag: "Refuse"; readonly message: string }
 
-export const planImage = (missing: string, own: OwnImages): ImagePlan => {
-  if (missing !== own.agent)
+export const planImage = (missing: ImageWish, own: OwnImages): ImagePlan => {
+  const { layered, tag } = missing
+  if (layered === null && tag !== own.agent)
     return {
       _tag: "Refuse",
-      message: `the engine has no image ${missing}, and it is not one that Lamplighter builds: pull or build it, or give the group another`,
+      message: `the engine has no image ${tag}, and it is not one that Lamplighter builds: pull or build it, or give the group another`,
     }
   if (own.build === "never")
     return {
       _tag: "Refuse",
-      message: `the engine has no image ${missing}, and docker.build is "never": run lamplighter image build, or set docker.build to "missing"`,
+      message: `the engine has no image ${tag}, and docker.build is "never": run lamplighter image build, or set docker.build to "missing"`,
     }
-  return { _tag: "Build", tag: own.agent, from: own.base }
+  return layered === null
+    ? { _tag: "BuildAgent", tag, from: own.base }
+    : { _tag: "BuildGroup", tag, from: layered.from, dockerfile: groupDockerfile(layered.packages) }
+}
+
+/**
+ * The build file of a group's image. Names have passed their patterns; each is an argument of its own besides, after the end of all
+ * options. What changes least comes first.
+ */
+export const groupDockerfile = (packages: ImagePackages): string => {
+  const { apt, npm } = normalPackages(packages)
+  const quoted = (names: ReadonlyArray<string>): string => names.map((name) => `'${name}'`).join(" ")
+  return [
+    "ARG BASE_IMAGE",
+    "FROM ${BASE_IMAGE}",
+    ...(hasPackages(packages) ? ["USER 0:0"] : []),
+    ...(apt.length === 0
+      ? []
+      : [
+          `RUN apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends -- ${quoted(apt)} && rm -rf /var/lib/apt/lists/*`,
+        ]),
+    ...(npm.length === 0 ? [] : [`RUN npm install --global --no-fund --no-audit -- ${quoted(npm)}`]),
+    "USER 1000:1000",
+    "",
+  ].join("\n")
 }
 
 const FIRST_BACKOFF_MS = 10_000

@@ -12,7 +12,7 @@ const isCleanPath = (path: string): boolean =>
   !path.includes("\0") &&
   !path.split("/").some((part) => part === "." || part === "..")
 
-const AbsolutePath = Schema.String.check(
+export const AbsolutePath = Schema.String.check(
   Schema.makeFilter((path: string) =>
     isCleanPath(path) ? undefined : "expected an absolute path without . and .. parts",
   ),
@@ -62,6 +62,8 @@ export interface MountHost {
   readonly homes: ReadonlyArray<string>
   readonly engineSockets: ReadonlyArray<string>
   readonly dataDir: string
+  /** The daemon's configuration, which holds secrets; null when there is none. */
+  readonly configurationFile: string | null
 }
 
 const SYSTEM = [
@@ -156,17 +158,22 @@ const refuse = (
       "data-directory",
       `${named} is, holds or is inside the daemon's own data directory; no list admits it`,
     ]
+  if (host.configurationFile !== null && isWithin(host.configurationFile, realPath))
+    return ["data-directory", `${named} is or holds the daemon's configuration; no list admits it`]
   if (host.homes.some((home) => isWithin(home, realPath)))
     return ["home", `${named} is or holds a home directory, with all credentials in it; name a folder inside`]
   if (hasCredentials(realPath) || hasCredentials(request.source))
     return ["credentials", `${named} is a place of credentials; no list admits it`]
   const admitting = allowances.filter(({ path }) => isWithin(realPath, path))
   if (admitting.length === 0)
-    return ["not-allowed", `${named} is not on the allowlist; add it, or a folder above it, to docker.mounts`]
+    return [
+      "not-allowed",
+      `${named} is not on the allowlist; add it, or a folder above it, to docker.readableMounts or docker.writableMounts`,
+    ]
   if (request.access === "read-write" && !admitting.some(({ access }) => access === "read-write"))
     return [
       "read-only",
-      `${named} is allowed for reading only; ask for read-only, or allow writing in the list`,
+      `${named} is allowed for reading only; ask for read-only, or add it to docker.writableMounts`,
     ]
   return null
 }

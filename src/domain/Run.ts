@@ -36,7 +36,10 @@ export const Run = Schema.Struct({
   result: Schema.NullOr(Schema.String),
   incarnation: IncarnationNumber,
   logFile: Schema.NullOr(Schema.String),
-  /** Equal slots in a row that did not run are one row with a count. */
+  /**
+   * Equal ones in a row that did not run (gated, expired, overlap, missed, paused) are one row with a count: `dueAt` is the first
+   * one's, all else the last one's.
+   */
   count: Schema.Int,
 })
 export type Run = typeof Run.Type

@@ -34,7 +34,7 @@ export const statisticsOf = (runs: ReadonlyArray<Run>): RunStatistics => {
   const completed = counted("completed")
   const failed = counted("failed")
   return {
-    runs: ended.length,
+    runs: ended.reduce((sum, { count }) => sum + count, 0),
     completed,
     failed,
     notRun: runs

@@ -2,7 +2,7 @@
  * What a series may say beyond its schedule: the bounds of its slots (start, end, number of runs, excluded dates, jitter), and its
  * policies, named as Temporal and Kubernetes name them. Every field has a default, and the defaults are what most tasks want.
  */
-import { Schema } from "effect"
+import { Schema, Struct } from "effect"
 import { EpochMs, Millis, DAY_MS } from "./Instant.ts"
 
 /** What to do with a slot that comes while an occurrence has not ended. */
@@ -65,6 +65,18 @@ export const SeriesPolicy = Schema.Struct({
   retryBaseMs: Schema.NullOr(Millis),
 })
 export type SeriesPolicy = typeof SeriesPolicy.Type
+
+/** Any of a struct's fields. */
+const partly = <const Fields extends Schema.Struct.Fields>(struct: Schema.Struct<Fields>) =>
+  struct.mapFields(Struct.map(Schema.optionalKey))
+
+/** The fields of a request that say what a task has beyond its schedule. Absent: the default, or at an update what it was. */
+export const seriesSettings = {
+  overlap: Schema.optionalKey(OverlapPolicy),
+  catchUp: Schema.optionalKey(CatchUpPolicy),
+  bounds: Schema.optionalKey(partly(SeriesBounds)),
+  policy: Schema.optionalKey(partly(SeriesPolicy)),
+}
 
 export const unbounded: SeriesBounds = {
   startAt: null,

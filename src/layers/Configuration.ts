@@ -32,6 +32,12 @@ export interface Settings {
     readonly baseImage: string
     readonly build: "missing" | "never"
     readonly buildTimeoutMs: number
+    readonly buildNetwork: string
+    readonly readableMounts: ReadonlyArray<string>
+    readonly writableMounts: ReadonlyArray<string>
+    /** Empty: none. */
+    readonly skillsDir: string
+    readonly strictRuntime: "warn" | "refuse"
     /** Empty: DOCKER_HOST, then the engine's usual socket. */
     readonly socket: string
     readonly callTimeoutMs: number

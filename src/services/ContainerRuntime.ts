@@ -2,10 +2,11 @@
  * Whatever runs agents: Docker, child processes, a simulation. A container is known by its labels; the runtime keeps an
  * exited one listed until `remove`, so that an exit seen by nobody is not lost.
  */
-import { Context, type Effect, Schema, type Stream } from "effect"
-import type { Bind, SandboxOverride } from "../domain/ContainerSpec.ts"
+import { Context, type Effect, type Redacted, Schema, type Stream } from "effect"
+import type { Bind, SandboxOverride, SkillFolders } from "../domain/ContainerSpec.ts"
 import { GroupId, IncarnationNumber, InstallId, SessionId } from "../domain/Ids.ts"
 import { EpochMs } from "../domain/Instant.ts"
+import type { ImagePackages } from "../domain/PackageNames.ts"
 
 export const ContainerLabels = Schema.Struct({
   install: InstallId,
@@ -40,8 +41,18 @@ export interface LaunchSpec {
   readonly graceMs: number
   /** What this group changes of the configured sandbox; runtimes without one ignore it. */
   readonly sandbox?: SandboxOverride
-  /** Additional mounts that passed the allowlist. */
+  /** Additional mounts that passed the allowlist; their sources are real paths, and must still be at the start. */
   readonly binds?: ReadonlyArray<Bind>
+  /** Added to the image; runtimes without images ignore them. */
+  readonly packages?: ImagePackages
+  /** Takes the place of the runner's source. A real path, as with `binds`. */
+  readonly runnerDir?: string | null
+  /** The group's state: read-write, outlives its containers. */
+  readonly stateDir?: string
+  /** Shared skills, and the folder of links to those of this group. */
+  readonly skills?: SkillFolders
+  /** Environment that nobody may see: never logged, never in container.json. */
+  readonly secrets?: Readonly<Record<string, Redacted.Redacted>>
 }
 
 /** `exitCode` and `signal` are both null when nobody could see how it ended. */

@@ -4,6 +4,7 @@
  */
 import { Clock, Effect } from "effect"
 import { observeHeartbeat } from "../domain/Heartbeat.ts"
+import type { SessionId } from "../domain/Ids.ts"
 import type { Incarnation } from "../domain/Incarnation.ts"
 import type { Session } from "../domain/Session.ts"
 import { wakes } from "../domain/Message.ts"
@@ -11,6 +12,7 @@ import type { LiveView } from "../domain/SweepPlan.ts"
 import { ContainerRuntime } from "./ContainerRuntime.ts"
 import { crashable } from "./CrashPoint.ts"
 import type { LedgerReader } from "./LedgerDriver.ts"
+import { overdueOf } from "./ledger/Occurrences.ts"
 import { policyOf } from "./ledger/SessionUnit.ts"
 import { type AckRow, Mailbox, type Pair, Quarantined, type Reading, type Unreadable } from "./Mailbox.ts"
 import { slicesOf } from "./ReadingSlices.ts"
@@ -32,6 +34,10 @@ const MAX_WRITTEN = 10_000
 const MAX_REMEMBERED = 20_000
 /** Final readings that may fail before the session is quarantined. */
 const MAX_FINAL_FAILURES = 5
+
+/** Dead, and its last files can't be read: nothing more happens to it before an operator releases its session. */
+export const isGivenUp = (watch: Watch): boolean =>
+  watch.exit !== null && watch.finalFailures >= MAX_FINAL_FAILURES
 
 /** An empty reading: what is ingested where nothing could be read. */
 export const emptyReading: Reading = {
@@ -81,7 +87,7 @@ export const look = Effect.fnUntraced(function* (incarnation: Incarnation, watch
         yield* store.requestStop(pair.sessionId, pair.incarnation, "outgrown", "it wrote too much")
     }
   }
-  if (watch.claims.length > 0 && (yield* isOverdue(pair, now))) yield* store.cancelOverdue(pair.sessionId)
+  if (watch.claims.length > 0) yield* cancelOverdue(pair.sessionId, now, watch.ageOrigin)
   const before = yield* standing(pair, watch, now)
   if (before === undefined) return { view: null, news } satisfies Looked
   const shown = yield* showDue(incarnation, watch, before.session, now)
@@ -107,18 +113,11 @@ const noteBlind = Effect.fnUntraced(function* (pair: Pair, watch: Watch, now: nu
   yield* store.requestStop(pair.sessionId, pair.incarnation, "projection-blocked", why)
 })
 
-/** Whether it works on an occurrence for longer than the task allows. */
-const isOverdue = (pair: Pair, now: number) =>
-  SessionStore.use((store) =>
-    store.read((reader) =>
-      reader.openAttempts(pair.sessionId).some((attempt) => {
-        const message = reader.message(attempt.messageId)
-        if (message === undefined || message.seriesId === null) return false
-        const limitMs = reader.series(message.seriesId)?.policy.startToCloseMs ?? null
-        return limitMs !== null && now - (message.claimedAt ?? attempt.claimedAt) > limitMs
-      }),
-    ),
-  )
+const cancelOverdue = Effect.fnUntraced(function* (sessionId: SessionId, now: number, ageOrigin: number) {
+  const store = yield* SessionStore
+  const overdue = yield* store.read((reader) => overdueOf(reader, sessionId, now, ageOrigin))
+  if (overdue.length > 0) yield* store.cancelOverdue(sessionId, ageOrigin)
+})
 
 interface Standing {
   readonly session: Session
@@ -234,6 +233,10 @@ const showDue = Effect.fnUntraced(function* (
       underWay === true
         ? Effect.void
         : Effect.asVoid(store.requestStop(sessionId, number, "projection-blocked", message)),
+    ),
+    // The host's own trouble, and not the session's: its next container has a file that was never written to.
+    Effect.catchTag("MailboxError", ({ message }) =>
+      Effect.asVoid(store.requestStop(sessionId, number, "projection-blocked", message)),
     ),
   )
   return "changed" as const

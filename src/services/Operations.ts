@@ -38,7 +38,7 @@ import type {
 import { makeSending } from "./operations/Sending.ts"
 import { makeSessionRequests } from "./operations/SessionRequests.ts"
 import { makeTaskRequests } from "./operations/TaskRequests.ts"
-import type { BackfillRequest, TaskChange, TaskReport, TaskRequest } from "./operations/Tasks.ts"
+import type { BackfillRequest, TaskChange, TaskQuery, TaskReport, TaskRequest } from "./operations/Tasks.ts"
 import type { SessionStore } from "./SessionStore.ts"
 import type { Sweep } from "./Sweep.ts"
 
@@ -94,7 +94,7 @@ export class Operations extends Context.Service<
     ) => Effect.Effect<ReadonlyArray<Message>, Refused>
     /** `count`: how many of its next instants. */
     readonly task: (id: SeriesId, count?: number) => Effect.Effect<TaskReport, NotFound | LedgerError>
-    readonly tasks: Effect.Effect<ReadonlyArray<Series>, LedgerError>
+    readonly tasks: (filter: TaskQuery) => Effect.Effect<ReadonlyArray<Series>, LedgerError>
     readonly runs: (filter: RunQuery) => Effect.Effect<ReadonlyArray<Run>, LedgerError>
     /** What happened, oldest first, above the position `after`. */
     readonly events: (filter: EventQuery) => Effect.Effect<ReadonlyArray<LedgerEvent>, LedgerError>

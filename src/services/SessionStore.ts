@@ -36,6 +36,7 @@ import {
 } from "./ledger/Admission.ts"
 import { redriveDelivery, type SendOutcome, settleDelivery, takeDelivery } from "./ledger/Deliveries.ts"
 import { endIncarnation, failStart, type ObservedExit } from "./ledger/EndIncarnation.ts"
+import { findSeries } from "./ledger/FindSeries.ts"
 import { ingest, type Ingested } from "./ledger/Ingest.ts"
 import { projectionOf } from "./ledger/Projection.ts"
 import { Conflict, type Full, type Invalid, NotFound, type Refusal } from "./ledger/Refusals.ts"
@@ -115,8 +116,14 @@ export class SessionStore extends Context.Service<
       id: SeriesId,
       backfill: Backfill,
     ) => Effect.Effect<ReadonlyArray<Message>, Refusal | LedgerError>
-    /** Cancels what the session's container has worked on for longer than its task allows. Returns how many. */
-    readonly cancelOverdue: (sessionId: SessionId) => Effect.Effect<number, NotFound | LedgerError>
+    /**
+     * Cancels what the session's container has worked on for longer than its task allows. No age starts before `ageOrigin` (0
+     * unless the clock jumped). Returns how many.
+     */
+    readonly cancelOverdue: (
+      sessionId: SessionId,
+      ageOrigin: EpochMs,
+    ) => Effect.Effect<number, NotFound | LedgerError>
     readonly fireSlots: (limit: number) => Effect.Effect<number, LedgerError>
 
     readonly beginIncarnation: (
@@ -238,7 +245,7 @@ const make = Effect.fnUntraced(function* (options: StoreOptions) {
   const sessionOfSeries =
     (id: SeriesId) =>
     (tx: LedgerTx): Result.Result<SessionId, NotFound> => {
-      const series = tx.series(id)
+      const series = findSeries(tx, id)
       return series === undefined ? Result.fail(NotFound.of("task", id)) : Result.succeed(series.sessionId)
     }
 
@@ -303,11 +310,11 @@ const make = Effect.fnUntraced(function* (options: StoreOptions) {
       inUnit("runSeriesNow", sessionOfSeries(id), (unit) => runNow(unit, id, messageId)),
     backfillSeries: (id, backfill) =>
       inUnit("backfillSeries", sessionOfSeries(id), (unit) => backfillSeries(unit, id, backfill)),
-    cancelOverdue: (sessionId) =>
+    cancelOverdue: (sessionId, ageOrigin) =>
       inUnit(
         "cancelOverdue",
         () => Result.succeed(sessionId),
-        (unit) => Result.succeed(cancelOverdue(unit)),
+        (unit) => Result.succeed(cancelOverdue(unit, ageOrigin)),
       ),
     fireSlots: (limit) =>
       transact(

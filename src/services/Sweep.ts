@@ -28,8 +28,8 @@ import {
 import { Channels } from "./Channels.ts"
 import { type ContainerRef, ContainerRuntime, type RuntimeEvent } from "./ContainerRuntime.ts"
 import { crashable } from "./CrashPoint.ts"
-import { look, stoppingView } from "./Look.ts"
-import type { LedgerError } from "./LedgerDriver.ts"
+import { isGivenUp, look, stoppingView } from "./Look.ts"
+import { LedgerError } from "./LedgerDriver.ts"
 import { Mailbox } from "./Mailbox.ts"
 import { SessionStore } from "./SessionStore.ts"
 import { wake } from "./Waker.ts"
@@ -129,6 +129,10 @@ const make = Effect.fnUntraced(function* (install: InstallId) {
         )
         const interrupted = cause.reasons.some((part) => part._tag === "Interrupt")
         if (interrupted) return yield* Effect.interrupt
+        // The ledger's trouble is the whole host's, and no session is set aside for it: whoever asked tries again.
+        for (const part of cause.reasons) {
+          if (part._tag === "Fail" && part.error instanceof LedgerError) return yield* part.error
+        }
         const session = yield* store.read((reader) => reader.session(sessionId))
         // Until its container is gone it fails at every look: said once, it is not said again.
         const known = session?.status === "quarantined"
@@ -489,7 +493,12 @@ const make = Effect.fnUntraced(function* (install: InstallId) {
     for (const row of rows) yield* stopLive(row.sessionId, row.number, "shutdown", "the daemon stops")
     const started = yield* Clock.currentTimeMillis
     while (true) {
-      const { live } = yield* pass
+      yield* pass
+      const left = yield* store.read((reader) => reader.liveIncarnations())
+      const live = left.filter((row) => {
+        const watch = watches.get(row.sessionId)
+        return watch?.incarnation !== row.number || !isGivenUp(watch)
+      }).length
       const now = yield* Clock.currentTimeMillis
       if (live === 0 || now - started > shutdownLimitMs(rows.length, store.options.policy.graceMs)) return
       yield* Effect.sleep(50)

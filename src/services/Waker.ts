@@ -5,9 +5,14 @@
 import { Effect, type Semaphore } from "effect"
 import type { Group } from "../domain/Group.ts"
 import type { InstallId, SessionId } from "../domain/Ids.ts"
+import type { MountRequest } from "../domain/MountPolicy.ts"
 import { ContainerRuntime, type ContainerRef, StartError } from "./ContainerRuntime.ts"
+import { type CredentialGrant, Credentials } from "./Credentials.ts"
+import { HostMounts } from "./HostMounts.ts"
+import { type ProviderContribution, ProviderRegistry } from "./ProviderRegistry.ts"
 import { crashable } from "./CrashPoint.ts"
 import type { Begun, WakeCause } from "./ledger/Admission.ts"
+import { taskHome } from "./ledger/FindSeries.ts"
 import { project } from "./Look.ts"
 import { Mailbox, type Pair } from "./Mailbox.ts"
 import { SessionStore } from "./SessionStore.ts"
@@ -57,7 +62,10 @@ const start = Effect.fnUntraced(function* (request: WakeRequest, begun: Begun, w
   const runtime = yield* ContainerRuntime
   const store = yield* SessionStore
   const { incarnation } = begun
-  const attempt = request.composing.withPermit(compose(request.install, begun, watch)).pipe(
+  const attempt = provide(begun.group).pipe(
+    Effect.flatMap((provided) =>
+      request.composing.withPermit(compose(request.install, begun, watch, provided)),
+    ),
     Effect.flatMap((spec) => runtime.start(spec).pipe(crashable("runtime.start"))),
     Effect.mapError((error) =>
       error instanceof StartError
@@ -84,7 +92,12 @@ const start = Effect.fnUntraced(function* (request: WakeRequest, begun: Begun, w
 })
 
 /** Everything that a start needs on disk. Repeatable: a second try finds the same folders. */
-const compose = Effect.fnUntraced(function* (install: InstallId, begun: Begun, watch: Watch) {
+const compose = Effect.fnUntraced(function* (
+  install: InstallId,
+  begun: Begun,
+  watch: Watch,
+  { contribution, credentials }: Provided,
+) {
   const workspace = yield* Workspace
   const mailbox = yield* Mailbox
   const store = yield* SessionStore
@@ -96,12 +109,13 @@ const compose = Effect.fnUntraced(function* (install: InstallId, begun: Begun, w
   }
   const zone = group.zone ?? store.options.zone
   const policy = { ...store.options.policy, ...group.policy }
+  const mounts = yield* admitMounts(group)
   const paths = yield* workspace
     .prepareGroup(group, containerJson(group, zone, policy.maxMessagesPerPrompt))
     .pipe(crashable("workspace.prepareGroup"))
   yield* mailbox.create(pair, begun.carryover).pipe(crashable("mailbox.create"))
   const lists = yield* store.read((reader) => ({
-    tasks: reader.seriesList({ sessionId: session.id }, { limit: 500 }),
+    tasks: reader.seriesList({ sessionId: taskHome(reader, session) }, { limit: 500 }),
     groups: reader.groups().map(({ id, name }) => ({ id, name })),
   }))
   yield* workspace.writeSessionLists(pair, lists).pipe(crashable("workspace.writeSessionLists"))
@@ -122,10 +136,54 @@ const compose = Effect.fnUntraced(function* (install: InstallId, begun: Begun, w
     name: `lamplighter-${install}-${session.id}`,
     ...mailbox.paths(pair),
     ...paths,
-    env: { TZ: zone, LAMPLIGHTER_SESSION: session.id },
+    env: { ...contribution.env, ...credentials.env, TZ: zone, LAMPLIGHTER_SESSION: session.id },
+    secrets: { ...contribution.secrets, ...credentials.secrets },
     image: group.imageTag,
+    packages: group.container.packages,
+    sandbox: group.container.sandbox,
+    binds: [...contribution.binds, ...credentials.binds, ...mounts.binds],
+    runnerDir: mounts.runnerDir,
     graceMs: policy.graceMs,
   }
+})
+
+interface Provided {
+  readonly contribution: ProviderContribution
+  readonly credentials: CredentialGrant
+}
+
+/** What the group's provider brings along, and the credentials that it needs: without them nothing is started. */
+const provide = Effect.fnUntraced(function* (group: Group) {
+  const contribution = (yield* ProviderRegistry).contribute(group)
+  const credentials = yield* (yield* Credentials)
+    .of(group, contribution.credentials)
+    .pipe(
+      Effect.mapError(
+        ({ message }) => new StartError({ reason: "Credentials", message: `group ${group.id}: ${message}` }),
+      ),
+    )
+  return { contribution, credentials } satisfies Provided
+})
+
+const RUNNER_TARGET = "lamplighter-runner"
+
+/** All or nothing: an agent that lacks a folder which it was promised does its work wrongly. */
+const admitMounts = Effect.fnUntraced(function* (group: Group) {
+  const { mounts, runnerDir } = group.container
+  const runner: ReadonlyArray<MountRequest> =
+    runnerDir === null ? [] : [{ source: runnerDir, target: RUNNER_TARGET, access: "read-only" }]
+  if (mounts.length === 0 && runner.length === 0) return { binds: [], runnerDir: null }
+  const decisions = yield* (yield* HostMounts).decide([...runner, ...mounts])
+  const refused = decisions.filter((decision) => decision._tag === "Refused")
+  if (refused.length > 0)
+    return yield* new StartError({
+      reason: "Configuration",
+      message: `group ${group.id}: ${refused.map(({ message }) => message).join("; ")}`,
+    })
+  const binds = decisions.flatMap((decision) => (decision._tag === "Allowed" ? [decision.bind] : []))
+  return runner.length === 0
+    ? { binds, runnerDir: null }
+    : { binds: binds.slice(1), runnerDir: binds[0]?.source ?? null }
 })
 
 const containerJson = (group: Group, zone: string, maxMessagesPerPrompt: number): ContainerJson => ({
@@ -139,5 +197,5 @@ const containerJson = (group: Group, zone: string, maxMessagesPerPrompt: number)
   maxMessagesPerPrompt,
   zone,
   mcpServers: {},
-  skills: "all",
+  skills: group.container.skills,
 })

@@ -1,5 +1,6 @@
 /** The files that the host composes for agents and operators: group folders, container.json, session lists, exit logs. */
 import { Context, type Effect, Schema } from "effect"
+import type { SkillFolders } from "../domain/ContainerSpec.ts"
 import type { Group } from "../domain/Group.ts"
 import type { GroupId, SessionId } from "../domain/Ids.ts"
 import type { EpochMs } from "../domain/Instant.ts"
@@ -28,6 +29,9 @@ export interface GroupPaths {
   readonly groupDir: string
   readonly globalDir: string
   readonly containerJson: string
+  /** What the group's agents keep under /home/node/.claude. */
+  readonly stateDir?: string
+  readonly skills?: SkillFolders
 }
 
 export class Workspace extends Context.Service<

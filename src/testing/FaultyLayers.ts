@@ -218,10 +218,12 @@ export const faultyMailbox = (mailbox: Mailbox["Service"], world: FaultyWorld): 
   const unreadable = (pair: { readonly sessionId: string }) => {
     if (weather.strike("mailbox-hostile", world.now(), index(pair)) !== null) {
       troubled()
+      world.truth.unreadable.add(pair.sessionId)
       return new Quarantined({ reason: "its files are hostile" })
     }
     if (weather.strike("mailbox-unreadable", world.now(), index(pair)) === null) return null
     troubled()
+    world.truth.unreadable.add(pair.sessionId)
     return new Unreadable({ message: "its files can't be read" })
   }
   const failing = (pair: { readonly sessionId: string }) => {
@@ -244,6 +246,8 @@ export const faultyMailbox = (mailbox: Mailbox["Service"], world: FaultyWorld): 
           troubled()
           return Effect.fail(new ProjectionBlocked({ message: "inbound.db is locked" }))
         }
+        const error = failing(pair)
+        if (error !== null) return Effect.fail(error)
         return mailbox.project(pair, projection)
       }),
     glance: (pair) =>

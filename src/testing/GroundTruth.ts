@@ -36,6 +36,8 @@ export interface SendTruth {
 export class GroundTruth {
   readonly containers = new Map<string, ContainerTruth>()
   readonly sends = new Map<string, SendTruth>()
+  /** Sessions whose files could not be read at some time. */
+  readonly unreadable = new Set<string>()
   /** Messages whose acceptance was acknowledged to their sender. */
   readonly acknowledged = new Set<string>()
   /** Whatever may interrupt the daemon between a send and its mark: crashes, stops, failed writes. */

@@ -92,6 +92,11 @@ export class LedgerWatch {
       putSession: (row) => {
         write()
         tx.putSession(row)
+        if (row.status === "quarantined" && !this.options.truth.unreadable.has(row.id))
+          this.options.violate(
+            7,
+            `session ${row.id} is set aside (${row.statusReason}), and its files are well`,
+          )
       },
       putRun: (row) => {
         write()

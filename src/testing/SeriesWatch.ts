@@ -10,6 +10,7 @@ import type { Series } from "../domain/Series.ts"
 import { jitterOf } from "../domain/SeriesPolicy.ts"
 import { nextSlotOf } from "../domain/SeriesSlots.ts"
 import type { LedgerReader } from "../services/LedgerDriver.ts"
+import type { GroundTruth } from "./GroundTruth.ts"
 import type { Violate } from "./LedgerWatch.ts"
 
 /** What can become of slots and runs; a campaign in which one of these never happened did not test it. */
@@ -36,6 +37,7 @@ export const SERIES_SIGHTS = [
 export type SeriesSight = (typeof SERIES_SIGHTS)[number]
 
 export interface SeriesWatchOptions {
+  readonly truth: GroundTruth
   /** Elapsed milliseconds. */
   readonly now: () => number
   readonly wall: () => number
@@ -57,8 +59,8 @@ const MAX_COUNTED = 2_000
 const ON_TIME_MS = MINUTE_MS
 /** From the instant at which a run is too long to the look that notices, in fair weather. */
 const OVERDUE_SLACK_MS = 3 * MINUTE_MS
-/** From the claim to the look that sees it. */
-const CLAIM_SLACK_MS = 2 * MINUTE_MS
+/** An age below this may be missing where a clock's jump was too small to be noticed. */
+const CLAIM_SLACK_MS = 12 * SECOND_MS
 
 const isHeldBack = (message: Message): boolean =>
   message.state === "pending" && message.dueAt === MAX_EPOCH_MS
@@ -112,8 +114,10 @@ export class SeriesWatch {
     if (before !== undefined && isHeldBack(before) && row.state === "pending" && !isHeldBack(row))
       this.onRelease(row, open)
     if (before?.state !== "claimed" && row.state === "claimed") {
-      this.working.set(row.id, this.options.now())
-      if (!this.taken.has(row.id)) this.taken.set(row.id, this.options.now())
+      const container = this.options.truth.container(row.sessionId, row.admittedIn)
+      const since = container?.claims.get(row.id) ?? this.options.now()
+      this.working.set(row.id, since)
+      if (!this.taken.has(row.id)) this.taken.set(row.id, since)
     }
     if (row.state !== "claimed") this.working.delete(row.id)
     if (!isTerminal(row.state)) {
@@ -207,7 +211,6 @@ export class SeriesWatch {
     this.see("run-too-long")
     const ranMs = this.options.now() - (this.taken.get(row.id) ?? 0)
     const limitMs = this.series.get(id)?.policy.startToCloseMs ?? Infinity
-    // It is judged by when it says that it claimed; that is noticed a little later.
     if (ranMs + CLAIM_SLACK_MS < limitMs)
       this.options.violate(6, `${row.id} was stopped for running too long, after ${ranMs} ms of ${limitMs}`)
   }
@@ -337,13 +340,14 @@ export class SeriesWatch {
 
   /** Every now and then, when nothing is wrong: does anything run for longer than its task allows? */
   tick(troubledAt: number, slackMs: number): void {
-    const { now, violate } = this.options
+    const { now, truth, violate } = this.options
     for (const [seriesId, rows] of this.open) {
       const limitMs = this.series.get(seriesId)?.policy.startToCloseMs ?? null
       if (limitMs === null) continue
-      for (const id of rows.keys()) {
+      for (const [id, { admittedIn, sessionId }] of rows) {
         const since = this.working.get(id)
-        if (since === undefined) continue
+        // Whoever is dead does not run: its last words may be unreadable for as long as they are.
+        if (since === undefined || truth.container(sessionId, admittedIn)?.diedAt !== null) continue
         const overMs = now() - Math.max(since + limitMs, troubledAt)
         if (overMs > slackMs + OVERDUE_SLACK_MS)
           violate(5, `${id} still runs ${Math.round(overMs / SECOND_MS)} s after its time was over`)

@@ -4,6 +4,7 @@
  */
 import { Effect, Fiber, Layer } from "effect"
 import { type Group } from "../domain/Group.ts"
+import { defaultGroupContainer } from "../domain/GroupContainer.ts"
 import { GroupId, InstallId, MessageId, SessionId } from "../domain/Ids.ts"
 import {
   defaultHostLimits,
@@ -82,6 +83,7 @@ export const group: Omit<Group, "createdAt" | "revision"> = {
   admins: [],
   imageTag: null,
   runnerReoffers: true,
+  container: defaultGroupContainer,
 }
 
 export const makeNudges = Effect.all({ look: makeNudge, deliver: makeNudge })

@@ -125,7 +125,7 @@ const planTask = (
   span: number,
 ): PlannedTask => {
   const at = random.below(HOUR_MS)
-  const dense = random.chance(0.35)
+  const dense = random.chance(0.5)
   // Where runs take longer than their period, there are few of them: a queue that only grows tests nothing more.
   const denseAt = startedAt + at + random.below(Math.max(1, span - 3 * HOUR_MS))
   return {

@@ -78,6 +78,11 @@ export const record = Effect.fnUntraced(function* (runtime: Runtime) {
       until(`line ${line} of ${ref.handle}`, () =>
         of(ref).find((event) => event._tag === "Line" && event.line === line),
       ),
+    firstLine: (ref: ContainerRef): Effect.Effect<string> =>
+      until(`line of ${ref.handle}`, () => {
+        for (const event of of(ref)) if (event._tag === "Line") return event.line
+        return undefined
+      }),
     gap: until("gap", () => seen.find((event) => event._tag === "Gap")),
   }
 })

@@ -11,7 +11,7 @@ import type { NewSeries } from "../../src/services/ledger/SeriesTransitions.ts"
 import { emptyReading } from "../../src/services/Look.ts"
 import { SessionStore } from "../../src/services/SessionStore.ts"
 import { group, GROUP, SESSION } from "../../src/testing/Timeline.ts"
-import { ack, reading } from "./SessionStore.contract.ts"
+import { ack, reading, row } from "./SessionStore.contract.ts"
 
 const MINUTE = 60_000
 const HOUR = 60 * MINUTE
@@ -364,9 +364,9 @@ export const seriesContract = (name: string, ledger: Layer.Layer<LedgerDriver, L
           yield* at(store, MINUTE)
           yield* claim(store, first(yield* open(store)))
           yield* TestClock.setTime(MINUTE + 10_000)
-          assert.strictEqual(yield* store.cancelOverdue(SESSION), 0)
+          assert.strictEqual(yield* store.cancelOverdue(SESSION, 0), 0)
           yield* TestClock.setTime(MINUTE + 10_001)
-          assert.strictEqual(yield* store.cancelOverdue(SESSION), 1)
+          assert.strictEqual(yield* store.cancelOverdue(SESSION, 0), 1)
           const [cancelled] = yield* occurrences(store)
           assert.deepStrictEqual([cancelled?.state, cancelled?.tries], ["cancelled", 0])
           assert.include(cancelled?.error, "startToCloseMs")
@@ -473,6 +473,143 @@ export const seriesContract = (name: string, ledger: Layer.Layer<LedgerDriver, L
             runs.map(({ outcome }) => outcome),
             ["completed"],
           )
+        }),
+      )
+    })
+
+    describe("an agent", () => {
+      /** What its session is told after this action, with the kind: `chat` wakes it, `system` rides along. */
+      const told = Effect.fnUntraced(function* (store: Store, message: Message, action: object) {
+        const { sessionId } = message
+        const session = yield* store.read((reader) => reader.session(sessionId)!)
+        const sequence = session.hostSeq
+        yield* store.ingest(
+          { sessionId, number: session.incarnation },
+          reading({
+            outbound: [row(`a${sequence}`, { kind: "system", content: JSON.stringify(action) })],
+            acks: [ack(message.id, "processing", message.tries)],
+          }),
+        )
+        const messages = yield* store.read((reader) => reader.messages({ sessionId }, { limit: 50 }))
+        const notices = messages.filter(({ id, seq }) => id.startsWith("notice-") && seq > sequence)
+        assert.strictEqual(notices.length, 1)
+        return [notices[0]?.kind, String(JSON.parse(notices[0]?.content ?? "{}").text)] as const
+      })
+
+      story("asks for its tasks, runs one now, backfills one, and is answered each time", (store) =>
+        Effect.gen(function* () {
+          yield* store.createSeries(SESSION, { ...everyMinute, overlap: "allow-all" })
+          yield* at(store, MINUTE)
+          const occurrence = first(yield* open(store))
+          yield* claim(store, occurrence)
+          const ask = (action: object) => told(store, occurrence, action)
+          const [listKind, list] = yield* ask({ action: "list_tasks" })
+          assert.strictEqual(listKind, "chat")
+          assert.include(list, "t1 (revision 1): every minute")
+          // By the id that it has before its eyes, that of the occurrence.
+          const [showKind, shown] = yield* ask({ action: "show_task", taskId: occurrence.id, count: 2 })
+          assert.strictEqual(showKind, "chat")
+          assert.include(shown, "next: 1970-01-01T00:02:00+00:00[UTC], 1970-01-01T00:03:00+00:00[UTC]")
+          const [runKind, run] = yield* ask({ action: "run_task", taskId: "t1" })
+          assert.strictEqual(runKind, "system")
+          assert.include(run, "it runs now")
+          const [, filled] = yield* ask({
+            action: "backfill_task",
+            taskId: "t1",
+            from: "1970-01-01T00:01:00Z",
+            to: "1970-01-01T00:01:00Z",
+          })
+          assert.include(filled, "1 runs are queued")
+          assert.deepStrictEqual(
+            (yield* occurrences(store)).map(({ slotOrigin }) => slotOrigin),
+            ["schedule", "run-now", "backfill:agent"],
+          )
+          const [refusedKind, refused] = yield* ask({
+            action: "backfill_task",
+            taskId: "t1",
+            from: "noon",
+            to: "now",
+          })
+          assert.deepStrictEqual([refusedKind, refused.includes("'noon' is not an instant")], ["chat", true])
+        }),
+      )
+
+      story("says at the making of a task what operators can say", (store) =>
+        Effect.gen(function* () {
+          yield* store.createSeries(SESSION, everyMinute)
+          yield* at(store, MINUTE)
+          const occurrence = first(yield* open(store))
+          yield* claim(store, occurrence)
+          const id = SeriesId.make("t2")
+          const [, done] = yield* told(store, occurrence, {
+            action: "schedule_task",
+            taskId: id,
+            prompt: "tock",
+            recurrence: "0 9 * * *",
+            overlap: "buffer-one",
+            policy: { pauseAfterFailures: 3, context: "isolated" },
+            bounds: { maxRuns: 2 },
+            priority: 2,
+          })
+          assert.include(done, "next: 1970-01-01T09:00:00+00:00[UTC]")
+          const made = yield* store.read((reader) => reader.series(id)!)
+          assert.deepInclude(made, { overlap: "buffer-one", priority: 2 })
+          assert.deepInclude(made.policy, { pauseAfterFailures: 3, context: "isolated", bufferLimit: 100 })
+          const [kind, refused] = yield* told(store, occurrence, {
+            action: "update_task",
+            taskId: id,
+            overlap: "sometimes",
+          })
+          assert.deepStrictEqual([kind, refused.includes("fields are wrong")], ["chat", true])
+        }),
+      )
+
+      story("in an isolated run changes the tasks of the session that its task belongs to", (store) =>
+        Effect.gen(function* () {
+          yield* store.createSeries(SESSION, { ...everyMinute, policy: { context: "isolated" } })
+          yield* at(store, MINUTE)
+          const occurrence = first(yield* open(store))
+          assert.notStrictEqual(occurrence.sessionId, SESSION)
+          yield* claim(store, occurrence)
+          const [, scheduled] = yield* told(store, occurrence, {
+            action: "schedule_task",
+            taskId: "t2",
+            prompt: "later",
+            recurrence: "@daily",
+          })
+          assert.include(scheduled, "schedule_task t2 is done")
+          const made = yield* store.read((reader) => reader.series(SeriesId.make("t2")))
+          assert.strictEqual(made?.sessionId, SESSION, "it must not go with the session of this run")
+          yield* told(store, occurrence, { action: "pause_task", taskId: "t1", note: "enough for today" })
+          const paused = yield* task(store)
+          assert.deepStrictEqual([paused.status, paused.note], ["paused", "enough for today"])
+        }),
+      )
+
+      story("in an isolated run that waits for its retry cancels its own task, and itself with it", (store) =>
+        Effect.gen(function* () {
+          yield* store.createSeries(SESSION, { ...everyMinute, policy: { context: "isolated" } })
+          yield* at(store, MINUTE)
+          const run = first(yield* open(store))
+          yield* claim(store, run)
+          yield* store.ingest(
+            { sessionId: run.sessionId, number: 1 },
+            reading({
+              acks: [ack(run.id, "failed", 0, { error: "not now" })],
+              outbound: [
+                row("a1", {
+                  kind: "system",
+                  content: JSON.stringify({ action: "cancel_task", taskId: "t1" }),
+                }),
+              ],
+            }),
+          )
+          const session = yield* store.read((reader) => reader.session(run.sessionId)!)
+          const waiting = yield* store.read((reader) =>
+            reader.messages({ sessionId: run.sessionId, states: ["pending", "claimed"] }, { limit: 50 }),
+          )
+          assert.strictEqual((yield* task(store)).status, "cancelled")
+          assert.strictEqual(session.queued, waiting.length, "the session counts what it has")
         }),
       )
     })

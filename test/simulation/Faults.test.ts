@@ -123,4 +123,22 @@ describe("what the simulation has found", () => {
       assert.isNull(outcome.violation, `crash at point ${nth}: ${outcome.violation?.message}`)
     }
   })
+
+  it("a clock that jumps forward makes no run too long", () => {
+    const outcome = small([fault("clock-forward", 33 * MINUTE, 3 * HOUR)], {
+      sends: [],
+      tasks: [
+        {
+          at: 0,
+          id: "t0",
+          session: 0,
+          schedule: "every 30m",
+          settings: { policy: { startToCloseMs: 8 * MINUTE } },
+          run: { workMs: 6 * MINUTE, ends: "well" },
+        },
+      ],
+    })
+    assert.isNull(outcome.violation, outcome.violation?.message)
+    assert.isUndefined(outcome.sights.get("run-too-long"))
+  })
 })

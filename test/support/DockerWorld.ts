@@ -143,7 +143,7 @@ export const makeDockerWorld = Effect.gen(function* () {
           ...spec,
           runnerDir: join(agentEntry, ".."),
           runnerEntry: "agent.mjs",
-          skillsDir: null,
+          skills: null,
           stateDir: null,
         },
         extraBinds: [],

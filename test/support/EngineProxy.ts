@@ -34,6 +34,12 @@ const nameOf = (incoming: IncomingMessage): string => {
   return `${incoming.method ?? ""} ${path}${searchParams.get("follow") === "true" ? " follow" : ""}`
 }
 
+/** Where the real one listens. */
+export const engineSocket = (process.env["DOCKER_HOST"] ?? "unix:///var/run/docker.sock").replace(
+  /^unix:\/\//,
+  "",
+)
+
 export const makeEngineProxy = Effect.fnUntraced(function* (engineSocket: string) {
   const directory = mkdtempSync(join(tmpdir(), "lamplighter-engine-"))
   chmodSync(directory, 0o755)

@@ -6,6 +6,7 @@ import { Schema } from "effect"
 import { Attempt } from "../../src/domain/Attempt.ts"
 import { Delivery, laneOf } from "../../src/domain/Delivery.ts"
 import { Group } from "../../src/domain/Group.ts"
+import { defaultGroupContainer } from "../../src/domain/GroupContainer.ts"
 import { GroupId, MessageId, SeriesId, SessionId } from "../../src/domain/Ids.ts"
 import { Incarnation } from "../../src/domain/Incarnation.ts"
 import { LedgerEvent } from "../../src/domain/LedgerEvent.ts"
@@ -44,6 +45,7 @@ export const aGroup = (fields: Partial<typeof Group.Encoded> = {}): Group =>
     admins: [],
     imageTag: null,
     runnerReoffers: true,
+    container: defaultGroupContainer,
     createdAt: T0,
     revision: 1,
     ...fields,

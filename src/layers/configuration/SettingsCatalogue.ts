@@ -136,6 +136,14 @@ const imageText = (key: string, fallback: string, meaning: string) =>
     meaning,
   })
 
+const folders = (key: string, meaning: string) =>
+  list({
+    path: ["docker", key],
+    meaning,
+    accepts: (value) => /^\/[^\0]{0,4000}$/.test(value),
+    expected: "a list of absolute paths of folders",
+  })
+
 /** The engine, and where images come from. */
 export const docker = {
   image: imageText(
@@ -159,6 +167,37 @@ export const docker = {
       meaning: "A build that takes longer is given up.",
     },
     between(SECOND_MS, DAY_MS),
+  ),
+  buildNetwork: text({
+    path: ["docker", "buildNetwork"],
+    fallback: "default",
+    accepts: (value) => /^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$/.test(value),
+    expected: '"default", "host", "none" or the name of a network of the engine',
+    meaning: "The network of builds that install a group's packages. The agent image needs none.",
+  }),
+  readableMounts: folders(
+    "readableMounts",
+    "The allowlist of folders, with all below them, that groups may mount read-only.",
+  ),
+  writableMounts: folders(
+    "writableMounts",
+    "The allowlist of folders, with all below them, that groups may mount read-write too.",
+  ),
+  skillsDir: text({
+    path: ["docker", "skillsDir"],
+    fallback: "",
+    fallbackText: "none",
+    accepts: (value) => /^\/[^\0]{1,4000}$/.test(value),
+    expected: "the absolute path of a folder",
+    meaning: "Skills that groups share, a folder each: read-only at /app/skills.",
+  }),
+  strictRuntime: oneOf(
+    {
+      path: ["docker", "strictRuntime"],
+      fallback: "warn",
+      meaning: "Whether the daemon refuses to start on an engine whose runc has known escapes, or warns.",
+    },
+    ["warn", "refuse"],
   ),
   socket: text({
     path: ["docker", "socket"],

@@ -4,7 +4,8 @@
  * create and start; everything else happens only when something is out of the ordinary.
  */
 import type { ContainerInspectInfo } from "dockerode"
-import { Effect, Layer } from "effect"
+import { Effect, Layer, Redacted } from "effect"
+import { realpath } from "node:fs/promises"
 import { basename, dirname } from "node:path"
 import {
   buildContainerSpec,
@@ -14,6 +15,8 @@ import {
   type Sandbox,
 } from "../../domain/ContainerSpec.ts"
 import type { InstallId } from "../../domain/Ids.ts"
+import type { ImageWish } from "../../domain/ImagePlan.ts"
+import { noPackages } from "../../domain/PackageNames.ts"
 import {
   type ContainerRef,
   ContainerRuntime,
@@ -30,6 +33,7 @@ import { engineExit, type EngineState, engineTime, isOver } from "./DockerExit.t
 import { engineLabels, labelFilter, labelsOfEngine } from "./DockerLabels.ts"
 import { isImageMissing, startErrorOf } from "./DockerStartError.ts"
 import { makeDockerWatcher } from "./DockerWatcher.ts"
+import { imageOf } from "./GroupImage.ts"
 import { type ImageBuilderOptions, loggedImageBuilder } from "./ImageBuilder.ts"
 import { giveTo } from "./HostOwnership.ts"
 import { makeFrameReader, makeTail } from "./LogFrames.ts"
@@ -44,7 +48,7 @@ export interface DockerRuntimeOptions extends EngineOptions {
   /** Of stdout and stderr, per container. */
   readonly maxOutputBytes: number
   /** What may be built when the engine lacks it; null: nothing. Looked at only after a create that was refused for its image. */
-  readonly images: Omit<ImageBuilderOptions, "tell" | "now" | "agent"> | null
+  readonly images: Omit<ImageBuilderOptions, "tell" | "now" | "agent" | "install"> | null
   /** For tests: the very engine to use. */
   readonly engine?: DockerEngine
 }
@@ -65,11 +69,17 @@ class ImageAbsent extends Error {
   }
 }
 
+const revealed = (secrets: Readonly<Record<string, Redacted.Redacted>>): Readonly<Record<string, string>> =>
+  Object.fromEntries(Object.entries(secrets).map(([name, secret]) => [name, Redacted.value(secret)]))
+
 const unavailable = (what: string) => (error: unknown) =>
   new RuntimeUnavailable({ message: `${what}: ${messageOf(error)}` })
 
 const isRefused = (error: unknown, ...statuses: ReadonlyArray<number>): boolean =>
   error instanceof EngineError && error.status !== null && statuses.includes(error.status)
+
+const isBeingRemoved = (error: unknown): boolean =>
+  isRefused(error, 409) && /already in progress/i.test(messageOf(error))
 
 const make = Effect.fnUntraced(function* (options: DockerRuntimeOptions) {
   const engine = options.engine ?? makeDockerEngine(options)
@@ -86,7 +96,11 @@ const make = Effect.fnUntraced(function* (options: DockerRuntimeOptions) {
   const builder =
     options.images === null
       ? null
-      : yield* loggedImageBuilder(engine, { ...options.images, agent: options.image })
+      : yield* loggedImageBuilder(engine, {
+          ...options.images,
+          agent: options.image,
+          install: options.install,
+        })
   if (builder !== null) yield* Effect.addFinalizer(() => Effect.sync(builder.close))
 
   /** Names with a start under way: what the engine shows of them is not an end. */
@@ -112,24 +126,33 @@ const make = Effect.fnUntraced(function* (options: DockerRuntimeOptions) {
     return host
   }
 
+  const wishOf = (spec: LaunchSpec): ImageWish =>
+    imageOf({
+      install: options.install,
+      group: spec.labels.group,
+      from: spec.image ?? options.image,
+      packages: spec.packages ?? noPackages,
+    })
+
   const describe = (spec: LaunchSpec, identity: HostIdentity): ContainerSpec =>
     buildContainerSpec({
       name: spec.name,
-      image: spec.image ?? options.image,
+      image: wishOf(spec).tag,
       labels: engineLabels(spec.labels),
       host: identity,
       sandbox: { ...options.sandbox, ...spec.sandbox },
-      env: spec.env,
+      // Whoever may ask the engine can see them there; a gateway is the way without.
+      env: { ...spec.env, ...revealed(spec.secrets ?? {}) },
       places: {
         inDir: spec.inDir,
         outDir: spec.outDir,
         groupDir: spec.groupDir,
         globalDir: spec.globalDir,
         containerJson: spec.containerJson,
-        runnerDir: dirname(options.runnerEntry),
+        runnerDir: spec.runnerDir ?? dirname(options.runnerEntry),
         runnerEntry: basename(options.runnerEntry),
-        skillsDir: null,
-        stateDir: null,
+        skills: spec.skills ?? null,
+        stateDir: spec.stateDir ?? null,
       },
       extraBinds: spec.binds ?? [],
       maxLogBytes: 2 * options.maxOutputBytes,
@@ -209,10 +232,22 @@ const make = Effect.fnUntraced(function* (options: DockerRuntimeOptions) {
         docker.getContainer(id).remove({ force: true, v: true, abortSignal }),
       )
     } catch (failure) {
-      if (!isRefused(failure, 404))
+      if (!isRefused(failure, 404) && !isBeingRemoved(failure))
         return new StartError({ reason: "Ambiguous", message: `${error.message}; ${messageOf(failure)}` })
     }
     return startErrorOf(error, image)
+  }
+
+  /** Just before the create: a folder that was a folder when it was admitted may be a link by now. */
+  const checkSources = async ({ binds = [], runnerDir = null }: LaunchSpec): Promise<void> => {
+    for (const source of [...binds.map((bind) => bind.source), ...(runnerDir === null ? [] : [runnerDir])]) {
+      const found = await realpath(source).catch(() => null)
+      if (found !== source)
+        throw new StartError({
+          reason: "Configuration",
+          message: `the mount of ${source} is not made: by now it ${found === null ? "is gone" : `leads to ${found}`}`,
+        })
+    }
   }
 
   const launch = async (launchSpec: LaunchSpec, image: "unseen" | "healed"): Promise<ContainerRef> => {
@@ -227,10 +262,11 @@ const make = Effect.fnUntraced(function* (options: DockerRuntimeOptions) {
     if (identity.uid === 0 && identity.engine === "rootful")
       await giveTo(containerUser(identity, spec.sandbox.user), {
         fresh: [launchSpec.inDir, launchSpec.outDir],
-        shared: [launchSpec.groupDir],
+        shared: [launchSpec.groupDir, ...(launchSpec.stateDir === undefined ? [] : [launchSpec.stateDir])],
       }).catch((error: unknown) => {
         throw new StartError({ reason: "Configuration", message: `the session's files: ${messageOf(error)}` })
       })
+    await checkSources(launchSpec)
     const id = await createContainer(spec, image)
     try {
       await engine.change(`the container of ${spec.name} can't be started`, (abortSignal) =>
@@ -272,7 +308,7 @@ const make = Effect.fnUntraced(function* (options: DockerRuntimeOptions) {
           error instanceof ImageAbsent && builder !== null
             ? restore(
                 Effect.tryPromise({
-                  try: () => builder.heal(error.image),
+                  try: () => builder.heal(wishOf(spec), spec.labels.group),
                   catch: (failure) => failureOf(spec, failure),
                 }),
               ).pipe(Effect.andThen(attempt("healed")))
@@ -362,8 +398,7 @@ const make = Effect.fnUntraced(function* (options: DockerRuntimeOptions) {
           docker.getContainer(ref.handle).remove({ force: false, v: true, abortSignal }),
         )
       } catch (error) {
-        const underWay = isRefused(error, 409) && /already in progress/i.test(messageOf(error))
-        if (!isRefused(error, 404) && !underWay) throw error
+        if (!isRefused(error, 404) && !isBeingRemoved(error)) throw error
       }
     watcher.forget(ref.handle)
   }

@@ -11,7 +11,8 @@ export const isImageMissing = (error: EngineError): boolean =>
 
 /** Between its create and its start: by another daemon that starts the same session, or by whoever cleans up. */
 const isGone = (error: EngineError): boolean =>
-  error.status === 404 && /no such container/i.test(error.message)
+  (error.status === 404 && /no such container/i.test(error.message)) ||
+  (error.status === 409 && /marked for removal/i.test(error.message))
 
 /** Of a refused or failed create or start. After an `unanswered` one the container may exist. */
 export const startErrorOf = (error: EngineError, image: string): StartError => {

@@ -8,6 +8,7 @@ import { constants } from "node:fs"
 import * as fs from "node:fs/promises"
 import * as path from "node:path"
 import { Mailbox, type Pair } from "../../services/Mailbox.ts"
+import { type AgentStateOptions, prepareAgentState } from "./AgentState.ts"
 import { tmpDir } from "./DataDirectory.ts"
 import { Workspace, WorkspaceError } from "../../services/Workspace.ts"
 
@@ -16,6 +17,8 @@ export interface LocalWorkspaceOptions {
   /** Exit logs kept per session. */
   readonly exitLogRetention: { readonly count: number; readonly ageMs: number }
   readonly maxLogBytes: number
+  /** For runtimes that mount: agents' state and shared skills. Not said: neither. */
+  readonly agentState?: Omit<AgentStateOptions, "dataDir"> | undefined
   /** `discard` if not said. */
   readonly zeroExitLogs?: Workspace["Service"]["zeroExitLogs"] | undefined
 }
@@ -97,7 +100,11 @@ export const layer = (options: LocalWorkspaceOptions): Layer.Layer<Workspace, ne
             await fs.mkdir(globalDir, { recursive: true, mode: 0o755 })
             const containerJson = path.join(groupDir, "container.json")
             await replaceIfChanged(temporaryDir, containerJson, `${JSON.stringify(json, null, 2)}\n`)
-            return { groupDir, globalDir, containerJson }
+            const paths = { groupDir, globalDir, containerJson }
+            if (options.agentState === undefined) return paths
+            const { dataDir } = options
+            const state = await prepareAgentState({ dataDir, ...options.agentState }, group.id, json.skills)
+            return { ...paths, ...state }
           }),
         writeSessionLists: (pair: Pair, lists) =>
           attempt(`the lists of session ${pair.sessionId}`, async () => {

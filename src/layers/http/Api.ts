@@ -12,7 +12,13 @@ import { Session } from "../../domain/Session.ts"
 import { LedgerError } from "../../services/LedgerDriver.ts"
 import { Conflict, Full, Invalid, NotFound } from "../../services/ledger/Refusals.ts"
 import { RuntimeUnavailable } from "../../services/ContainerRuntime.ts"
-import { BackfillRequest, TaskChange, TaskReport, TaskRequest } from "../../services/operations/Tasks.ts"
+import {
+  BackfillRequest,
+  TaskChange,
+  TaskQuery,
+  TaskReport,
+  TaskRequest,
+} from "../../services/operations/Tasks.ts"
 import {
   DeliveryQuery,
   EventQuery,
@@ -110,7 +116,11 @@ export class LedgerApi extends HttpApiGroup.make("ledger", { topLevel: true }).a
     success: Delivery,
     error: refusals,
   }),
-  HttpApiEndpoint.get("tasks", "/tasks", { success: Schema.Array(Series), error: refusals }),
+  HttpApiEndpoint.get("tasks", "/tasks", {
+    query: TaskQuery,
+    success: Schema.Array(Series),
+    error: refusals,
+  }),
   HttpApiEndpoint.post("addTask", "/tasks", { payload: TaskRequest, success: Series, error: refusals }),
   HttpApiEndpoint.post("backfillTask", "/tasks/:id/backfill", {
     params: { id: SeriesId },

@@ -12,7 +12,11 @@ const Answer = Schema.fromJsonString(
       table: Schema.Literals(["messages_out", "processing_ack", "session_state", "container_state"]),
       rows: Schema.Array(Schema.Record(Schema.String, Schema.Unknown)),
     }),
-    Schema.TaggedStruct("Done", { outgrown: Schema.Boolean, stateRows: Schema.Int }),
+    Schema.TaggedStruct("Done", {
+      outgrown: Schema.Boolean,
+      stateRows: Schema.Int,
+      more: Schema.NullOr(Schema.String.check(Schema.isPattern(/^-?\d{1,19}$/))),
+    }),
     Schema.TaggedStruct("Refusal", {
       kind: Schema.Literals(["quarantined", "unreadable", "locked"]),
       reason: Schema.String,

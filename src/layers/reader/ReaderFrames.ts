@@ -8,10 +8,12 @@ import type { RefusalKind } from "../sqlite/OutboundRefusal.ts"
 /** One file to read. */
 export interface ReaderRequest {
   readonly outDir: string
-  /** An empty directory of the daemon's when the container is dead; null while it may be writing. */
+  /** A directory of the daemon's when the container is dead; null while it may be writing. */
   readonly privateDir: string | null
   /** Ids of `messages_out` that are known already. */
   readonly seen: ReadonlyArray<string>
+  /** Where the part before this one ended; null: from the beginning, with everything that is not an outbound row. */
+  readonly from: string | null
 }
 
 /** `Ready` once, when the process has started; then for each request any number of `Cells`, and `Done` or `Refusal`. */

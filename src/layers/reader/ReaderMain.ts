@@ -28,9 +28,9 @@ const send = (answer: ReaderAnswer): void => {
   while (sent < frame.length) sent += fs.writeSync(OUTPUT, frame, sent)
 }
 
-const answer = ({ outDir, privateDir, seen }: ReaderRequest): ReaderAnswer => {
+const answer = ({ from, outDir, privateDir, seen }: ReaderRequest): ReaderAnswer => {
   try {
-    const totals = takeCells(copyOutbound(outDir, privateDir), new Set(seen), (batch) =>
+    const totals = takeCells(copyOutbound(outDir, privateDir), { seen: new Set(seen), from }, (batch) =>
       send({ _tag: "Cells", ...batch }),
     )
     return { _tag: "Done", ...totals }

@@ -5,11 +5,15 @@
  */
 import { Effect, Exit, type Scope, Semaphore } from "effect"
 import { Quarantined, type Reading, Unreadable } from "../../services/Mailbox.ts"
+import { joinReadings } from "../sqlite/OutboundReading.ts"
 import type { ReaderRequest } from "./ReaderFrames.ts"
 import { type Exchange, type ReaderProcess, type ReaderUnavailable, startReader } from "./ReaderProcess.ts"
 
 /** Its writer holds a lock that excludes readers; worth another try within milliseconds. */
 export class Locked extends Unreadable {}
+
+/** More than the largest file has; its writer may add to it meanwhile. */
+const MOST_PARTS = 32
 
 export interface ReaderPoolOptions {
   /** Processes that read at the same time, the one for suspects not counted. */
@@ -26,11 +30,13 @@ export const defaultReaderPoolOptions: ReaderPoolOptions = {
 }
 
 export interface ReaderPool {
-  readonly read: (request: ReaderRequest) => Effect.Effect<Reading, Unreadable | Quarantined>
+  /** Part by part, so that a file that holds much is no harder to read in time, and others have their turn in between. */
+  readonly read: (request: Omit<ReaderRequest, "from">) => Effect.Effect<Reading, Unreadable | Quarantined>
   /** Process ids of the readers that are alive. */
   readonly pids: Effect.Effect<ReadonlyArray<number>>
 }
 
+type Answered = Extract<Exchange, { readonly _tag: "Answered" }>
 type Fatal = Extract<Exchange, { readonly _tag: "Overran" | "Died" }>
 
 const whatHappened = (exchange: Fatal): string =>
@@ -39,10 +45,10 @@ const whatHappened = (exchange: Fatal): string =>
     : `ended its reader (${exchange.how})`
 
 /** The answer to the caller, or what makes the file a suspect. */
-const settle = (exchange: Exchange): Effect.Effect<Reading, Unreadable | Quarantined | SuspectFile> => {
+const settle = (exchange: Exchange): Effect.Effect<Answered, Unreadable | Quarantined | SuspectFile> => {
   switch (exchange._tag) {
     case "Answered":
-      return Effect.succeed(exchange.reading)
+      return Effect.succeed(exchange)
     case "Refused":
       if (exchange.kind === "quarantined") return Effect.fail(new Quarantined({ reason: exchange.reason }))
       return Effect.fail(
@@ -123,7 +129,7 @@ export const makeReaderPool = Effect.fnUntraced(function* (
       ),
     )
 
-  const read = (request: ReaderRequest): Effect.Effect<Reading, Unreadable | Quarantined> =>
+  const readPart = (request: ReaderRequest): Effect.Effect<Answered, Unreadable | Quarantined> =>
     first(request).pipe(
       Effect.flatMap(settle),
       Effect.catchTag("SuspectFile", ({ why }) =>
@@ -138,6 +144,17 @@ export const makeReaderPool = Effect.fnUntraced(function* (
         ),
       ),
     )
+
+  const read: ReaderPool["read"] = Effect.fnUntraced(function* (request) {
+    let { more, reading } = yield* readPart({ ...request, from: null })
+    for (let parts = 1; more !== null; parts++) {
+      if (parts === MOST_PARTS) return { ...reading, outgrown: true }
+      const part: Answered = yield* readPart({ ...request, from: more })
+      reading = joinReadings(reading, part.reading)
+      more = part.more
+    }
+    return reading
+  })
 
   yield* permits.withPermit(Effect.tap(start, giveBack)).pipe(Effect.ignore, Effect.forkScoped)
   return {

@@ -35,7 +35,8 @@ export class ReaderUnavailable extends Schema.TaggedError<ReaderUnavailable>()("
 
 /** How asking for one file ended. After `Overran` and `Died` the process is no more. */
 export type Exchange =
-  | { readonly _tag: "Answered"; readonly reading: Reading }
+  /** `more`: where the next part begins, null when this was the last. */
+  | { readonly _tag: "Answered"; readonly reading: Reading; readonly more: string | null }
   | { readonly _tag: "Refused"; readonly kind: RefusalKind; readonly reason: string }
   | { readonly _tag: "Overran"; readonly deadlineMs: number }
   | { readonly _tag: "Died"; readonly how: string }
@@ -118,7 +119,8 @@ export const startReader: Effect.Effect<ReaderProcess, ReaderUnavailable> = Effe
       const mine: Listener = {
         heard: (said) => {
           if (said._tag === "Cells") collector.add(said)
-          else if (said._tag === "Done") settle({ _tag: "Answered", reading: collector.done(said) })
+          else if (said._tag === "Done")
+            settle({ _tag: "Answered", reading: collector.done(said), more: said.more })
           else if (said._tag === "Refusal") settle({ _tag: "Refused", kind: said.kind, reason: said.reason })
           else kill()
         },
@@ -134,6 +136,7 @@ export const startReader: Effect.Effect<ReaderProcess, ReaderUnavailable> = Effe
       })
     })
 
+  /** Whoever may start another process has to know that this one is gone. */
   const end: Effect.Effect<void> = Effect.callback((done) => {
     if (dead) return done(Effect.void)
     whenDead.push(() => done(Effect.void))
@@ -153,9 +156,9 @@ export const startReader: Effect.Effect<ReaderProcess, ReaderUnavailable> = Effe
       resume(Effect.fail(new ReaderUnavailable({ message: `no process can be started to read it (${how})` })))
     },
   }
-  return Effect.sync(() => {
+  return Effect.suspend(() => {
     clearTimeout(late)
     listener = null
-    kill()
+    return end
   })
 })

@@ -285,8 +285,13 @@ CREATE INDEX runs_of_series ON runs (series_id) WHERE series_id >= '';
 CREATE INDEX sessions_expiring ON sessions (expires_at) WHERE expires_at >= 0;
 `
 
+/** What a group says about its containers. */
+const GROUP_CONTAINERS = `
+ALTER TABLE groups ADD COLUMN container TEXT NOT NULL DEFAULT '{"sandbox":{},"mounts":[],"packages":{"apt":[],"npm":[]},"requested":{"apt":[],"npm":[]},"skills":"all","runnerDir":null}';
+`
+
 /** One per version, oldest first. */
-const MIGRATIONS: ReadonlyArray<string> = [FIRST, PENDING_COUNTED, SERIES_POLICIES]
+const MIGRATIONS: ReadonlyArray<string> = [FIRST, PENDING_COUNTED, SERIES_POLICIES, GROUP_CONTAINERS]
 
 /** What this program writes, and the newest that it reads. */
 export const SCHEMA_VERSION = MIGRATIONS.length

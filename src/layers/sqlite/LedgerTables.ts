@@ -78,6 +78,7 @@ export const groups = table<Group>("groups", ["id"], {
   admins: "json",
   imageTag: "plain",
   runnerReoffers: "boolean",
+  container: "json",
   createdAt: "plain",
   revision: "plain",
 })

@@ -4,8 +4,8 @@
  */
 import type { OutboundTable } from "./ExchangeSchema.ts"
 
-/** Stands where a cell's value was not loaded. */
-export const Refused = { wrongType: -1, tooLong: -2 } as const
+/** Stands where a cell's value was not loaded, or not handed on. */
+export const Refused = { wrongType: -1, tooLong: -2, notJson: -3 } as const
 
 /** A row by column name. */
 export type Cells = Readonly<Record<string, unknown>>
@@ -22,4 +22,6 @@ export interface OutboundTotals {
   readonly outgrown: boolean
   /** Rows of `session_state` in the file, those beyond the limit included. */
   readonly stateRows: number
+  /** Number of the last row of `messages_out` that was handed out, when there are more; null: that was all. */
+  readonly more: string | null
 }

@@ -14,6 +14,8 @@ const limits = OutboundLimits
 /** A batch is handed over when it holds about so much text, so that whoever parses it is done within a few milliseconds. */
 const BATCH_CHARS = 128 * 1024
 const BATCH_ROWS = 500
+/** Outbound rows of about so much text are handed out in one part: it takes a slow machine some hundred milliseconds. */
+const PART_CHARS = 4 * 1024 * 1024
 
 const textColumn = (column: string, bytes: number): string =>
   `CASE WHEN ${column} IS NULL THEN NULL WHEN typeof(${column}) <> 'text' THEN ${Refused.wrongType} ` +
@@ -38,6 +40,7 @@ const makeOutlet = (imageBytes: number, emit: (batch: OutboundBatch) => void) =>
   let left = imageBytes
   let rows: Array<Cells> = []
   let chars = 0
+  let handedOut = 0
   const flush = (table: OutboundTable) => {
     if (rows.length > 0) emit({ table, rows })
     rows = []
@@ -49,9 +52,10 @@ const makeOutlet = (imageBytes: number, emit: (batch: OutboundBatch) => void) =>
     if (left < 0) quarantine("outbound.db: its rows hold more than the file")
     rows.push(cells)
     chars += size
+    handedOut += size
     if (chars >= BATCH_CHARS || rows.length >= BATCH_ROWS) flush(table)
   }
-  return { add, flush }
+  return { add, flush, handedOut: () => handedOut }
 }
 
 /** What one reading carries from table to table. */
@@ -75,28 +79,52 @@ const takeAcks = ({ database, outlet, shape }: Pass): void => {
   outlet.flush("processing_ack")
 }
 
-const takeOutbound = ({ database, outlet }: Pass, seen: ReadonlySet<string>): void => {
+/** A megabyte of brackets takes longest to parse, so it is parsed here: the daemon parses what is sent on, when it is. */
+const checkContent = (cells: Cells): Cells => {
+  const { content } = cells
+  if (typeof content !== "string") return cells
+  try {
+    JSON.parse(content)
+    return cells
+  } catch {
+    return { ...cells, content: Refused.notJson }
+  }
+}
+
+/** What is known already, and where the part before this one ended. */
+export interface Wanted {
+  readonly seen: ReadonlySet<string>
+  readonly from: string | null
+}
+
+/** Row numbers are text here: SQLite's have 64 bits. */
+const takeOutbound = ({ database, outlet }: Pass, { from, seen }: Wanted): string | null => {
   const ids = database
-    .prepare<[], Cells>(
-      `SELECT rowid AS position, ${textColumn("id", limits.idBytes)}
-      FROM messages_out NOT INDEXED LIMIT ${limits.outbound}`,
+    .prepare<[string | null], Cells>(
+      `SELECT CAST(rowid AS TEXT) AS position, ${textColumn("id", limits.idBytes)}
+      FROM messages_out NOT INDEXED WHERE ?1 IS NULL OR rowid > CAST(?1 AS INTEGER) LIMIT ${limits.outbound}`,
     )
-    .all()
-  const statement = database.prepare<[number], Cells>(
+    .all(from)
+  const statement = database.prepare<[string], Cells>(
     `SELECT ${textColumn("id", limits.idBytes)}, ${integerColumn("seq")},
       ${textColumn("in_reply_to", limits.idBytes)}, ${textColumn("timestamp", limits.wordBytes)},
       ${textColumn("deliver_after", limits.wordBytes)}, ${textColumn("recurrence", limits.addressBytes)},
       ${textColumn("kind", limits.wordBytes)}, ${textColumn("platform_id", limits.addressBytes)},
       ${textColumn("channel_type", limits.addressBytes)}, ${textColumn("thread_id", limits.addressBytes)},
       ${textColumn("content", limits.contentBytes)}
-    FROM messages_out NOT INDEXED WHERE rowid = ?`,
+    FROM messages_out NOT INDEXED WHERE rowid = CAST(? AS INTEGER)`,
   )
+  const last = ids.at(-1)?.["position"]
   for (const { id, position } of ids) {
     if (typeof id === "string" && seen.has(id)) continue
-    const cells = statement.get(position as number)
-    outlet.add("messages_out", cells ?? quarantine("outbound.db: messages_out is malformed"))
+    const cells = statement.get(position as string)
+    outlet.add("messages_out", checkContent(cells ?? quarantine("outbound.db: messages_out is malformed")))
+    if (position === last || outlet.handedOut() < PART_CHARS) continue
+    outlet.flush("messages_out")
+    return position as string
   }
   outlet.flush("messages_out")
+  return null
 }
 
 const takeState = ({ database, outlet }: Pass): void => {
@@ -124,12 +152,12 @@ const takeTool = ({ database, outlet, shape }: Pass): void => {
 }
 
 /**
- * Hands out what is in the copy, rows of `messages_out` in `seen` excepted. Throws a refusal when it is not what the host made,
+ * Hands out what is in the copy, known rows of `messages_out` excepted. Throws a refusal when it is not what the host made,
  * possibly after some batches are out: whoever collects them forgets them then.
  */
 export const takeCells = (
   image: Buffer,
-  seen: ReadonlySet<string>,
+  wanted: Wanted,
   emit: (batch: OutboundBatch) => void,
 ): OutboundTotals => {
   const shape = inspect(image)
@@ -137,12 +165,15 @@ export const takeCells = (
   try {
     database.exec("PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON; PRAGMA query_only = ON")
     const pass: Pass = { database, shape, outlet: makeOutlet(image.length, emit) }
-    takeAcks(pass)
-    takeOutbound(pass, seen)
-    takeTool(pass)
-    takeState(pass)
+    if (wanted.from === null) {
+      takeAcks(pass)
+      takeTool(pass)
+      takeState(pass)
+    }
+    const more = takeOutbound(pass, wanted)
     return {
-      stateRows: shape.session_state.rows,
+      more,
+      stateRows: wanted.from === null ? shape.session_state.rows : 0,
       outgrown:
         image.length > limits.outgrownBytes ||
         shape.processing_ack.rows > limits.acks ||

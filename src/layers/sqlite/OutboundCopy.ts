@@ -154,10 +154,10 @@ const prepareJournal = (journal: Buffer): boolean => {
 const copyFinal = (file: string, privateDir: string): Buffer => {
   if (checkCompanions(file) === "none") return copyLive(file)
   const journal = readDead(`${file}-journal`)
-  if (!prepareJournal(journal)) return copyLive(file)
   const image = readDead(file)
+  if (!prepareJournal(journal)) return image
   checkHeader(image)
-  const copy = path.join(privateDir, "outbound.db")
+  const copy = path.join(fs.mkdtempSync(path.join(privateDir, "part-")), "outbound.db")
   fs.writeFileSync(copy, image, { flag: "wx", mode: 0o600 })
   fs.writeFileSync(`${copy}-journal`, journal, { flag: "wx", mode: 0o600 })
   rollBack(copy)
@@ -177,7 +177,7 @@ const rollBack = (file: string): void => {
 }
 
 /**
- * A copy of `outDir`'s outbound.db. With `privateDir`, an empty directory that is the caller's, the container counts as dead and what
+ * A copy of `outDir`'s outbound.db. With `privateDir`, a directory that is the caller's, the container counts as dead and what
  * it left half-done is rolled back there; without, the container may be writing. Throws a refusal.
  */
 export const copyOutbound = (outDir: string, privateDir: string | null): Buffer => {

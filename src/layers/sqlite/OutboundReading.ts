@@ -11,6 +11,9 @@ import { decodeAck, decodeOutbound, decodeState, decodeTool } from "./OutboundRo
 
 const limits = OutboundLimits
 
+const bySeq = (left: OutboundRow, right: OutboundRow): number =>
+  (left.seq ?? Number.MAX_SAFE_INTEGER) - (right.seq ?? Number.MAX_SAFE_INTEGER)
+
 /** Collects refused rows up to a limit, and says at the end how many more there were. */
 class Rejections {
   private readonly rows: Array<Reading["rejected"][number]> = []
@@ -75,10 +78,9 @@ export const makeOutboundCollector = (): OutboundCollector => {
     done: ({ outgrown, stateRows }) => {
       if (stateRows > limits.stateRows)
         rejections.add("session_state", "*", `only the first ${limits.stateRows} rows are kept`)
-      const last = Number.MAX_SAFE_INTEGER
       return {
         acks,
-        outbound: outbound.sort((left, right) => (left.seq ?? last) - (right.seq ?? last)),
+        outbound: outbound.sort(bySeq),
         tool,
         sessionState,
         rejected: rejections.done(),
@@ -87,3 +89,11 @@ export const makeOutboundCollector = (): OutboundCollector => {
     },
   }
 }
+
+/** A reading, and the outbound rows of the part after it. What else the later part says, the first one has said. */
+export const joinReadings = (first: Reading, next: Reading): Reading => ({
+  ...first,
+  outbound: [...first.outbound, ...next.outbound].slice(0, limits.outbound).sort(bySeq),
+  rejected: [...first.rejected, ...next.rejected].slice(0, limits.rejected + 1),
+  outgrown: first.outgrown || next.outgrown || first.outbound.length + next.outbound.length > limits.outbound,
+})

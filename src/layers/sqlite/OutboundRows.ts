@@ -1,6 +1,6 @@
 /**
  * Decodes what a container wrote, one row at a time: every cell arrives as unknown, with a mark where the reader refused to
- * load it, and leaves as a bounded value or as a reason. Pure, so that the in-memory mailbox refuses exactly the same rows.
+ * load it, and leaves as a bounded value or as a reason.
  */
 import { Result, Schema } from "effect"
 import { parseExchangeTime } from "../../domain/ExchangeTime.ts"
@@ -20,6 +20,7 @@ const text = (cells: Cells, column: string): string => {
   const value = cells[column]
   if (typeof value === "string") return value
   if (value === Refused.tooLong) throw new BadCell(`${column} is too long`)
+  if (value === Refused.notJson) throw new BadCell(`${column} is not JSON`)
   throw new BadCell(value === null || value === undefined ? `${column} is missing` : `${column} is not text`)
 }
 
@@ -60,12 +61,6 @@ export const decodeOutbound = (cells: Cells): Result.Result<OutboundRow, string>
     const deliverAfter = textOrNull(cells, "deliver_after")
     const deliverAfterMs = timeOrNull(deliverAfter)
     if (deliverAfter !== null && deliverAfterMs === null) throw new BadCell("deliver_after is not a time")
-    const content = text(cells, "content")
-    try {
-      JSON.parse(content)
-    } catch {
-      throw new BadCell("content is not JSON")
-    }
     return {
       id,
       seq: integerOrNull(cells, "seq", 1, Number.MAX_SAFE_INTEGER),
@@ -77,7 +72,7 @@ export const decodeOutbound = (cells: Cells): Result.Result<OutboundRow, string>
       channelType: textOrNull(cells, "channel_type"),
       platformId: textOrNull(cells, "platform_id"),
       threadId: textOrNull(cells, "thread_id"),
-      content,
+      content: text(cells, "content"),
     }
   })
 

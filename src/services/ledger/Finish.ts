@@ -1,6 +1,7 @@
 /** The one place where a message becomes terminal: its state, its run record, its event, and the answer to its origin. */
 import { isTerminal, type Message, type TerminalState, wakes } from "../../domain/Message.ts"
 import { enqueueNotice } from "./Deliveries.ts"
+import { recordRun } from "./History.ts"
 import { onOccurrenceEnd } from "./Occurrences.ts"
 import type { SessionUnit } from "./SessionUnit.ts"
 
@@ -34,8 +35,7 @@ export const finishMessage = (
   })
   if (wakes(message)) {
     const session = unit.session()
-    unit.tx.putRun({
-      position: 0,
+    recordRun(unit.tx, {
       sessionId: session.id,
       groupId: session.groupId,
       seriesId: message.seriesId,

@@ -6,10 +6,12 @@ import { MAX_EPOCH_MS, type EpochMs } from "../../domain/Instant.ts"
 import { MessageId, SessionId } from "../../domain/Ids.ts"
 import type { Message, Priority, TerminalState } from "../../domain/Message.ts"
 import type { Series } from "../../domain/Series.ts"
+import type { LedgerReader } from "../LedgerDriver.ts"
 import { insertDraft, plainDraft, resolveSession } from "./Accept.ts"
 import { requestStop } from "./Admission.ts"
+import { runKey } from "./FindSeries.ts"
 import { finishMessage } from "./Finish.ts"
-import { openUnit, type SessionUnit } from "./SessionUnit.ts"
+import { inSession, type SessionUnit } from "./SessionUnit.ts"
 
 /** Open occurrences of one series that a transition deals with. */
 const MAX_OPEN = 2_000
@@ -27,16 +29,6 @@ export const openOf = (unit: SessionUnit, series: Pick<Series, "id">) => {
   const rows = unit.tx.openOccurrences(series.id, MAX_OPEN)
   const buffered = rows.filter(isHeldBack)
   return { rows, buffered, running: rows.length - buffered.length }
-}
-
-/** Does it in the unit of that session: the given one when it is the same, so that no change is lost. */
-const inSession = <A>(unit: SessionUnit, id: SessionId, step: (unit: SessionUnit) => A): A | undefined => {
-  if (unit.session().id === id) return step(unit)
-  const other = openUnit(unit.tx, id, unit.context)
-  if (other === undefined) return undefined
-  const result = step(other)
-  other.close()
-  return result
 }
 
 export interface NewOccurrence {
@@ -97,7 +89,7 @@ const isolatedSession = (unit: SessionUnit, series: Series, occurrence: MessageI
     {
       id,
       groupId: series.groupId,
-      key: `task:${occurrence}`,
+      key: runKey(occurrence),
       origin: "task",
       address: { channelType: home.channelType, platformId: home.platformId, threadId: home.threadId },
       expiresAt: null,
@@ -135,19 +127,38 @@ export const cancelPending = (
   }
 }
 
+/** An occurrence that is under work for longer than its series allows. */
+export interface Overdue {
+  readonly message: Message
+  readonly ranMs: number
+  readonly limitMs: number
+}
+
+/** `ageOrigin`: no age starts before it; 0 unless the clock jumped. */
+export const overdueOf = (
+  reader: LedgerReader,
+  sessionId: SessionId,
+  now: EpochMs,
+  ageOrigin: EpochMs,
+): ReadonlyArray<Overdue> =>
+  reader.openAttempts(sessionId).flatMap((attempt) => {
+    const message = reader.message(attempt.messageId)
+    if (message === undefined || message.seriesId === null) return []
+    const limitMs = reader.series(message.seriesId)?.policy.startToCloseMs ?? null
+    const claimedAt = message.claimedAt ?? attempt.claimedAt
+    // A claim in the future was made before the clock was set back: it is as old as that.
+    const setBackAt = ageOrigin === 0 ? now : ageOrigin
+    const ranMs = now - (claimedAt > now ? setBackAt : Math.max(claimedAt, ageOrigin))
+    return limitMs === null || ranMs <= limitMs ? [] : [{ message, ranMs, limitMs }]
+  })
+
 /** Cancels what a live container has worked on for longer than its series allows. Returns how many. */
-export const cancelOverdue = (unit: SessionUnit): number => {
-  let cancelled = 0
-  for (const attempt of unit.tx.openAttempts(unit.session().id)) {
-    const message = unit.tx.message(attempt.messageId)
-    if (message === undefined || message.seriesId === null) continue
-    const limitMs = unit.tx.series(message.seriesId)?.policy.startToCloseMs ?? null
-    const ranMs = unit.context.now - (message.claimedAt ?? attempt.claimedAt)
-    if (limitMs === null || ranMs <= limitMs) continue
+export const cancelOverdue = (unit: SessionUnit, ageOrigin: EpochMs): number => {
+  const overdue = overdueOf(unit.tx, unit.session().id, unit.context.now, ageOrigin)
+  for (const { limitMs, message, ranMs } of overdue) {
     cancelOccurrence(unit, message, `it ran for ${ranMs} ms; its task allows ${limitMs} ms (startToCloseMs)`)
-    cancelled += 1
   }
-  return cancelled
+  return overdue.length
 }
 
 /** What the end of an occurrence means to its series. */

@@ -29,6 +29,8 @@ import {
   type SlotRange,
 } from "../../domain/SlotDecision.ts"
 import type { LedgerTx } from "../LedgerDriver.ts"
+import { findSeries } from "./FindSeries.ts"
+import { recordRun } from "./History.ts"
 import { cancelOccurrence, cancelPending, insertOccurrence, openOf } from "./Occurrences.ts"
 import { Conflict, Invalid, NotFound, type Refusal } from "./Refusals.ts"
 import { openUnit, type SessionUnit, type TransitionContext } from "./SessionUnit.ts"
@@ -144,7 +146,7 @@ const putSeries = (unit: SessionUnit, series: Series): Series => {
 }
 
 const ownSeries = (unit: SessionUnit, id: SeriesId): Result.Result<Series, NotFound> => {
-  const series = unit.tx.series(id)
+  const series = findSeries(unit.tx, id)
   return series === undefined || series.sessionId !== unit.session().id
     ? Result.fail(NotFound.of("task", id))
     : Result.succeed(series)
@@ -179,8 +181,8 @@ export interface SeriesChange extends SeriesSettings {
 /** Deals with the slots of the old grid that have passed and that nobody has looked at: they are known, whatever comes after them. */
 const settlePassed = (unit: SessionUnit, series: Series): Series => {
   if (series.status === "paused") {
-    const { paused } = decideResume(series, unit.context.now)
-    return paused === null ? series : putSeries(unit, recordPause(unit, series, paused))
+    const { nextSlot, paused } = decideResume(series, unit.context.now)
+    return paused === null ? series : putSeries(unit, { ...recordPause(unit, series, paused), nextSlot })
   }
   fireSlot(unit, series)
   return unit.tx.series(series.id) ?? series
@@ -229,11 +231,11 @@ export const updateSeries = (
     : schedule._tag === "Once" && schedule !== series.schedule
       ? firstSlot(slotted, unit.context.now)
       : decideReschedule(series, slotted, unit.context.now)
-  if (reschedules && next === null && series.status === "active") return Result.fail(neverFires())
+  if (reschedules && next === null) return Result.fail(neverFires())
   if (reschedules) cancelPending(unit, series, "the task's schedule changed", "schedule")
   return Result.succeed(
     putSeries(unit, {
-      ...(unit.tx.series(id) ?? series),
+      ...(unit.tx.series(series.id) ?? series),
       ...slotted,
       overlap: change.overlap ?? series.overlap,
       catchUp: change.catchUp ?? series.catchUp,
@@ -429,14 +431,8 @@ const recordSlots = (
   range: SlotRange,
   outcome: RunOutcome,
   why: string,
-): void => {
-  const last = unit.tx.lastRun(series.id)
-  if (last !== undefined && last.outcome === outcome && last.messageId === null && last.error === why) {
-    unit.tx.putRun({ ...last, slot: range.last, endedAt: unit.context.now, count: last.count + range.count })
-    return
-  }
-  unit.tx.putRun({
-    position: 0,
+): void =>
+  recordRun(unit.tx, {
     sessionId: series.sessionId,
     groupId: series.groupId,
     seriesId: series.id,
@@ -455,4 +451,3 @@ const recordSlots = (
     logFile: null,
     count: range.count,
   })
-}

@@ -29,6 +29,8 @@ export interface SessionUnit {
   readonly context: TransitionContext
   readonly group: Group | undefined
   readonly policy: Policy
+  /** The unit of another session, open in the same transaction, from which this one was opened. */
+  readonly outer: SessionUnit | undefined
   /** The session as it stands now, changes included. */
   readonly session: () => Session
   readonly change: (patch: Partial<Session>) => void
@@ -57,7 +59,29 @@ export const openUnit = (
   return found === undefined ? undefined : unitOf(tx, found, context)
 }
 
-export const unitOf = (tx: LedgerTx, found: Session, context: TransitionContext): SessionUnit => {
+/** Does it in the unit of that session: in one that is open already if there is one, so that no change is lost. */
+export const inSession = <A>(
+  unit: SessionUnit,
+  id: SessionId,
+  step: (unit: SessionUnit) => A,
+): A | undefined => {
+  for (let open: SessionUnit | undefined = unit; open !== undefined; open = open.outer) {
+    if (open.session().id === id) return step(open)
+  }
+  const found = unit.tx.session(id)
+  if (found === undefined) return undefined
+  const other = unitOf(unit.tx, found, unit.context, unit)
+  const result = step(other)
+  other.close()
+  return result
+}
+
+export const unitOf = (
+  tx: LedgerTx,
+  found: Session,
+  context: TransitionContext,
+  outer?: SessionUnit,
+): SessionUnit => {
   let session = found
   let bumped = false
   const group = tx.group(session.groupId)
@@ -74,6 +98,7 @@ export const unitOf = (tx: LedgerTx, found: Session, context: TransitionContext)
   return {
     tx,
     context,
+    outer,
     group,
     policy: group === undefined ? context.policy : resolvePolicy(context.policy, group.policy),
     session: () => session,

@@ -1,6 +1,7 @@
 /** Requests about agent groups: what they may say beyond their schema, and how a change meets the group that is there. */
 import { Clock, Effect, Result } from "effect"
 import type { Group } from "../../domain/Group.ts"
+import { defaultGroupContainer } from "../../domain/GroupContainer.ts"
 import type { GroupId } from "../../domain/Ids.ts"
 import { validateZone } from "../../domain/Recurrence.ts"
 import { Conflict, Invalid, NotFound } from "../ledger/Refusals.ts"
@@ -33,7 +34,12 @@ export const makeGroupRequests = Effect.fnUntraced(function* (options: {
         })
       }
       const createdAt = yield* Clock.currentTimeMillis
-      return yield* store.putGroup({ ...added, createdAt, revision: 1 })
+      return yield* store.putGroup({
+        ...added,
+        container: added.container ?? defaultGroupContainer,
+        createdAt,
+        revision: 1,
+      })
     }),
     updateGroup: Effect.fnUntraced(function* (id: GroupId, { revision, ...change }: GroupChange) {
       const stored = yield* group(id)
@@ -45,6 +51,8 @@ export const makeGroupRequests = Effect.fnUntraced(function* (options: {
 })
 
 type Settings = Omit<NewGroup, "id">
+
+const IMAGE_NAME = /^[a-z0-9][a-zA-Z0-9._/:@-]{0,254}$/
 
 const checkGroup = (group: Settings, channels: KnownChannels): Effect.Effect<void, Invalid> => {
   const found = problemOf(group, channels)
@@ -64,6 +72,17 @@ const problemOf = (
       field: "provider",
       message: `the provider 'command' needs the program to run, as a list of words`,
     }
+  }
+  if (group.imageTag !== null && !IMAGE_NAME.test(group.imageTag)) {
+    return {
+      field: "imageTag",
+      message: `'${group.imageTag}' is no image's name; expected one such as registry.example.org/agents:24`,
+    }
+  }
+  const targets = (group.container?.mounts ?? []).map(({ target }) => target)
+  const twice = targets.find((target, index) => targets.indexOf(target) !== index)
+  if (twice !== undefined) {
+    return { field: "container", message: `two mounts are called '${twice}'; targets must differ` }
   }
   const names = new Set<string>()
   for (const destination of group.destinations) {

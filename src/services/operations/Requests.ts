@@ -2,6 +2,7 @@
 import { Schema } from "effect"
 import { Delivery, DeliveryStatus } from "../../domain/Delivery.ts"
 import { Group } from "../../domain/Group.ts"
+import { GroupContainer } from "../../domain/GroupContainer.ts"
 import { GroupId, MessageId, SeriesId, SessionId } from "../../domain/Ids.ts"
 import { Incarnation } from "../../domain/Incarnation.ts"
 import { EpochMs } from "../../domain/Instant.ts"
@@ -19,7 +20,7 @@ const PageLimit = Schema.NumberFromString.check(
 )
 
 /** What every listing takes: how many rows, and the id or position of the last row of the page before. */
-const page = { limit: Schema.optional(PageLimit), after: Schema.optional(Schema.String) }
+export const page = { limit: Schema.optional(PageLimit), after: Schema.optional(Schema.String) }
 /** The same for listings whose pages continue at a position. */
 const positions = {
   limit: Schema.optional(PageLimit),
@@ -66,9 +67,20 @@ export const MessageReport = Schema.Struct({
 })
 export type MessageReport = typeof MessageReport.Type
 
-const { createdAt: _createdAt, revision: _revision, id: _id, ...changeable } = Group.fields
+const {
+  createdAt: _createdAt,
+  revision: _revision,
+  id: _id,
+  container: _container,
+  ...changeable
+} = Group.fields
 
-export const NewGroup = Schema.Struct({ id: GroupId, ...changeable })
+/** Without `container` its containers are as the daemon's settings say. */
+export const NewGroup = Schema.Struct({
+  id: GroupId,
+  ...changeable,
+  container: Schema.optionalKey(GroupContainer),
+})
 export type NewGroup = typeof NewGroup.Type
 
 /** Fields that are absent stay. With a revision, a group that somebody else has changed since is left alone. */
@@ -83,6 +95,7 @@ export const GroupChange = Schema.Struct({
   admins: Schema.optionalKey(changeable.admins),
   imageTag: Schema.optionalKey(changeable.imageTag),
   runnerReoffers: Schema.optionalKey(changeable.runnerReoffers),
+  container: Schema.optionalKey(GroupContainer),
 })
 export type GroupChange = typeof GroupChange.Type
 

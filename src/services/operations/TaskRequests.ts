@@ -5,12 +5,14 @@ import { describeSchedule, parseSchedule } from "../../domain/Recurrence.ts"
 import { statisticsOf } from "../../domain/RunStatistics.ts"
 import { previewOf } from "../../domain/SeriesSlots.ts"
 import { newId } from "../Ids.ts"
+import { findSeries } from "../ledger/FindSeries.ts"
 import { Invalid, NotFound } from "../ledger/Refusals.ts"
 import type { Nudge } from "../Nudge.ts"
 import { SessionStore } from "../SessionStore.ts"
-import { DEFAULT_PAGE, MAX_PAGE } from "./Requests.ts"
+import { pageOf } from "./Page.ts"
+import { MAX_PAGE } from "./Requests.ts"
 import { findsSession } from "./SessionRequests.ts"
-import type { BackfillRequest, TaskChange, TaskReport, TaskRequest } from "./Tasks.ts"
+import type { BackfillRequest, TaskChange, TaskQuery, TaskReport, TaskRequest } from "./Tasks.ts"
 
 /** Instants and runs that a task's report shows. */
 const SHOWN_SLOTS = 3
@@ -59,9 +61,9 @@ export const makeTaskRequests = Effect.fnUntraced(function* (options: { readonly
     task: Effect.fnUntraced(function* (id: SeriesId, count: number = SHOWN_SLOTS) {
       const now = yield* Clock.currentTimeMillis
       const report = yield* store.read((reader): TaskReport | undefined => {
-        const task = reader.series(id)
+        const task = findSeries(reader, id)
         if (task === undefined) return undefined
-        const runs = reader.runs({ seriesId: id }, { limit: MAX_PAGE })
+        const runs = reader.runs({ seriesId: task.id }, { limit: MAX_PAGE })
         const next =
           task.status !== "active" || task.nextSlot === null
             ? []
@@ -76,6 +78,7 @@ export const makeTaskRequests = Effect.fnUntraced(function* (options: { readonly
       })
       return report ?? (yield* NotFound.of("task", id))
     }),
-    tasks: store.read((reader) => reader.seriesList({}, { limit: DEFAULT_PAGE })),
+    tasks: ({ groupId, sessionId, status, ...page }: TaskQuery) =>
+      store.read((reader) => reader.seriesList({ groupId, sessionId, status }, pageOf(page))),
   }
 })

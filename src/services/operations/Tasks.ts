@@ -1,24 +1,13 @@
 /** What a request about a recurring task says, and what is told of one, as schemas. */
-import { Schema, Struct } from "effect"
+import { Schema } from "effect"
 import { GroupId, SeriesId, SessionId } from "../../domain/Ids.ts"
 import { EpochMs } from "../../domain/Instant.ts"
 import { Priority } from "../../domain/Message.ts"
 import { Run } from "../../domain/Run.ts"
 import { RunStatistics } from "../../domain/RunStatistics.ts"
-import { Series } from "../../domain/Series.ts"
-import { CatchUpPolicy, OverlapPolicy, SeriesBounds, SeriesPolicy } from "../../domain/SeriesPolicy.ts"
-
-/** Any of a struct's fields. */
-const partly = <const Fields extends Schema.Struct.Fields>(struct: Schema.Struct<Fields>) =>
-  struct.mapFields(Struct.map(Schema.optionalKey))
-
-/** What a task may say beyond its schedule. Absent: the default, or at an update what it was. */
-const settings = {
-  overlap: Schema.optionalKey(OverlapPolicy),
-  catchUp: Schema.optionalKey(CatchUpPolicy),
-  bounds: Schema.optionalKey(partly(SeriesBounds)),
-  policy: Schema.optionalKey(partly(SeriesPolicy)),
-}
+import { Series, SeriesStatus } from "../../domain/Series.ts"
+import { seriesSettings } from "../../domain/SeriesPolicy.ts"
+import { page } from "./Requests.ts"
 
 export const TaskRequest = Schema.Struct({
   id: Schema.optionalKey(SeriesId),
@@ -31,9 +20,17 @@ export const TaskRequest = Schema.Struct({
   zone: Schema.NullOr(Schema.String),
   ttlMs: Schema.NullOr(Schema.Int),
   priority: Schema.optionalKey(Priority),
-  ...settings,
+  ...seriesSettings,
 })
 export type TaskRequest = typeof TaskRequest.Type
+
+export const TaskQuery = Schema.Struct({
+  groupId: Schema.optional(GroupId),
+  sessionId: Schema.optional(SessionId),
+  status: Schema.optional(SeriesStatus),
+  ...page,
+})
+export type TaskQuery = typeof TaskQuery.Type
 
 export const TaskChange = Schema.Union([
   Schema.TaggedStruct("Pause", { note: Schema.NullOr(Schema.String) }),
@@ -48,7 +45,7 @@ export const TaskChange = Schema.Union([
       revision: Schema.optionalKey(Schema.Int),
       ttlMs: Schema.optionalKey(Schema.NullOr(Schema.Int)),
       priority: Schema.optionalKey(Priority),
-      ...settings,
+      ...seriesSettings,
     }),
   }),
 ])

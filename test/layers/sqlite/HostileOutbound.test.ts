@@ -27,7 +27,9 @@ const story = <A, E>(title: string, tell: (files: Files) => Effect.Effect<A, E, 
         yield* mailbox.create(pair, nothingCarried)
         const { inDir, outDir } = mailbox.paths(pair)
         return yield* tell({ dataDir, inDir, outDir, outbound: path.join(outDir, "outbound.db") })
-      }).pipe(Effect.provide(SqliteMailbox.layer({ dataDir, patienceMs: 30_000 }) satisfies Layer.Layer<Mailbox>))
+      }).pipe(
+        Effect.provide(SqliteMailbox.layer({ dataDir, patienceMs: 30_000 }) satisfies Layer.Layer<Mailbox>),
+      )
     }),
   )
 
@@ -40,6 +42,7 @@ interface Files {
 
 const execute = (file: string, ...statements: ReadonlyArray<string>): void => {
   const database = new Database(file)
+  database.pragma("synchronous = OFF")
   for (const statement of statements) database.exec(statement)
   database.close()
 }
@@ -215,7 +218,7 @@ describe("rows that no runner of ours would write", () => {
   story("more rows than a life may write: what fits is read, and it says that there is more", (files) =>
     Effect.gen(function* () {
       const database = new Database(files.outbound)
-      database.exec("BEGIN")
+      database.exec("PRAGMA synchronous = OFF; BEGIN")
       const insert = database.prepare(ROW("?", "'{}'"))
       for (let n = 0; n < 10_500; n++) insert.run(`row-${n}`)
       database.exec("COMMIT")

@@ -1,6 +1,15 @@
 // Tells, as one line of JSON, what a container may do: what the kernel says of it, and what becomes of things that it must not do.
 import { execFileSync } from "node:child_process"
-import { chmodSync, closeSync, copyFileSync, mkdirSync, openSync, readFileSync, writeFileSync } from "node:fs"
+import {
+  chmodSync,
+  closeSync,
+  copyFileSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  writeFileSync,
+} from "node:fs"
 import { createConnection } from "node:net"
 import { networkInterfaces } from "node:os"
 
@@ -101,6 +110,12 @@ const report = {
     ].map((place) => [place, attempt(() => writeFileSync(`${place}/written`, "by the agent\n"))]),
   ),
   containerJson: attempt(() => closeSync(openSync("/workspace/agent/container.json", "r+"))),
+  removals: Object.fromEntries(
+    ["/workspace/agent/container.json", "/workspace/in"].map((place) => [
+      place,
+      attempt(() => renameSync(place, `${place}.elsewhere`)),
+    ]),
+  ),
   programs: Object.fromEntries(
     ["/tmp", "/home/node", "/workspace"].map((place) => [place, attempt(runs(place))]),
   ),

@@ -1,0 +1,69 @@
+/** `doctor`: whether this host can do what the settings ask of it, one line per question, each with what would help. */
+import { Effect } from "effect"
+import { Command } from "effect/cli"
+import { loadSettings, locate, type Settings } from "../layers/Configuration.ts"
+import { checkDataDirectory, checkDisk, checkLocks } from "../layers/files/HostChecks.ts"
+import { checkEngine } from "../layers/docker/EngineChecks.ts"
+import type { Check } from "../domain/Check.ts"
+import { builderOptions, engineOptions } from "./DockerOptions.ts"
+import { show } from "./Output.ts"
+import { CommandError, dataDirectory, dataOption, jsonFlag } from "./Root.ts"
+
+const checkSettings = (settings: Settings): ReadonlyArray<Check> => [
+  {
+    name: "settings",
+    level: "ok",
+    message: `runtime ${settings.runtime}, from ${locate({ env: process.env, dataDir: settings.dataDir }).file} and the environment`,
+    remedy: null,
+  },
+  {
+    name: "time zone",
+    level: "ok",
+    message: `${settings.zone}, where it is ${new Intl.DateTimeFormat("en-GB", { timeZone: settings.zone, dateStyle: "medium", timeStyle: "long" }).format(Date.now())}`,
+    remedy: null,
+  },
+]
+
+const MARKS = { ok: "ok", warning: "WARN", failure: "FAIL" } as const
+
+export const doctorCommand = Command.make("doctor", { json: jsonFlag }, (input) =>
+  Effect.gen(function* () {
+    const dataDir = yield* dataDirectory
+    const loaded = yield* Effect.result(loadSettings({ env: process.env, dataDir: yield* dataOption }))
+    const checks: Array<Check> = []
+    if (loaded._tag === "Success") checks.push(...checkSettings(loaded.success))
+    else
+      checks.push({
+        name: "settings",
+        level: "failure",
+        message: loaded.failure.message,
+        remedy: "correct what is named; docs/configuration.md describes every setting",
+      })
+    const directory = yield* Effect.promise(() => checkDataDirectory(dataDir))
+    checks.push(directory)
+    if (directory.level !== "failure") {
+      checks.push(yield* Effect.promise(() => checkLocks(dataDir, process.execPath)))
+      checks.push(yield* Effect.promise(() => checkDisk(dataDir)))
+    }
+    if (loaded._tag === "Success" && loaded.success.runtime === "docker") {
+      const settings = loaded.success
+      const { base, build, agent } = builderOptions(settings, "" as never)
+      checks.push(
+        ...(yield* Effect.promise(() =>
+          checkEngine(engineOptions(settings), { agent, base, build, strict: settings.docker.strictRuntime }),
+        )),
+      )
+    }
+    yield* show(input.json, checks, () =>
+      checks.flatMap(({ level, message, name, remedy }) => [
+        `${MARKS[level].padEnd(4)}  ${name}: ${message}`,
+        ...(remedy === null ? [] : [`      remedy: ${remedy}`]),
+      ]),
+    )
+    const failures = checks.filter(({ level }) => level === "failure")
+    if (failures.length > 0)
+      return yield* new CommandError({
+        message: `${failures.map(({ name }) => name).join(", ")}: the daemon can't work like this`,
+      })
+  }),
+).pipe(Command.withDescription("Check whether this host can run the daemon, and say what would help"))

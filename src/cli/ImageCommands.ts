@@ -1,0 +1,205 @@
+/** `image`: the images that containers run. Builds and listings ask the engine from here, so that they work without a daemon too. */
+import { Effect, Option, Schema } from "effect"
+import { Argument, Command } from "effect/cli"
+import * as fs from "node:fs"
+import * as path from "node:path"
+import type { Group } from "../domain/Group.ts"
+import { GroupId, InstallId } from "../domain/Ids.ts"
+import type { ImageWish } from "../domain/ImagePlan.ts"
+import { hasPackages, type ImagePackages, noPackages, normalPackages } from "../domain/PackageNames.ts"
+import { loadSettings } from "../layers/Configuration.ts"
+import { makeDockerEngine } from "../layers/docker/DockerEngine.ts"
+import { imageOf } from "../layers/docker/GroupImage.ts"
+import { makeImageBuilder } from "../layers/docker/ImageBuilder.ts"
+import { listImages } from "../layers/docker/ImageCollection.ts"
+import { connectDaemon, connectReading } from "./Connection.ts"
+import { builderOptions, engineOptions } from "./DockerOptions.ts"
+import { instant, show, table } from "./Output.ts"
+import { CommandError, dataDirectory, dataOption, jsonFlag } from "./Root.ts"
+
+const group = Argument.String("group").pipe(Argument.withSchema(GroupId))
+
+const decodeInstall = Schema.decodeUnknownOption(InstallId)
+
+/** Of the data directory, which has one from its first use. */
+const installId = Effect.gen(function* () {
+  const file = path.join(yield* dataDirectory, "install-id")
+  const text = fs.existsSync(file) ? fs.readFileSync(file, "utf8").trim() : ""
+  const id = decodeInstall(text)
+  return Option.isSome(id)
+    ? id.value
+    : yield* new CommandError({ message: `${file} is not there; make the data directory with 'init' first` })
+})
+
+const fromEngine = <A>(call: () => Promise<A>): Effect.Effect<A, CommandError> =>
+  Effect.tryPromise({
+    try: call,
+    catch: (error) => new CommandError({ message: error instanceof Error ? error.message : String(error) }),
+  })
+
+const context = Effect.gen(function* () {
+  const settings = yield* loadSettings({ env: process.env, dataDir: yield* dataOption })
+  return { settings, install: yield* installId, engine: makeDockerEngine(engineOptions(settings)) }
+})
+
+const imageOfGroup = (install: InstallId, from: string, { container, id, imageTag }: Group): ImageWish =>
+  imageOf({ install, group: id, from: imageTag ?? from, packages: container.packages })
+
+const build = Command.make(
+  "build",
+  {
+    group: group.pipe(
+      Argument.withDescription("Only this group's image; without it the agent image and every group's own"),
+      Argument.optional,
+    ),
+    json: jsonFlag,
+  },
+  (input) =>
+    Effect.gen(function* () {
+      const { engine, install, settings } = yield* context
+      const groups = yield* (yield* connectReading).groups()
+      const only = Option.getOrUndefined(input.group)
+      const wanted = only === undefined ? groups : groups.filter(({ id }) => id === only)
+      if (only !== undefined && wanted.length === 0)
+        return yield* new CommandError({ message: `there is no group '${only}'; 'group list' shows them` })
+      const builder = makeImageBuilder(engine, {
+        ...builderOptions(settings, install),
+        tell: (line) => void process.stderr.write(`${line}\n`),
+        now: () => Date.now(),
+      })
+      const built: Array<string> = []
+      const { image } = settings.docker
+      if (only === undefined) {
+        yield* fromEngine(() => builder.build({ tag: image, layered: null }, null))
+        built.push(image)
+      }
+      for (const one of wanted) {
+        const wish = imageOfGroup(install, image, one)
+        if (wish.layered === null) continue
+        yield* fromEngine(() => builder.build(wish, one.id))
+        built.push(wish.tag)
+      }
+      yield* show(input.json, { built }, () =>
+        built.length === 0
+          ? [`group ${only ?? ""} has no packages: it uses ${wanted[0]?.imageTag ?? image} as it is`]
+          : built.map((tag) => `${tag} is built`),
+      )
+    }),
+).pipe(Command.withDescription("Build the agent image, and those of groups with packages"))
+
+const list = Command.make("list", { json: jsonFlag }, (input) =>
+  Effect.gen(function* () {
+    const { engine, install, settings } = yield* context
+    const groups = yield* (yield* connectReading).groups()
+    const found = yield* fromEngine(() => listImages(engine, install))
+    const users = new Map<string, Array<string>>()
+    for (const one of groups) {
+      const { tag } = imageOfGroup(install, settings.docker.image, one)
+      users.set(tag, [...(users.get(tag) ?? []), one.id])
+    }
+    const there = new Set(found.flatMap(({ tags }) => tags))
+    const rows = [
+      ...found.map((image) => ({
+        ...image,
+        usedBy: image.tags.flatMap((tag) => users.get(tag) ?? []),
+        state: "there" as const,
+      })),
+      ...[...users]
+        .filter(([tag]) => !there.has(tag))
+        .map(([tag, usedBy]) => ({
+          id: null,
+          tags: [tag],
+          kind:
+            tag === settings.docker.image
+              ? "agent"
+              : tag.startsWith("lamplighter-group:")
+                ? "group"
+                : "foreign",
+          group: null,
+          createdAt: null,
+          bytes: null,
+          usedBy,
+          state: "not known to be there" as const,
+        })),
+    ]
+    yield* show(input.json, rows, () =>
+      table(
+        ["image", "kind", "made", "MiB", "groups", "state"],
+        rows.map((row) => [
+          row.tags.join(" ") || (row.id ?? "").slice(0, 19),
+          row.kind,
+          instant(row.createdAt),
+          row.bytes === null ? "-" : String(Math.round(row.bytes / 1024 ** 2)),
+          row.usedBy.join(",") || "-",
+          row.state,
+        ]),
+      ),
+    )
+  }),
+).pipe(Command.withDescription("List the images that Lamplighter made, and those that groups name"))
+
+const packagesText = ({ apt, npm }: ImagePackages): string =>
+  [...apt.map((name) => `apt ${name}`), ...npm.map((name) => `npm ${name}`)].join(", ")
+
+const requests = Command.make("requests", { json: jsonFlag }, (input) =>
+  Effect.gen(function* () {
+    const groups = yield* (yield* connectReading).groups()
+    const waiting = groups
+      .filter(({ container }) => hasPackages(container.requested))
+      .map(({ container, id }) => ({ group: id, ...container.requested }))
+    yield* show(input.json, waiting, () =>
+      waiting.length === 0
+        ? ["no agent waits for a package"]
+        : waiting.map(
+            (row) =>
+              `${row.group}: ${packagesText(row)}; 'lamplighter image approve ${row.group}' installs them, 'deny' drops them`,
+          ),
+    )
+  }),
+).pipe(Command.withDescription("Show the packages that agents asked for"))
+
+const settle = (verb: "approve" | "deny", description: string) =>
+  Command.make(verb, { group, json: jsonFlag }, (input) =>
+    Effect.gen(function* () {
+      const api = yield* connectDaemon
+      const stored = yield* api.group({ params: { id: input.group } })
+      const { packages, requested } = stored.container
+      if (!hasPackages(requested))
+        return yield* new CommandError({
+          message: `no agent of the group '${input.group}' waits for a package`,
+        })
+      const changed = yield* api.updateGroup({
+        params: { id: input.group },
+        payload: {
+          revision: stored.revision,
+          container: {
+            ...stored.container,
+            packages:
+              verb === "deny"
+                ? packages
+                : normalPackages({
+                    apt: [...packages.apt, ...requested.apt],
+                    npm: [...packages.npm, ...requested.npm],
+                  }),
+            requested: noPackages,
+          },
+        },
+      })
+      yield* show(input.json, changed, () => [
+        verb === "deny"
+          ? `${packagesText(requested)}: denied`
+          : `${packagesText(requested)}: in the image of the group's next container`,
+      ])
+    }),
+  ).pipe(Command.withDescription(description))
+
+export const imageCommand = Command.make("image").pipe(
+  Command.withDescription("Container images"),
+  Command.withSubcommands([
+    build,
+    list,
+    requests,
+    settle("approve", "Have the packages that a group's agents asked for in its image"),
+    settle("deny", "Drop the packages that a group's agents asked for"),
+  ]),
+)

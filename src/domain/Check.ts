@@ -1,0 +1,8 @@
+/** One question about a host, answered: `failure` means that the daemon can't do its work, `warning` that somebody should know. */
+export interface Check {
+  readonly name: string
+  readonly level: "ok" | "warning" | "failure"
+  readonly message: string
+  /** What would help; null when nothing is wrong. */
+  readonly remedy: string | null
+}

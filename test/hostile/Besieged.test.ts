@@ -1,0 +1,79 @@
+/**
+ * All hostile sessions of a class at once on one host: the daemon lives, an honest session beside them is served all the time, whoever
+ * is set aside is reported with the reason, and an operator's release gives it a fresh life.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect } from "effect"
+import * as fs from "node:fs"
+import { Operations } from "../../src/services/Operations.ts"
+import { onBesiegedHost } from "./BesiegedHost.ts"
+import { corpus } from "./Corpus.ts"
+
+const TURNS = 10
+/** Two for everybody, and one for files that did not come to an end. */
+const MOST_READERS = 3
+
+const readers = (): number =>
+  fs.readdirSync("/proc").filter((name) => {
+    if (!/^\d+$/.test(name)) return false
+    try {
+      const parent = /^PPid:\s+(\d+)$/m.exec(fs.readFileSync(`/proc/${name}/status`, "utf8"))?.[1]
+      return (
+        Number(parent) === process.pid &&
+        fs.readFileSync(`/proc/${name}/cmdline`, "utf8").includes("ReaderMain")
+      )
+    } catch {
+      return false
+    }
+  }).length
+
+describe("a host whose sessions are hostile", () => {
+  for (const [name, cases] of Object.entries(corpus))
+    it.live(
+      `all hostile ${name} at once`,
+      () =>
+        Effect.promise(() =>
+          onBesiegedHost(cases, ({ attack, attackers, honestTurn, session, until }) =>
+            Effect.gen(function* () {
+              const operations = yield* Operations
+              const turns: Array<number> = []
+              let mostReaders = 0
+              yield* honestTurn
+              yield* attack
+              for (let turn = 0; turn < TURNS; turn++) {
+                turns.push(yield* honestTurn)
+                mostReaders = Math.max(mostReaders, readers())
+              }
+              assert.isAtMost(mostReaders, MOST_READERS)
+              const mayBeSetAside = attackers.filter(({ one }) => [one.live].flat().includes("set aside"))
+              const mustBeSetAside = mayBeSetAside.filter(({ one }) => one.live === "set aside")
+              for (const { id, one } of mustBeSetAside) {
+                const found = yield* until("set aside", id, ({ status }) => status === "quarantined")
+                assert.isAbove(found.statusReason?.length ?? 0, 20, one.name)
+              }
+              const status = yield* operations.status
+              assert.includeMembers(
+                status.quarantined.map(({ id }) => id),
+                mustBeSetAside.map(({ id }) => id),
+              )
+              for (const { id, one } of attackers)
+                if (!mayBeSetAside.some((other) => other.id === id))
+                  assert.strictEqual((yield* session(id)).status, "active", one.name)
+              assert.strictEqual((yield* session("s0" as never)).status, "active")
+              for (const { id } of mustBeSetAside.slice(0, 5)) {
+                const { incarnation } = yield* session(id)
+                yield* operations.controlSession(id, "release")
+                yield* until("released", id, (found) => found.status === "active" && !found.live)
+                yield* operations.controlSession(id, "wake")
+                yield* until("alive again", id, (found) => found.live && found.incarnation > incarnation)
+              }
+              yield* honestTurn
+              process.stdout.write(
+                `all hostile ${name} at once: the honest session's turns took ${turns.map((ms) => ms.toFixed(0)).join(", ")} ms\n`,
+              )
+            }),
+          ),
+        ),
+      120_000,
+    )
+})
