@@ -1,6 +1,7 @@
 /**
- * The process that `SeriesBench.ts` measures. `fill <count>` makes the ledger; `run <slots> <idle ms>` opens it as the daemon
- * does, waits with nothing due, then lets slots of new series come due one after another, and prints its figures as JSON.
+ * The process that `SeriesBench.ts` measures. `fill <count>` makes the ledger; `run <slots> <idle ms> <burst>` opens it as the daemon
+ * does, waits with nothing due, lets slots of new series come due one after another, then many of them in one instant, and prints
+ * its figures as JSON in the last line.
  */
 import { Effect, Fiber, Result } from "effect"
 import { SeriesId } from "../src/domain/Ids.ts"
@@ -21,6 +22,8 @@ export interface SeriesFigures {
   readonly idleCpuMs: number
   /** Of each slot: from its instant to the start of its container. */
   readonly lateMs: ReadonlyArray<number>
+  /** Slots of cron schedules that come due in one instant: until the last occurrence is in the ledger. */
+  readonly burstMs: number
 }
 
 const SESSIONS = 1_000
@@ -82,6 +85,7 @@ const seqOf = (n: number): number => 2 * (Math.floor(n / SESSIONS) + 1)
 const run = Effect.fnUntraced(function* (
   slots: number,
   idleMs: number,
+  burst: number,
   read: () => number,
   started: ReadonlyMap<string, number>,
   nudges: Effect.Success<typeof makeNudges>,
@@ -108,17 +112,47 @@ const run = Effect.fnUntraced(function* (
   yield* nudges.look.ring
   yield* until("every slot's container started", () => started.size >= slots, Effect.sleep(20))
   yield* Fiber.interrupt(daemon)
+  const burstMs = yield* burstOf(burst)
   return {
     startMs,
     rss,
     idleMs: idledMs,
     idleCpuMs: (user + system) / 1_000,
+    burstMs,
     lateMs: due.map((slot, n) => (started.get(sessionId(n)) ?? Number.NaN) - slot),
   } satisfies SeriesFigures
 })
 
+/** Everybody's nine o'clock. */
+const burstOf = Effect.fnUntraced(function* (count: number) {
+  const store = yield* SessionStore
+  const driver = yield* LedgerDriver
+  const now = Date.now()
+  const daily = {
+    ...wanted("daily", DAY_MS, now),
+    schedule: { _tag: "Cron", expression: "0 9 * * *", zone: "Europe/Paris" },
+  } as const
+  const first = yield* store.createSeries(sessionId(0), daily)
+  yield* driver.transaction((tx) => {
+    for (let n = 0; n < count; n++) {
+      const home = sessionId(n % SESSIONS)
+      tx.putSeries({
+        ...first,
+        id: SeriesId.make(`daily${n}`),
+        sessionId: home,
+        seq: 1_000_000 + 2 * n,
+        nextSlot: now,
+      })
+    }
+    return Result.succeed(undefined)
+  })
+  const read = stopwatch()
+  while ((yield* store.fireSlots(200)) > 0);
+  return read()
+})
+
 const [, , dataDir = "", what, ...amounts] = process.argv
-const [first = 0, second = 0] = amounts.map(Number)
+const [first = 0, second = 0, third = 0] = amounts.map(Number)
 const started = new Map<string, number>()
 const read = stopwatch()
 await Effect.runPromise(
@@ -130,9 +164,9 @@ await Effect.runPromise(
         void started.set(labels.session, performance.timeOrigin + performance.now()),
     }
     if (what === "fill") return yield* fill(first).pipe(Effect.provide(hostLayer(host)))
-    const figures = yield* run(first, second, read, started, host.nudges).pipe(
+    const figures = yield* run(first, second, third, read, started, host.nudges).pipe(
       Effect.provide(hostLayer(host)),
     )
-    process.stdout.write(JSON.stringify(figures))
+    process.stdout.write(`\n${JSON.stringify(figures)}\n`)
   }).pipe(Effect.scoped),
 )

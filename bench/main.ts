@@ -5,6 +5,8 @@
 import { cpus } from "node:os"
 import { acceptBench } from "./AcceptBench.ts"
 import { ackBench } from "./AckBench.ts"
+import { dockerBench } from "./DockerBench.ts"
+import { dockerMissing } from "./DockerHost.ts"
 import { decisionBench } from "./DecisionBench.ts"
 import { inboundBench } from "./InboundBench.ts"
 import { type Bench, ms, print, stopwatch } from "./Measure.ts"
@@ -24,6 +26,7 @@ const benches: ReadonlyArray<Bench> = [
   decisionBench,
   simulationBench,
   seriesBench,
+  dockerBench,
 ]
 
 const words = process.argv.slice(2)
@@ -47,7 +50,10 @@ if (words.includes("--help") || unknown.length > 0) {
     `node ${process.version}, ${cpus().length} × ${cpus()[0]?.model ?? "unknown"}, ${size} sizes\n`,
   )
   for (const bench of benches) {
-    if (names.length === 0 || names.includes(bench.name)) print(bench, await bench.run(size))
+    if (names.length > 0 && !names.includes(bench.name)) continue
+    const missing = bench === dockerBench ? dockerMissing() : null
+    if (missing === null) print(bench, await bench.run(size))
+    else process.stdout.write(`\n${bench.name}: left out: ${missing}\n`)
   }
   process.stdout.write(`\n${ms(read())} in all\n`)
 }

@@ -1,19 +1,26 @@
 /** `doctor`: whether this host can do what the settings ask of it, one line per question, each with what would help. */
 import { Effect } from "effect"
 import { Command } from "effect/cli"
+import * as fs from "node:fs"
 import { loadSettings, locate, type Settings } from "../layers/Configuration.ts"
-import { checkDataDirectory, checkDisk, checkLocks } from "../layers/files/HostChecks.ts"
+import { checkDataDirectory, checkDisk, nearestFolder } from "../layers/files/HostChecks.ts"
+import { checkLocks } from "../layers/sqlite/LockCheck.ts"
 import { checkEngine } from "../layers/docker/EngineChecks.ts"
 import type { Check } from "../domain/Check.ts"
 import { builderOptions, engineOptions } from "./DockerOptions.ts"
 import { show } from "./Output.ts"
 import { CommandError, dataDirectory, dataOption, jsonFlag } from "./Root.ts"
 
+const fileOf = (settings: Settings): string => {
+  const { file } = locate({ env: process.env, dataDir: settings.dataDir })
+  return fs.existsSync(file) ? file : `the defaults (there is no ${file})`
+}
+
 const checkSettings = (settings: Settings): ReadonlyArray<Check> => [
   {
     name: "settings",
     level: "ok",
-    message: `runtime ${settings.runtime}, from ${locate({ env: process.env, dataDir: settings.dataDir }).file} and the environment`,
+    message: `runtime ${settings.runtime}; from the environment, then ${fileOf(settings)}`,
     remedy: null,
   },
   {
@@ -42,7 +49,11 @@ export const doctorCommand = Command.make("doctor", { json: jsonFlag }, (input) 
     const directory = yield* Effect.promise(() => checkDataDirectory(dataDir))
     checks.push(directory)
     if (directory.level !== "failure") {
-      checks.push(yield* Effect.promise(() => checkLocks(dataDir, process.execPath)))
+      checks.push(
+        yield* Effect.promise(() =>
+          nearestFolder(dataDir).then((folder) => checkLocks(folder, process.execPath)),
+        ),
+      )
       checks.push(yield* Effect.promise(() => checkDisk(dataDir)))
     }
     if (loaded._tag === "Success" && loaded.success.runtime === "docker") {

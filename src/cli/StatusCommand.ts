@@ -19,6 +19,8 @@ export const statusCommand = Command.make("status", { json: jsonFlag }, (input) 
         (row) =>
           `live: ${row.sessionId} incarnation ${row.incarnation}, ${row.phase} since ${instant(row.spawnedAt)}`,
       ),
+      ...state.warnings.map((text) => `warning: ${text}`),
+      ...state.overrides.flatMap(({ groupId, says }) => says.map((text) => `group ${groupId}: ${text}`)),
       ...state.failing.map((row) => `can't start: ${row.id}: ${row.wakeError ?? ""}`),
       ...state.quarantined.map(
         (row) =>

@@ -12,11 +12,11 @@ import { jsonFlag as json } from "./Root.ts"
 import {
   echo,
   echoed,
-  isDefault,
   localInstant,
   marks,
   nextLine,
   scheduleLine,
+  settingLines,
   statisticsLines,
 } from "./TaskLines.ts"
 import { saidOf, taskSettings } from "./TaskSettings.ts"
@@ -114,9 +114,7 @@ const taskShow = Command.make(
         `prompt: ${task.prompt}`,
         ...(task.script === null ? [] : [`script: ${task.script}`]),
         `overlap: ${task.overlap}; catch-up: ${task.catchUp}`,
-        ...[...Object.entries(task.bounds), ...Object.entries(task.policy)]
-          .filter(([name, value]) => !isDefault(name, value))
-          .map(([name, value]) => `${name}: ${JSON.stringify(value)}`),
+        ...settingLines(task),
         nextLine(report),
         ...statisticsLines(report.statistics),
         `runs: ${
@@ -144,6 +142,10 @@ const taskUpdate = Command.make(
       Flag.withDescription("The new schedule; a pending occurrence of the old one is cancelled"),
       Flag.optional,
     ),
+    zone: Flag.String("zone").pipe(
+      Flag.withDescription("Read the schedule in this zone; without it the task's own stays"),
+      Flag.optional,
+    ),
     prompt: Flag.String("prompt").pipe(Flag.optional),
     script: Flag.String("script").pipe(Flag.withDescription("Bash, or - for none"), Flag.optional),
     revision: Flag.Int("revision").pipe(
@@ -165,6 +167,7 @@ const taskUpdate = Command.make(
             change: {
               ...said,
               ...(Option.isSome(input.schedule) ? { recurrence: input.schedule.value } : {}),
+              ...(Option.isSome(input.zone) ? { zone: input.zone.value } : {}),
               ...(Option.isSome(input.prompt) ? { prompt: input.prompt.value } : {}),
               ...(Option.isSome(input.script)
                 ? { script: input.script.value === "-" ? null : input.script.value }

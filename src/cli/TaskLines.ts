@@ -1,6 +1,8 @@
 /** How a task is shown to people: its schedule in words, what differs from the defaults, and its last runs as a line of marks. */
 import { formatZoned } from "../domain/ExchangeTime.ts"
+import { PRIORITIES } from "../domain/Message.ts"
 import type { Run } from "../domain/Run.ts"
+import type { Series } from "../domain/Series.ts"
 import { defaultSeriesPolicy, unbounded } from "../domain/SeriesPolicy.ts"
 import type { TaskReport } from "../services/operations/Tasks.ts"
 import { instant } from "./Output.ts"
@@ -25,8 +27,23 @@ export const nextLine = ({ next, task }: TaskReport): string =>
 export const localInstant = (slot: number, zone: string): string =>
   zone === "UTC" ? instant(slot) : `${instant(slot)} (${formatZoned(slot, zone).replace(/\[.*$/, "")})`
 
-export const isDefault = (name: string, value: unknown): boolean =>
-  JSON.stringify(value) === JSON.stringify({ ...unbounded, ...defaultSeriesPolicy }[name as "jitterMs"])
+const defaults: Readonly<Record<string, unknown>> = {
+  ...unbounded,
+  ...defaultSeriesPolicy,
+  ttlMs: null,
+  priority: PRIORITIES.normal,
+}
+
+/** What the task says that is not the default, one a line. */
+export const settingLines = ({ bounds, policy, priority, ttlMs }: Series): ReadonlyArray<string> =>
+  Object.entries({ priority, ttlMs, ...bounds, ...policy })
+    .filter(([name, value]) => JSON.stringify(value) !== JSON.stringify(defaults[name]))
+    .map(([name, value]) => `${name}: ${settingText(name, value)}`)
+
+const settingText = (name: string, value: unknown): string => {
+  if (typeof value === "string") return value
+  return name.endsWith("At") && typeof value === "number" ? instant(value) : JSON.stringify(value)
+}
 
 export const statisticsLines = (figures: TaskReport["statistics"]): ReadonlyArray<string> =>
   figures.runs === 0

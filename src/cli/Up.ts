@@ -4,10 +4,9 @@ import * as path from "node:path"
 import { fileURLToPath } from "node:url"
 import type { Group } from "../domain/Group.ts"
 import type { InstallId } from "../domain/Ids.ts"
-import { loadSettings, locate, type Settings, unknownVariables } from "../layers/Configuration.ts"
+import { loadSettings, type Settings, unknownVariables } from "../layers/Configuration.ts"
 import * as ChannelRegistry from "../layers/channels/ChannelRegistry.ts"
 import { DockerRuntime } from "../layers/docker/DockerRuntime.ts"
-import * as LocalMounts from "../layers/files/LocalMounts.ts"
 import * as LocalWorkspace from "../layers/files/LocalWorkspace.ts"
 import * as SocketServer from "../layers/http/SocketServer.ts"
 import { ProcessRuntime } from "../layers/process/ProcessRuntime.ts"
@@ -22,6 +21,8 @@ import { SessionStore } from "../services/SessionStore.ts"
 import { Sweep } from "../services/Sweep.ts"
 import { socketPath } from "./Connection.ts"
 import { builderOptions, engineOptions } from "./DockerOptions.ts"
+import { examineEngine } from "./EngineExamination.ts"
+import { hostServices } from "./HostServices.ts"
 import { invocation } from "./Invocation.ts"
 
 /** The sources run as they are; an installed package has the runner compiled, because Node strips no types in node_modules. */
@@ -65,18 +66,6 @@ const crashPoints = (wanted: string | undefined): Layer.Layer<never> => {
   )
 }
 
-/** What a wake asks of this host beyond its files. */
-const hostOf = (settings: Settings) =>
-  settings.runtime === "docker"
-    ? LocalMounts.layer({
-        dataDir: settings.dataDir,
-        readable: settings.docker.readableMounts,
-        writable: settings.docker.writableMounts,
-        engineSockets: settings.docker.socket === "" ? [] : [settings.docker.socket],
-        configurationFile: locate({ env: process.env, dataDir: settings.dataDir }).file,
-      })
-    : Layer.empty
-
 const logging = (settings: Settings) => {
   const pretty = settings.log.format === "pretty" || (settings.log.format === "auto" && process.stderr.isTTY)
   return Layer.mergeAll(
@@ -115,6 +104,8 @@ const run = Effect.fnUntraced(function* (settings: Settings) {
   const deliver = yield* makeNudge
   const asked = yield* Deferred.make<void>()
   const { dataDir } = settings
+  const warnings: Array<string> = []
+  yield* examineEngine(settings, warnings)
   const ledger = SqliteLedger.layer({
     path: path.join(dataDir, "lamplighter.db"),
     mode: "read-write",
@@ -148,6 +139,7 @@ const run = Effect.fnUntraced(function* (settings: Settings) {
     look,
     deliver,
     channels: [...new Set(["stdout", ...Object.keys(settings.channels)])].sort(),
+    warnings: () => warnings,
     shutdown: Effect.asVoid(Deferred.succeed(asked, undefined)),
   }).pipe(Layer.provideMerge(sweep))
   const api = SocketServer.layer(socketPath(dataDir)).pipe(Layer.provideMerge(operations))
@@ -170,7 +162,7 @@ const run = Effect.fnUntraced(function* (settings: Settings) {
     Effect.provide(
       Layer.provideMerge(
         api,
-        Layer.mergeAll(crashPoints(process.env["LAMPLIGHTER_CRASH_AT"]), hostOf(settings)),
+        Layer.mergeAll(crashPoints(process.env["LAMPLIGHTER_CRASH_AT"]), hostServices(settings)),
       ),
     ),
   )

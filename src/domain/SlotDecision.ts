@@ -15,6 +15,23 @@ export const SLOT_COUNT_LIMIT = 10_000
 /** A slot that is seen within this is not missed: the daemon looks at least once a minute. */
 export const ON_TIME_MS = MINUTE_MS
 
+/** What the decisions look at of a series: where it stands, its grid, and its policies. A program may keep these rows in any way. */
+export type SlotSeries = Pick<
+  Series,
+  | "id"
+  | "status"
+  | "schedule"
+  | "zone"
+  | "bounds"
+  | "policy"
+  | "overlap"
+  | "catchUp"
+  | "nextSlot"
+  | "lastSlot"
+  | "fired"
+  | "createdAt"
+>
+
 /** Slots in a row that did not run: one run row. */
 export interface SlotRange {
   readonly first: EpochMs
@@ -58,7 +75,7 @@ export interface OpenOccurrences {
  * Decides about every slot of the series that is due at `now`. The next slot is always later than `now` and than every slot dealt
  * with, so a clock that is set back repeats none.
  */
-export const decideSlots = (series: Series, now: EpochMs, open: OpenOccurrences): SlotDecision => {
+export const decideSlots = (series: SlotSeries, now: EpochMs, open: OpenOccurrences): SlotDecision => {
   const due = series.nextSlot
   if (series.status !== "active" || due === null || due > now) return { _tag: "NotDue" }
   const chosen = chosenSlots(series, due, now)
@@ -78,7 +95,7 @@ export const decideSlots = (series: Series, now: EpochMs, open: OpenOccurrences)
 }
 
 /** The slots from `due` to `now` that the catch-up policy runs, oldest first. */
-const chosenSlots = (series: Series, due: EpochMs, now: EpochMs): ReadonlyArray<EpochMs> => {
+const chosenSlots = (series: SlotSeries, due: EpochMs, now: EpochMs): ReadonlyArray<EpochMs> => {
   const { catchUpCap, catchUpWindowMs } = series.policy
   const oldest = catchUpWindowMs === null ? due : Math.max(due, now - Math.max(catchUpWindowMs, ON_TIME_MS))
   const latest = Math.max(previousSlotOf(series, now + 1) ?? due, due)
@@ -104,7 +121,7 @@ const chosenSlots = (series: Series, due: EpochMs, now: EpochMs): ReadonlyArray<
 
 /** The fates of those slots, up to the one that takes the last of the runs that the series has left. */
 const overlapped = (
-  series: Series,
+  series: SlotSeries,
   slots: ReadonlyArray<EpochMs>,
   now: EpochMs,
   open: OpenOccurrences,
@@ -168,7 +185,7 @@ export interface ResumeDecision {
 }
 
 /** Decides how a series goes on when its pause ends: with the first slot after `now`, and never with one already dealt with. */
-export const decideResume = (series: Series, now: EpochMs): ResumeDecision => {
+export const decideResume = (series: SlotSeries, now: EpochMs): ResumeDecision => {
   const first = series.nextSlot ?? nextSlotOf(series, series.lastSlot ?? series.createdAt)
   return {
     // A slot that is still to come stays, also when the clock was set back to before the one that it follows.

@@ -2,7 +2,7 @@
  * The daemon's configuration: environment over file over defaults, read through Effect's Config and validated whole at start. Every
  * setting is described once, in `configuration/SettingsCatalogue.ts`; docs/configuration.md is its manual.
  */
-import { Effect } from "effect"
+import { Effect, Redacted } from "effect"
 import { homedir } from "node:os"
 import { join, resolve } from "node:path"
 import type { Sandbox } from "../domain/ContainerSpec.ts"
@@ -45,6 +45,15 @@ export interface Settings {
   }
   /** Of every container, unless its group says otherwise. */
   readonly sandbox: Sandbox
+  readonly credentials: {
+    readonly kind: "none" | "static" | "gateway"
+    readonly variables: ReadonlyArray<string>
+    readonly requiredBy: ReadonlyArray<string>
+    /** Empty: none. */
+    readonly gatewayUrl: Redacted.Redacted
+    readonly gatewayProbe: string
+    readonly gatewayCertificate: string
+  }
   /** IANA. */
   readonly zone: string
   readonly policy: Policy
@@ -117,6 +126,7 @@ export const loadSettings = (options: LoadOptions): Effect.Effect<Settings, Conf
         user: null,
         command: null,
       },
+      credentials: yield* reader.readAll<Settings["credentials"]>(Catalogue.credentials),
       zone: yield* reader.read(Catalogue.settings.zone),
       policy: yield* reader.readAll<Policy>(Catalogue.policy),
       limits: yield* reader.readAll<HostLimits>(Catalogue.limits),
@@ -130,6 +140,14 @@ export const loadSettings = (options: LoadOptions): Effect.Effect<Settings, Conf
       maxLogBytes: yield* reader.read(Catalogue.settings.maxLogBytes),
       log: yield* reader.readAll<Settings["log"]>(Catalogue.log),
     }
+    if (settings.credentials.kind === "gateway" && Redacted.value(settings.credentials.gatewayUrl) === "")
+      issues.push({
+        key: "credentials.gatewayUrl",
+        source: null,
+        value: null,
+        expected: Catalogue.credentials.gatewayUrl.expected,
+        message: `credentials.gatewayUrl is missing: credentials.kind is "gateway", so set it to ${Catalogue.credentials.gatewayUrl.expected}`,
+      })
     const report = reportOf(issues)
     return report === undefined ? settings : yield* report
   })

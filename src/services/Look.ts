@@ -32,6 +32,8 @@ const MAX_REPORTED = 500
 const MAX_WRITTEN = 10_000
 /** Claims that are remembered when they are gone. */
 const MAX_REMEMBERED = 20_000
+/** Transactions of one look: the rest of what a container wrote waits for the next one, so that others have their turn. */
+const MAX_SLICES = 5
 /** Final readings that may fail before the session is quarantined. */
 const MAX_FINAL_FAILURES = 5
 
@@ -81,8 +83,9 @@ export const look = Effect.fnUntraced(function* (incarnation: Incarnation, watch
     if (reading === null) yield* noteBlind(pair, watch, now)
     else {
       watch.blindSince = null
-      news = yield* take(incarnation, watch, reading)
-      watch.stamp = glance.stamp
+      const taken = yield* take(incarnation, watch, reading)
+      news = taken.news
+      watch.stamp = taken.left === "nothing" ? glance.stamp : null
       if (reading.outgrown || watch.seen.size > MAX_WRITTEN)
         yield* store.requestStop(pair.sessionId, pair.incarnation, "outgrown", "it wrote too much")
     }
@@ -178,9 +181,9 @@ const take = Effect.fnUntraced(function* (incarnation: Incarnation, watch: Watch
     ...reading,
     rejected: unsaid.slice(0, Math.max(0, MAX_REPORTED - watch.reported.size)),
   }
-  const news = yield* ingest(incarnation, fresh)
+  const taken = yield* ingest(incarnation, watch, fresh)
+  if (taken.left === "more") return taken
   for (const row of fresh.rejected) watch.reported.add(`${row.table}/${row.id}`)
-  for (const row of reading.outbound) watch.seen.add(row.id)
   watch.claims = reading.acks.filter((ack) => ack.status === "processing")
   for (const claim of watch.claims) {
     const key = claimKey(claim)
@@ -189,17 +192,19 @@ const take = Effect.fnUntraced(function* (incarnation: Incarnation, watch: Watch
   if (watch.firstSeen.size > MAX_REMEMBERED) forgetGone(watch)
   watch.anyAck = watch.anyAck || reading.acks.length > 0
   watch.tool = reading.tool
-  return news
+  return taken
 })
 
 /** Slice by slice; what a crash leaves out of it is found again, and what is in the ledger is known by its id. */
-const ingest = Effect.fnUntraced(function* (incarnation: Incarnation, reading: Reading) {
+const ingest = Effect.fnUntraced(function* (incarnation: Incarnation, watch: Watch, reading: Reading) {
   const store = yield* SessionStore
   const { first, last } = slicesOf(reading)
-  let news: Looked["news"] = first.length > 0 ? "news" : "nothing"
-  for (const slice of [...first, last])
+  let news: Looked["news"] = "nothing"
+  for (const slice of [...first, last].slice(0, MAX_SLICES)) {
     if ((yield* store.ingest(incarnation, slice)).news === "news") news = "news"
-  return news
+    for (const row of slice.outbound) watch.seen.add(row.id)
+  }
+  return { news, left: first.length < MAX_SLICES ? ("nothing" as const) : ("more" as const) }
 })
 
 /** A container could claim under ever new times, and have the host remember them all. */
@@ -263,6 +268,8 @@ const viewOf = (stands: Standing, watch: Watch, now: number): LiveView => {
   watch.workDueSince =
     due || shown || watch.claims.length > 0 ? Math.min(watch.workDueSince ?? now, now) : null
   settleClocks(incarnation, watch, now)
+  // Who has not shown itself yet is still starting: what it was shown is due to it, and the startup limit judges it.
+  const isStarting = (watch.heartbeat?.heartbeatAt ?? null) === null && !watch.anyAck
   return {
     sessionId: session.id,
     groupId: session.groupId,
@@ -280,7 +287,7 @@ const viewOf = (stands: Standing, watch: Watch, now: number): LiveView => {
       tool: watch.tool,
     },
     activeAt: Math.max(watch.active?.at ?? 0, watch.heartbeat?.heartbeatAt ?? 0),
-    due: due ? "due" : "nothing",
+    due: due || (shown && isStarting) ? "due" : "nothing",
     needsFresh: watch.needsFresh,
     policy,
   }
@@ -335,7 +342,11 @@ const end = Effect.fnUntraced(function* (incarnation: Incarnation, watch: Watch)
   const reading = yield* readFinal(incarnation, watch)
   if (reading === null) return { view: null, news: "nothing" } satisfies Looked
   const { first, last } = slicesOf(reading)
-  for (const slice of first) yield* store.ingest(incarnation, slice)
+  for (const slice of first.slice(0, MAX_SLICES)) {
+    yield* store.ingest(incarnation, slice)
+    for (const row of slice.outbound) watch.seen.add(row.id)
+  }
+  if (first.length > MAX_SLICES) return { view: null, news: "nothing" } satisfies Looked
   const ended = yield* store.endIncarnation(incarnation.sessionId, incarnation.number, exit, last)
   if (ended !== undefined) yield* afterEnd(ended, watch)
   return { view: null, news: "news" } satisfies Looked

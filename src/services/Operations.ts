@@ -52,6 +52,8 @@ export interface OperationsOptions {
   readonly deliver: Nudge
   /** The configured channels; requests that name another are refused. Absent: nobody knows, and every name will do. */
   readonly channels?: ReadonlyArray<string> | undefined
+  /** What an operator should know of the host, as it stands when asked. */
+  readonly warnings?: (() => ReadonlyArray<string>) | undefined
   /** Ends the program that runs the daemon; without it `shutdown` does nothing. */
   readonly shutdown?: Effect.Effect<void> | undefined
 }

@@ -30,7 +30,7 @@ import { type ContainerRef, ContainerRuntime, type RuntimeEvent } from "./Contai
 import { crashable } from "./CrashPoint.ts"
 import { isGivenUp, look, stoppingView } from "./Look.ts"
 import { LedgerError } from "./LedgerDriver.ts"
-import { Mailbox } from "./Mailbox.ts"
+import { Mailbox, Quarantined } from "./Mailbox.ts"
 import { SessionStore } from "./SessionStore.ts"
 import { wake } from "./Waker.ts"
 import { newWatch, type Watch } from "./Watch.ts"
@@ -53,6 +53,9 @@ const COMPOSE_CONCURRENCY = 4
 const CLOCK_JUMP_MS = 10_000
 /** The runtime is listed again at least this often: the backstop for an event that never came. */
 const LIST_EVERY_MS = 60_000
+/** A start that nobody can vouch for has the runtime listed until it answers, each time later by this. */
+const RELIST_MS = 1_000
+const MAX_RELIST_MS = 5_000
 /** A start that fails sets the instant of the next try: while any is under way, the ledger is asked again this soon. */
 const STARTING_LOOK_MS = 1_000
 
@@ -338,27 +341,34 @@ const make = Effect.fnUntraced(function* (install: InstallId) {
   })
 
   const resolveAmbiguous = reconcile().pipe(
-    Effect.catchTag("RuntimeUnavailable", (error) => Effect.logWarning(`listing failed: ${error.message}`)),
+    Effect.as("listed" as const),
+    Effect.catchTag("RuntimeUnavailable", (error) =>
+      Effect.as(Effect.logWarning(`listing failed: ${error.message}`), "not listed" as const),
+    ),
   )
 
-  /** Only a listing can tell what became of a start. What it does not show did not start: the session tries again after its backoff. */
-  const settleStart = (watch: Watch, message: string) =>
-    reconcile().pipe(
-      Effect.andThen(
-        Effect.suspend(() => {
-          if (watch.ref !== null || watch.exit !== null) return Effect.void
-          watches.delete(watch.sessionId)
-          return Effect.asVoid(
-            store.failStart(watch.sessionId, watch.incarnation, {
-              reason: "NotStarted",
-              message,
-              backOff: "session",
-            }),
-          )
-        }),
-      ),
-      Effect.catchTag("RuntimeUnavailable", (error) => Effect.logWarning(`listing failed: ${error.message}`)),
-    )
+  /**
+   * Only a listing can tell what became of a start. What it does not show did not start: the session tries again after its backoff.
+   * A runtime that does not even list is down for everybody, and is asked again until it does.
+   */
+  const settleStart = Effect.fnUntraced(function* (watch: Watch, message: string) {
+    let unanswered = 0
+    while ((yield* resolveAmbiguous) === "not listed") {
+      breaker = onRuntimeDown(breaker, yield* Clock.currentTimeMillis)
+      // A shutdown lists by itself.
+      if (closing) return
+      unanswered += 1
+      yield* Effect.sleep(Math.min(unanswered * RELIST_MS, MAX_RELIST_MS))
+    }
+    breaker = onRuntimeUp()
+    if (watch.ref !== null || watch.exit !== null) return
+    watches.delete(watch.sessionId)
+    yield* store.failStart(watch.sessionId, watch.incarnation, {
+      reason: "NotStarted",
+      message,
+      backOff: unanswered > 0 ? "breaker" : "session",
+    })
+  })
 
   const noteClocks = Effect.gen(function* () {
     const clock = yield* Clock.Clock
@@ -510,7 +520,7 @@ const make = Effect.fnUntraced(function* (install: InstallId) {
     recover,
     pass,
     onEvent: Effect.fnUntraced(function* (event: RuntimeEvent) {
-      if (event._tag === "Gap") return yield* resolveAmbiguous
+      if (event._tag === "Gap") return void (yield* resolveAmbiguous)
       if (event._tag !== "Exited") return
       const { session, incarnation } = event.ref.labels
       const watch = watches.get(session)
@@ -550,4 +560,7 @@ const plusOne = (instant: EpochMs | null): EpochMs | null => (instant === null ?
 /** Grace for all at once, and a second for the last readings. */
 const shutdownLimitMs = (containers: number, graceMs: number): number => graceMs + 5_000 + containers * 50
 
-const describe = (error: unknown): string => (error instanceof Error ? error.message : String(error))
+const describe = (error: unknown): string => {
+  if (error instanceof Quarantined) return error.reason
+  return error instanceof Error ? error.message : String(error)
+}

@@ -59,7 +59,8 @@ describe("tasks", () => {
       String(task.revision),
     )
     assert.deepInclude(updated, { prompt: "new", revision: task.revision + 1 })
-    assert.strictEqual(new Date(updated.nextSlot).getUTCMinutes(), 0)
+    assert.strictEqual(new Date(updated.nextSlot).getUTCHours(), 12)
+    assert.deepStrictEqual([updated.words, updated.next.length], ["at 12:00 (UTC)", 3])
     const stale = await lamplighter.run(
       "task",
       "update",
@@ -71,6 +72,28 @@ describe("tasks", () => {
     )
     assert.strictEqual(stale.code, 1)
     assert.include(stale.stderr, "revision 2")
+  })
+
+  it("keeps a task's zone at an update of its schedule, and reads it in another on request", async () => {
+    const zone = "Asia/Kolkata"
+    await lamplighter.json("task", "add", "g1", "0 9 * * *", "report", "--id", "t9", "--zone", zone)
+    const updated = await lamplighter.json("task", "update", "t9", "--schedule", "30 9 * * *")
+    assert.deepInclude(updated.schedule, { expression: "30 9 * * *", zone })
+    const moved = await lamplighter.json("task", "update", "t9", "--zone", "UTC")
+    assert.strictEqual(new Date(moved.nextSlot).getUTCHours(), 9)
+    const once = await lamplighter.json("task", "add", "g1", "in 9d", "later", "--id", "t10", "--zone", zone)
+    assert.strictEqual(once.zone, zone)
+    const listed = await lamplighter.json("task", "list", "--status", "active", "--limit", "1000")
+    assert.includeMembers(
+      listed.map(({ id }: { readonly id: string }) => id),
+      ["t9", "t10"],
+    )
+    assert.deepStrictEqual(
+      (await lamplighter.json("task", "list", "--after", "t1", "--limit", "1")).map(
+        ({ id }: { readonly id: string }) => id,
+      ),
+      ["t10"],
+    )
   })
 
   it("runs one now, beside its schedule", async () => {

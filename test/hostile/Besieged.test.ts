@@ -57,8 +57,10 @@ describe("a host whose sessions are hostile", () => {
                 mustBeSetAside.map(({ id }) => id),
               )
               for (const { id, one } of attackers)
-                if (!mayBeSetAside.some((other) => other.id === id))
-                  assert.strictEqual((yield* session(id)).status, "active", one.name)
+                if (!mayBeSetAside.some((other) => other.id === id)) {
+                  const { status: stands, statusReason } = yield* session(id)
+                  assert.strictEqual(stands, "active", `${one.name}: ${statusReason}`)
+                }
               assert.strictEqual((yield* session("s0" as never)).status, "active")
               for (const { id } of mustBeSetAside.slice(0, 5)) {
                 const { incarnation } = yield* session(id)

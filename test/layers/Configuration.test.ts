@@ -72,6 +72,14 @@ describe("configuration, what holds", () => {
           changeTimeoutMs: 60_000,
         },
         sandbox: defaultSandbox,
+        credentials: {
+          kind: "none",
+          variables: [],
+          requiredBy: [],
+          gatewayUrl: Redacted.make(""),
+          gatewayProbe: "",
+          gatewayCertificate: "",
+        },
         log: { format: "auto", level: "Info" },
       })
     }),
@@ -320,6 +328,17 @@ describe("configuration, bad values", () => {
       )
       assert.strictEqual(error.message.split("\n").length, 5)
       assert.isBelow(error.message.length, 2_000)
+    }),
+  )
+
+  it.effect("a gateway without its URL, and never shows one that is wrong", () =>
+    Effect.gen(function* () {
+      const missing = yield* onlyIssue({ credentials: { kind: "gateway" } })
+      assert.strictEqual(missing.key, "credentials.gatewayUrl")
+      const bad = yield* Effect.flip(
+        load({ credentials: { kind: "gateway", gatewayUrl: "ftp://x:hunter2@h" } }),
+      )
+      assert.notInclude(bad.message, "hunter2")
     }),
   )
 

@@ -47,7 +47,7 @@ const faults = [agentFault(0, "agent-crash", 7 * 60_000), agentFault(1, "agent-d
 describe("fail the Nth", () => {
   it(
     "every operation of the contracts fails once, and nothing that was accepted is lost",
-    { timeout: 120_000 },
+    { timeout: 400_000 },
     () => {
       const failed = new Map<string, number>()
       for (let n = 1; ; n++) {

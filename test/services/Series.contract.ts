@@ -560,6 +560,18 @@ export const seriesContract = (name: string, ledger: Layer.Layer<LedgerDriver, L
             taskId: id,
             overlap: "sometimes",
           })
+          const [, both] = yield* told(store, occurrence, {
+            action: "schedule_task",
+            taskId: "t3",
+            prompt: "first at noon, then every day at nine",
+            recurrence: "0 9 * * *",
+            processAfter: "1970-01-01T12:00:00Z",
+            zone: "Europe/London",
+          })
+          assert.include(
+            both,
+            "next: 1970-01-01T13:00:00+01:00[Europe/London], 1970-01-02T09:00:00+01:00[Europe/London]",
+          )
           assert.deepStrictEqual([kind, refused.includes("fields are wrong")], ["chat", true])
         }),
       )
@@ -643,6 +655,44 @@ export const seriesContract = (name: string, ledger: Layer.Layer<LedgerDriver, L
               ["completed", "tick"],
             ])
           }),
+      )
+
+      story("a zone stays at an update of the schedule, and an update of the zone moves the grid", (store) =>
+        Effect.gen(function* () {
+          const zone = "America/New_York"
+          yield* store.createSeries(SESSION, {
+            ...everyMinute,
+            schedule: { _tag: "Cron", expression: "0 9 * * *", zone },
+          })
+          const moved = yield* store.changeSeries(T1, {
+            _tag: "Update",
+            change: { recurrence: "0 10 * * *" },
+          })
+          assert.deepInclude(moved, { zone, nextSlot: 15 * HOUR })
+          const there = yield* store.changeSeries(T1, { _tag: "Update", change: { zone: "Asia/Kolkata" } })
+          assert.deepInclude(there, { zone: "Asia/Kolkata", nextSlot: 4.5 * HOUR })
+          assert.deepInclude(there.schedule, { expression: "0 10 * * *", zone: "Asia/Kolkata" })
+          const refused = yield* Effect.flip(
+            store.changeSeries(T1, { _tag: "Update", change: { zone: "Mars/Base" } }),
+          )
+          assert.strictEqual(refused._tag, "Invalid")
+        }),
+      )
+
+      story("an instant moves the next run of a recurring task, and its grid goes on from there", (store) =>
+        Effect.gen(function* () {
+          yield* store.createSeries(SESSION, { ...everyMinute, overlap: "allow-all" })
+          const change = { processAfter: "1970-01-01T00:03:30Z" }
+          const moved = yield* store.changeSeries(T1, { _tag: "Update", change })
+          assert.deepInclude(moved, { nextSlot: 3.5 * MINUTE, schedule: everyMinute.schedule })
+          for (let half = 1; half <= 10; half++) yield* at(store, (half * MINUTE) / 2)
+          assert.deepStrictEqual(slotsOf(yield* occurrences(store)), [3.5, 4, 5])
+          const once = yield* store.changeSeries(T1, {
+            _tag: "Update",
+            change: { processAfter: "1970-01-01T00:09:00Z", recurrence: null },
+          })
+          assert.deepInclude(once.schedule, { _tag: "Once", at: 9 * MINUTE })
+        }),
       )
 
       story("what is not said in an update stays, policies included", (store) =>

@@ -2,7 +2,7 @@
  * Every setting there is. The types make this list complete: a field of `Policy` or `HostLimits` without an entry does not
  * compile. docs/configuration.md is compared with it by a test.
  */
-import { Result, Schema } from "effect"
+import { Redacted, Result, Schema } from "effect"
 import { DAY_MS, HOUR_MS, Millis, MINUTE_MS, SECOND_MS } from "../../domain/Instant.ts"
 import {
   defaultHostLimits,
@@ -296,6 +296,66 @@ export const sandbox = {
   ),
 }
 
+const environmentVariable = /^[A-Za-z_][A-Za-z0-9_]{0,99}$/
+const providerName = /^[a-z][a-z0-9-]{0,31}$/
+
+/** A proxy's URL, user and password allowed: they tell agents apart. */
+const isProxyUrl = (value: string): boolean => {
+  const text = value.replaceAll("{group}", "group")
+  return URL.canParse(text) && ["http:", "https:"].includes(new URL(text).protocol)
+}
+
+/** Where agents' credentials come from. */
+export const credentials = {
+  kind: oneOf(
+    {
+      path: ["credentials", "kind"],
+      fallback: "none",
+      meaning:
+        "Where agents' credentials come from: nowhere, the daemon's own environment, or a gateway that adds them on the way.",
+    },
+    ["none", "static", "gateway"],
+  ),
+  variables: list({
+    path: ["credentials", "variables"],
+    meaning: "Kind `static`: the variables of the daemon's environment that agents get.",
+    accepts: (value) => environmentVariable.test(value),
+    expected: "a list of names of environment variables",
+  }),
+  requiredBy: list({
+    path: ["credentials", "requiredBy"],
+    meaning: "Providers whose agents are not started without credentials.",
+    accepts: (value) => providerName.test(value),
+    expected: "a list of names of providers",
+  }),
+  gatewayUrl: {
+    ...secret({
+      path: ["credentials", "gatewayUrl"],
+      accepts: (value) => isProxyUrl(Redacted.value(value)),
+      expected: "an http or https URL, in which {group} stands for the group's id",
+      meaning: "Kind `gateway`: the proxy, as containers reach it. Never shown.",
+    }),
+    fallback: () => Redacted.make(""),
+    fallbackText: "none",
+  },
+  gatewayProbe: text({
+    path: ["credentials", "gatewayProbe"],
+    fallback: "",
+    fallbackText: "host and port of the URL",
+    accepts: (value) => /^[A-Za-z0-9.:[\]-]{1,253}:\d{1,5}$/.test(value),
+    expected: "a host and a port, such as 127.0.0.1:10255",
+    meaning: "Kind `gateway`: where the daemon itself reaches the proxy, to see whether it is there.",
+  }),
+  gatewayCertificate: text({
+    path: ["credentials", "gatewayCertificate"],
+    fallback: "",
+    fallbackText: "none",
+    accepts: (value) => /^\/[^\0]{1,4000}$/.test(value),
+    expected: "the absolute path of a PEM file",
+    meaning: "Kind `gateway`: the certificates that containers trust, when the proxy opens TLS.",
+  }),
+}
+
 export const logLevels = ["All", "Trace", "Debug", "Info", "Warn", "Error", "Fatal", "None"] as const
 
 export const log = {
@@ -490,6 +550,7 @@ export const staticSettings: ReadonlyArray<Setting<unknown>> = [
   ...Object.values(log),
   ...Object.values(docker),
   ...Object.values(sandbox),
+  ...Object.values(credentials),
   ...Object.values(policy),
   ...Object.values(limits),
 ]

@@ -2,6 +2,7 @@
  * How an agent becomes a child process: what is checked before, its environment, its files, and what each way of failing means
  * to the caller. Nothing is left behind by a start that failed.
  */
+import { Redacted } from "effect"
 import { type ChildProcess, spawn } from "node:child_process"
 import { closeSync, statSync } from "node:fs"
 import { join } from "node:path"
@@ -55,6 +56,9 @@ const environmentOf = (spec: LaunchSpec): Record<string, string> => {
   return {
     ...base,
     ...spec.env,
+    ...Object.fromEntries(
+      Object.entries(spec.secrets ?? {}).map(([name, secret]) => [name, Redacted.value(secret)]),
+    ),
     SESSION_INBOUND_DB_PATH: join(spec.inDir, "inbound.db"),
     SESSION_OUTBOUND_DB_PATH: join(spec.outDir, "outbound.db"),
     SESSION_HEARTBEAT_PATH: join(spec.outDir, ".heartbeat"),

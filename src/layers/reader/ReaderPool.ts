@@ -16,17 +16,17 @@ export class Locked extends Unreadable {}
 const MOST_PARTS = 32
 
 export interface ReaderPoolOptions {
-  /** Processes that read at the same time, the one for suspects not counted. */
+  /** Processes that read at the same time, the one of the slow lane not counted. */
   readonly readers: number
   readonly deadlineMs: number
-  /** For the second reading, alone in a fresh process. The watchdog's limit is well above it. */
-  readonly suspectDeadlineMs: number
+  /** In the slow lane: for a second reading, and for later parts of much. The watchdog's limit is well above it. */
+  readonly slowDeadlineMs: number
 }
 
 export const defaultReaderPoolOptions: ReaderPoolOptions = {
   readers: 2,
   deadlineMs: 500,
-  suspectDeadlineMs: 2_000,
+  slowDeadlineMs: 2_000,
 }
 
 export interface ReaderPool {
@@ -79,7 +79,7 @@ export const makeReaderPool = Effect.fnUntraced(function* (
   options: ReaderPoolOptions,
 ): Effect.fn.Return<ReaderPool, never, Scope.Scope> {
   const permits = yield* Semaphore.make(options.readers)
-  const suspects = yield* Semaphore.make(1)
+  const slow = yield* Semaphore.make(1)
   const living = new Set<ReaderProcess>()
   const idle: Array<ReaderProcess> = []
   yield* Effect.addFinalizer(() =>
@@ -108,11 +108,12 @@ export const makeReaderPool = Effect.fnUntraced(function* (
       Effect.sync(() => void living.delete(reader)),
     )
 
-  const first = (request: ReaderRequest) =>
-    permits.withPermit(
+  /** In a process that reads others too. */
+  const among = (lane: Semaphore.Semaphore, request: ReaderRequest, deadlineMs: number) =>
+    lane.withPermit(
       Effect.acquireUseRelease(
         Effect.interruptible(Effect.mapError(take, unavailable)),
-        (reader) => reader.ask(request, options.deadlineMs),
+        (reader) => reader.ask(request, deadlineMs),
         (reader, exit) =>
           Exit.isSuccess(exit) && exit.value._tag !== "Overran" && exit.value._tag !== "Died"
             ? giveBack(reader)
@@ -121,16 +122,16 @@ export const makeReaderPool = Effect.fnUntraced(function* (
     )
 
   const again = (request: ReaderRequest) =>
-    suspects.withPermit(
+    slow.withPermit(
       Effect.acquireUseRelease(
         Effect.interruptible(Effect.mapError(start, unavailable)),
-        (reader) => reader.ask(request, options.suspectDeadlineMs),
+        (reader) => reader.ask(request, options.slowDeadlineMs),
         dismiss,
       ),
     )
 
   const readPart = (request: ReaderRequest): Effect.Effect<Answered, Unreadable | Quarantined> =>
-    first(request).pipe(
+    among(permits, request, options.deadlineMs).pipe(
       Effect.flatMap(settle),
       Effect.catchTag("SuspectFile", ({ why }) =>
         Effect.logWarning(`reading ${request.outDir} ${why}; it is read once more, alone`).pipe(
@@ -145,11 +146,20 @@ export const makeReaderPool = Effect.fnUntraced(function* (
       ),
     )
 
+  /** Whoever wrote so much waits for the others, in the lane that only such files are in. */
+  const readLaterPart = (request: ReaderRequest): Effect.Effect<Answered, Unreadable | Quarantined> =>
+    among(slow, request, options.slowDeadlineMs).pipe(
+      Effect.flatMap(settle),
+      Effect.catchTag("SuspectFile", ({ why }) =>
+        Effect.fail(new Quarantined({ reason: `reading outbound.db ${why}` })),
+      ),
+    )
+
   const read: ReaderPool["read"] = Effect.fnUntraced(function* (request) {
     let { more, reading } = yield* readPart({ ...request, from: null })
     for (let parts = 1; more !== null; parts++) {
       if (parts === MOST_PARTS) return { ...reading, outgrown: true }
-      const part: Answered = yield* readPart({ ...request, from: more })
+      const part: Answered = yield* readLaterPart({ ...request, from: more })
       reading = joinReadings(reading, part.reading)
       more = part.more
     }

@@ -8,14 +8,14 @@ import type { OutboundTable } from "./ExchangeSchema.ts"
 import { type Cells, type OutboundBatch, type OutboundTotals, Refused } from "./OutboundBatch.ts"
 import { inspect, type OutboundShape } from "./OutboundImage.ts"
 import { OutboundLimits } from "./OutboundLimits.ts"
-import { OutboundRefusal, quarantine } from "./OutboundRefusal.ts"
+import { quarantine } from "./OutboundRefusal.ts"
 
 const limits = OutboundLimits
 /** A batch is handed over when it holds about so much text, so that whoever parses it is done within a few milliseconds. */
 const BATCH_CHARS = 128 * 1024
 const BATCH_ROWS = 500
 /** Outbound rows of about so much text are handed out in one part: it takes a slow machine some hundred milliseconds. */
-const PART_CHARS = 4 * 1024 * 1024
+const PART_CHARS = 2 * 1024 * 1024
 
 const textColumn = (column: string, bytes: number): string =>
   `CASE WHEN ${column} IS NULL THEN NULL WHEN typeof(${column}) <> 'text' THEN ${Refused.wrongType} ` +
@@ -100,11 +100,11 @@ export interface Wanted {
 /** Row numbers are text here: SQLite's have 64 bits. */
 const takeOutbound = ({ database, outlet }: Pass, { from, seen }: Wanted): string | null => {
   const ids = database
-    .prepare<[string | null], Cells>(
+    .prepare<Array<string>, Cells>(
       `SELECT CAST(rowid AS TEXT) AS position, ${textColumn("id", limits.idBytes)}
-      FROM messages_out NOT INDEXED WHERE ?1 IS NULL OR rowid > CAST(?1 AS INTEGER) LIMIT ${limits.outbound}`,
+      FROM messages_out NOT INDEXED ${from === null ? "" : "WHERE rowid > CAST(? AS INTEGER)"} LIMIT ${limits.outbound}`,
     )
-    .all(from)
+    .all(...(from === null ? [] : [from]))
   const statement = database.prepare<[string], Cells>(
     `SELECT ${textColumn("id", limits.idBytes)}, ${integerColumn("seq")},
       ${textColumn("in_reply_to", limits.idBytes)}, ${textColumn("timestamp", limits.wordBytes)},
@@ -180,7 +180,7 @@ export const takeCells = (
         shape.messages_out.rows > limits.outbound,
     }
   } catch (error) {
-    if (error instanceof OutboundRefusal) throw error
+    if (!(error instanceof Database.SqliteError)) throw error
     return quarantine(`outbound.db: SQLite can't read it (${String(error)})`)
   } finally {
     database.close()

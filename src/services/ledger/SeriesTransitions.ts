@@ -7,7 +7,7 @@ import { parseExchangeTime } from "../../domain/ExchangeTime.ts"
 import { MessageId, type SeriesId } from "../../domain/Ids.ts"
 import type { EpochMs } from "../../domain/Instant.ts"
 import type { Message, Priority } from "../../domain/Message.ts"
-import { parseSchedule } from "../../domain/Recurrence.ts"
+import { parseSchedule, validateZone } from "../../domain/Recurrence.ts"
 import type { RunOutcome } from "../../domain/Run.ts"
 import type { Schedule, Series } from "../../domain/Series.ts"
 import {
@@ -48,7 +48,12 @@ export type NewSeries = Pick<
   | "platformId"
   | "threadId"
 > &
-  SeriesSettings
+  SeriesSettings & {
+    /** The zone in which it is shown, unless its schedule has one. Absent: its group's, else the daemon's. */
+    readonly zone?: string | undefined
+    /** The instant of its first slot, on its grid or not. Absent or null: the first one of its grid. */
+    readonly firstAt?: EpochMs | null | undefined
+  }
 
 /** What a task may say beyond its schedule; what is absent keeps its default, or at an update what it was. */
 export interface SeriesSettings {
@@ -61,30 +66,41 @@ export interface SeriesSettings {
 /** The zone of a session's tasks: the group's, else the daemon's. */
 const zoneOf = (unit: SessionUnit): string => unit.group?.zone ?? unit.context.zone
 
+/** A schedule, and the instant of its first slot where that was asked for: it need not lie on the grid. */
+export interface Planned {
+  readonly schedule: Schedule
+  readonly firstAt: EpochMs | null
+}
+
 /**
- * A schedule from an agent's two fields: `recurrence` (any schedule form) or `processAfter` (an instant, once). Exchange text
- * without a zone is UTC.
+ * What an agent's two fields mean: `recurrence` (any schedule form), `processAfter` (an instant, of the first run), or both. Exchange
+ * text without a zone is UTC. With neither it is now, once.
  */
-export const readSchedule = (
+export const readPlan = (
   unit: SessionUnit,
   fields: { readonly recurrence: string | null; readonly processAfter: string | null },
-): Result.Result<Schedule, Invalid> => {
-  const zone = zoneOf(unit)
-  if (fields.recurrence !== null) {
-    return Result.mapError(
-      parseSchedule(fields.recurrence, { zone, now: unit.context.now }),
-      (error) => new Invalid({ field: "recurrence", message: error.message }),
-    )
-  }
-  if (fields.processAfter === null) return Result.succeed({ _tag: "Once", at: unit.context.now })
-  const instant = parseExchangeTime(fields.processAfter)
-  if (Result.isSuccess(instant)) return Result.succeed({ _tag: "Once", at: instant.success.at })
-  return Result.fail(
-    new Invalid({
-      field: "processAfter",
-      message: `'${fields.processAfter}' is not an instant; write it as 2026-12-01T09:00:00Z`,
-    }),
-  )
+  zone: string = zoneOf(unit),
+): Result.Result<Planned, Invalid> => {
+  const { now } = unit.context
+  const { processAfter, recurrence } = fields
+  const firstAt = processAfter === null ? Result.succeed(null) : readInstant("processAfter", processAfter)
+  return Result.flatMap(firstAt, (at) => {
+    if (recurrence === null)
+      return Result.succeed({ schedule: { _tag: "Once", at: at ?? now }, firstAt: null })
+    const read = parseSchedule(recurrence, { zone, now: at ?? now })
+    return Result.isFailure(read)
+      ? Result.fail(new Invalid({ field: "recurrence", message: read.failure.message }))
+      : Result.succeed({ schedule: read.success, firstAt: read.success._tag === "Once" ? null : at })
+  })
+}
+
+export const readInstant = (field: string, text: string): Result.Result<EpochMs, Invalid> => {
+  const parsed = parseExchangeTime(text)
+  return Result.isSuccess(parsed)
+    ? Result.succeed(parsed.success.at)
+    : Result.fail(
+        new Invalid({ field, message: `'${text}' is not an instant; write it as 2026-12-01T09:00:00Z` }),
+      )
 }
 
 /** Makes a series. The same id again is a conflict: an update names what it changes. */
@@ -96,13 +112,13 @@ export const createSeries = (unit: SessionUnit, wanted: NewSeries): Result.Resul
   }
   const session = unit.session()
   const { now } = unit.context
-  const { bounds, catchUp, overlap, policy, ...plain } = wanted
+  const { bounds, catchUp, firstAt, overlap, policy, zone, ...plain } = wanted
   const slotted = {
     schedule: wanted.schedule,
-    zone: wanted.schedule._tag === "Cron" ? wanted.schedule.zone : zoneOf(unit),
+    zone: wanted.schedule._tag === "Cron" ? wanted.schedule.zone : (zone ?? zoneOf(unit)),
     bounds: { ...unbounded, ...bounds },
   }
-  const first = firstSlot(slotted, now)
+  const first = askedOr(firstAt, now) ?? firstSlot(slotted, now)
   if (first === null) return Result.fail(neverFires())
   const series: Series = {
     ...plain,
@@ -130,6 +146,10 @@ const firstSlot = (slotted: Pick<Series, "schedule" | "zone" | "bounds">, now: E
   slotted.schedule._tag === "Once"
     ? nextSlotOf(slotted, slotted.schedule.at - 1)
     : nextSlotOf(slotted, now - 1)
+
+/** An instant that has passed when it is asked for is now. */
+const askedOr = (firstAt: EpochMs | null | undefined, now: EpochMs): EpochMs | null =>
+  firstAt === null || firstAt === undefined ? null : Math.max(firstAt, now)
 
 const neverFires = (): Invalid =>
   new Invalid({
@@ -172,10 +192,27 @@ export interface SeriesChange extends SeriesSettings {
   readonly script?: string | null
   readonly recurrence?: string | null
   readonly processAfter?: string | null
+  /** A cron schedule is read in it from now on. Absent: the zone stays, whatever else changes. */
+  readonly zone?: string
   readonly ttlMs?: number | null
   readonly priority?: Priority
   /** The revision that the writer saw; another one means that somebody else wrote since. */
   readonly revision?: number
+}
+
+/** What the schedule becomes. An instant alone moves the next run of a recurring task and leaves its grid as it is. */
+const planOf = (
+  unit: SessionUnit,
+  series: Series,
+  { processAfter = null, recurrence }: SeriesChange,
+  zone: string,
+): Result.Result<Planned, Invalid> => {
+  const kept = series.schedule._tag === "Cron" ? { ...series.schedule, zone } : series.schedule
+  if (typeof recurrence === "string") return readPlan(unit, { recurrence, processAfter }, zone)
+  if (processAfter === null) return Result.succeed({ schedule: kept, firstAt: null })
+  return recurrence === null || kept._tag === "Once"
+    ? readPlan(unit, { recurrence: null, processAfter }, zone)
+    : Result.map(readInstant("processAfter", processAfter), (firstAt) => ({ schedule: kept, firstAt }))
 }
 
 /** Deals with the slots of the old grid that have passed and that nobody has looked at: they are known, whatever comes after them. */
@@ -211,26 +248,25 @@ export const updateSeries = (
   }
   const reschedules =
     change.bounds !== undefined ||
+    change.zone !== undefined ||
     (change.recurrence !== undefined && change.recurrence !== null) ||
     (change.processAfter !== undefined && change.processAfter !== null)
+  const named = validateZone(change.zone ?? found.success.zone)
+  if (Result.isFailure(named)) {
+    return Result.fail(new Invalid({ field: "zone", message: named.failure.message }))
+  }
+  const zone = named.success
+  const planned = planOf(unit, found.success, change, zone)
+  if (Result.isFailure(planned)) return Result.fail(planned.failure)
+  const { firstAt, schedule } = planned.success
   const series = reschedules ? settlePassed(unit, found.success) : found.success
   const bounds = { ...series.bounds, ...change.bounds }
-  let schedule = series.schedule
-  if ((change.recurrence ?? null) !== null || (change.processAfter ?? null) !== null) {
-    const read = readSchedule(unit, {
-      recurrence: change.recurrence ?? null,
-      processAfter: change.processAfter ?? null,
-    })
-    if (Result.isFailure(read)) return Result.fail(read.failure)
-    schedule = read.success
-  }
-  const zone = schedule._tag === "Cron" ? schedule.zone : series.zone
   const slotted = { schedule, zone, bounds }
   const next = !reschedules
     ? series.nextSlot
     : schedule._tag === "Once" && schedule !== series.schedule
       ? firstSlot(slotted, unit.context.now)
-      : decideReschedule(series, slotted, unit.context.now)
+      : (askedOr(firstAt, unit.context.now) ?? decideReschedule(series, slotted, unit.context.now))
   if (reschedules && next === null) return Result.fail(neverFires())
   if (reschedules) cancelPending(unit, series, "the task's schedule changed", "schedule")
   return Result.succeed(

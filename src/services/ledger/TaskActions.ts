@@ -3,9 +3,8 @@
  * the session that wrote them; an isolated run acts on those of its task's own session.
  */
 import { Result, Schema } from "effect"
-import { formatZoned, parseExchangeTime } from "../../domain/ExchangeTime.ts"
+import { formatZoned } from "../../domain/ExchangeTime.ts"
 import { MessageId, SeriesId } from "../../domain/Ids.ts"
-import type { EpochMs } from "../../domain/Instant.ts"
 import { Priority } from "../../domain/Message.ts"
 import { describeSchedule } from "../../domain/Recurrence.ts"
 import type { Run } from "../../domain/Run.ts"
@@ -13,13 +12,14 @@ import type { Series } from "../../domain/Series.ts"
 import { seriesSettings } from "../../domain/SeriesPolicy.ts"
 import { previewOf } from "../../domain/SeriesSlots.ts"
 import { findSeries } from "./FindSeries.ts"
-import { Invalid, NotFound, type Refusal } from "./Refusals.ts"
+import { NotFound, type Refusal } from "./Refusals.ts"
 import {
   backfillSeries,
   cancelSeries,
   createSeries,
   pauseSeries,
-  readSchedule,
+  readInstant,
+  readPlan,
   resumeSeries,
   runNow,
   updateSeries,
@@ -33,6 +33,7 @@ const options = {
   script: Schema.optionalKey(NullableText),
   processAfter: Schema.optionalKey(NullableText),
   recurrence: Schema.optionalKey(NullableText),
+  zone: Schema.optionalKey(Text),
   ttlMs: Schema.optionalKey(Schema.NullOr(Schema.Int)),
   priority: Schema.optionalKey(Priority),
   ...seriesSettings,
@@ -138,22 +139,25 @@ const changed = (unit: SessionUnit, action: Changing): Result.Result<Series, Ref
   switch (action.action) {
     case "schedule_task":
       return Result.flatMap(
-        readSchedule(unit, {
-          recurrence: action.recurrence ?? null,
-          processAfter: action.processAfter ?? null,
-        }),
-        (schedule) =>
+        readPlan(
+          unit,
+          { recurrence: action.recurrence ?? null, processAfter: action.processAfter ?? null },
+          action.zone,
+        ),
+        ({ firstAt, schedule }) =>
           createSeries(unit, {
             id: action.taskId,
             name: action.name ?? null,
             prompt: action.prompt,
             script: action.script ?? null,
             schedule,
+            firstAt,
             priority: action.priority ?? 1,
             ttlMs: action.ttlMs ?? null,
             channelType: action.channelType ?? null,
             platformId: action.platformId ?? null,
             threadId: action.threadId ?? null,
+            zone: action.zone,
             overlap: action.overlap,
             catchUp: action.catchUp,
             bounds: action.bounds,
@@ -175,23 +179,14 @@ const backfill = (
   unit: SessionUnit,
   action: { readonly taskId: SeriesId; readonly name?: string; readonly from: string; readonly to: string },
 ): Result.Result<number, Refusal> =>
-  Result.flatMap(instantOf("from", action.from), (from) =>
-    Result.flatMap(instantOf("to", action.to), (to) =>
+  Result.flatMap(readInstant("from", action.from), (from) =>
+    Result.flatMap(readInstant("to", action.to), (to) =>
       Result.map(
         backfillSeries(unit, action.taskId, { name: action.name ?? "agent", from, to }),
         (made) => made.length,
       ),
     ),
   )
-
-const instantOf = (field: string, text: string): Result.Result<EpochMs, Invalid> => {
-  const parsed = parseExchangeTime(text)
-  return Result.isSuccess(parsed)
-    ? Result.succeed(parsed.success.at)
-    : Result.fail(
-        new Invalid({ field, message: `'${text}' is not an instant; write it as 2026-12-01T09:00:00Z` }),
-      )
-}
 
 /** What will happen now, in words. */
 const stateOf = (series: Series, count: number = SHOWN_SLOTS): string => {

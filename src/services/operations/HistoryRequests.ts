@@ -1,5 +1,6 @@
 /** Requests about the whole: what ran, what happened, and how Lamplighter stands now. */
 import { Clock, Effect } from "effect"
+import { describeGroupContainer } from "../../domain/GroupContainer.ts"
 import { SessionStore } from "../SessionStore.ts"
 import { pageOf } from "./Page.ts"
 import { DEFAULT_PAGE, type EventQuery, type RunQuery, type Status } from "./Requests.ts"
@@ -7,7 +8,10 @@ import { DEFAULT_PAGE, type EventQuery, type RunQuery, type Status } from "./Req
 /** Later than any instant that a ledger holds. */
 const FAR_FUTURE = Number.MAX_SAFE_INTEGER
 
-export const makeHistoryRequests = Effect.fnUntraced(function* (options: { readonly runtime: string }) {
+export const makeHistoryRequests = Effect.fnUntraced(function* (options: {
+  readonly runtime: string
+  readonly warnings?: (() => ReadonlyArray<string>) | undefined
+}) {
   const store = yield* SessionStore
 
   return {
@@ -36,6 +40,11 @@ export const makeHistoryRequests = Effect.fnUntraced(function* (options: { reado
           .filter(({ wakeError }) => wakeError !== null),
         nextWakeAt: reader.nextWakeAfter(now),
         nextSlotAt: reader.nextSlot(),
+        warnings: options.warnings?.() ?? [],
+        overrides: reader
+          .groups()
+          .map(({ container, id }) => ({ groupId: id, says: describeGroupContainer(container) }))
+          .filter(({ says }) => says.length > 0),
       }))
     }),
     backup: store.backup,

@@ -162,5 +162,9 @@ export const Status = Schema.Struct({
   failing: Schema.Array(Session),
   nextWakeAt: Schema.NullOr(EpochMs),
   nextSlotAt: Schema.NullOr(EpochMs),
+  /** What an operator should know of the host. */
+  warnings: Schema.Array(Schema.String),
+  /** What groups' containers have beyond the daemon's settings, in words. */
+  overrides: Schema.Array(Schema.Struct({ groupId: GroupId, says: Schema.Array(Schema.String) })),
 })
 export type Status = typeof Status.Type

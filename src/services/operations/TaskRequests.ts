@@ -46,6 +46,7 @@ export const makeTaskRequests = Effect.fnUntraced(function* (options: { readonly
           channelType: null,
           platformId: null,
           threadId: null,
+          zone,
           overlap: request.overlap,
           catchUp: request.catchUp,
           bounds: request.bounds,

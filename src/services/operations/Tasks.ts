@@ -42,6 +42,7 @@ export const TaskChange = Schema.Union([
       script: Schema.optionalKey(Schema.NullOr(Schema.String)),
       recurrence: Schema.optionalKey(Schema.NullOr(Schema.String)),
       processAfter: Schema.optionalKey(Schema.NullOr(Schema.String)),
+      zone: Schema.optionalKey(Schema.String),
       revision: Schema.optionalKey(Schema.Int),
       ttlMs: Schema.optionalKey(Schema.NullOr(Schema.Int)),
       priority: Schema.optionalKey(Priority),

@@ -1,0 +1,107 @@
+/**
+ * A gateway: an HTTP proxy that puts credentials into requests on their way, so that no container ever holds one. What a container gets
+ * is where the proxy is, and the certificate by which it opens TLS. A gateway that has to be told of an agent first does so in `ensure`.
+ */
+import { Effect, Redacted } from "effect"
+import { realpath } from "node:fs/promises"
+import { createConnection } from "node:net"
+import type { Group } from "../../domain/Group.ts"
+import { type CredentialsService, emptyGrant, NoCredentials } from "../../services/Credentials.ts"
+
+export interface Gateway {
+  /** Makes the agent known if it is not, and says how it reaches the gateway. Repeatable; rejects when the gateway does not answer. */
+  readonly ensure: (group: Group) => Promise<GatewayAccess>
+}
+
+export interface GatewayAccess {
+  /** With user and password where the gateway tells agents apart by them. As containers see it. */
+  readonly proxyUrl: Redacted.Redacted
+  /** A file of the host; null: the gateway opens no TLS. */
+  readonly certificate: string | null
+}
+
+/** Where the certificate is inside. */
+const CERTIFICATE_TARGET = "/etc/lamplighter/gateway.pem"
+/** What must not go through a proxy. */
+const DIRECT = "localhost,127.0.0.1,::1"
+const ENSURE_MS = 10_000
+
+const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
+
+export const makeGatewayCredentials = (gateway: Gateway): CredentialsService => ({
+  kind: "gateway",
+  of: (group, need) => {
+    if (need === "none") return Effect.succeed(emptyGrant)
+    return Effect.tryPromise({
+      try: () => gateway.ensure(group),
+      catch: (error) => new NoCredentials({ message: `the gateway gives none: ${messageOf(error)}` }),
+    }).pipe(
+      Effect.timeoutOrElse({
+        duration: ENSURE_MS,
+        orElse: () =>
+          Effect.fail(
+            new NoCredentials({
+              message: `the gateway did not answer within ${ENSURE_MS} ms; is it running, and is credentials.gatewayUrl right?`,
+            }),
+          ),
+      }),
+      Effect.map(({ certificate, proxyUrl }) => ({
+        // Programs do not agree on the case.
+        secrets: Object.fromEntries(
+          ["HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"].map((name) => [name, proxyUrl]),
+        ),
+        env: {
+          NO_PROXY: DIRECT,
+          no_proxy: DIRECT,
+          // Node's own fetch looks at the proxy variables only when it is told to.
+          NODE_USE_ENV_PROXY: "1",
+          ...(certificate === null
+            ? {}
+            : { NODE_EXTRA_CA_CERTS: CERTIFICATE_TARGET, SSL_CERT_FILE: CERTIFICATE_TARGET }),
+        },
+        binds:
+          certificate === null
+            ? []
+            : [{ source: certificate, target: CERTIFICATE_TARGET, access: "read-only" as const }],
+      })),
+    )
+  },
+})
+
+/**
+ * A proxy that needs no introduction: all it has to do is take connections. `{group}` in the URL becomes the group's id, for proxies that
+ * tell agents apart by the user's name. `probe`: where this host reaches it, when that is not what containers are told.
+ */
+export const plainProxy = (options: {
+  readonly url: Redacted.Redacted
+  readonly probe: { readonly host: string; readonly port: number }
+  readonly certificate: string | null
+}): Gateway => ({
+  ensure: async (group) => {
+    await connects(options.probe)
+    return {
+      proxyUrl: Redacted.make(
+        Redacted.value(options.url).replaceAll("{group}", encodeURIComponent(group.id)),
+      ),
+      // Mounts are made of real paths.
+      certificate: options.certificate === null ? null : await realpath(options.certificate),
+    }
+  },
+})
+
+const CONNECT_MS = 3_000
+
+const connects = ({ host, port }: { readonly host: string; readonly port: number }): Promise<void> =>
+  new Promise((resolve, reject) => {
+    const socket = createConnection({ host, port })
+    const settle = (error: Error | null): void => {
+      socket.destroy()
+      if (error === null) resolve()
+      else reject(error)
+    }
+    socket.setTimeout(CONNECT_MS, () =>
+      settle(new Error(`${host}:${port} took no connection within ${CONNECT_MS} ms`)),
+    )
+    socket.once("connect", () => settle(null))
+    socket.once("error", settle)
+  })
