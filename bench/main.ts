@@ -8,6 +8,7 @@ import { ackBench } from "./AckBench.ts"
 import { dockerBench } from "./DockerBench.ts"
 import { dockerMissing } from "./DockerHost.ts"
 import { decisionBench } from "./DecisionBench.ts"
+import { hostileBench } from "./HostileBench.ts"
 import { inboundBench } from "./InboundBench.ts"
 import { type Bench, ms, print, stopwatch } from "./Measure.ts"
 import { seriesBench } from "./SeriesBench.ts"
@@ -27,6 +28,7 @@ const benches: ReadonlyArray<Bench> = [
   simulationBench,
   seriesBench,
   dockerBench,
+  hostileBench,
 ]
 
 const words = process.argv.slice(2)

@@ -98,6 +98,13 @@ export class RuntimeUnavailable extends Schema.TaggedError<RuntimeUnavailable>()
   message: Schema.String,
 }) {}
 
+export interface ContainerOutput {
+  readonly stdout: string
+  readonly stderr: string
+  /** What it was, for the head of an exit log: image, limits, mounts; never its environment. Runtimes that know nothing leave it out. */
+  readonly facts?: ReadonlyArray<readonly [name: string, value: string]>
+}
+
 export class ContainerRuntime extends Context.Service<
   ContainerRuntime,
   {
@@ -119,7 +126,7 @@ export class ContainerRuntime extends Context.Service<
     readonly output: (
       ref: ContainerRef,
       maxBytes: number,
-    ) => Effect.Effect<{ readonly stdout: string; readonly stderr: string }, RuntimeUnavailable>
+    ) => Effect.Effect<ContainerOutput, RuntimeUnavailable>
     /** Forgets an exited container and frees what it held. Repeating it is harmless; a running one is refused. */
     readonly remove: (ref: ContainerRef) => Effect.Effect<void, RuntimeUnavailable>
     /** Exits, lines and gaps, from the moment of subscription; one subscriber gets all of them in order. */

@@ -423,8 +423,10 @@ const writeLog = Effect.fnUntraced(function* (ended: Incarnation, ref: NonNullab
         ["out of memory", ended.oomKilled ? "yes" : "no"],
         ["duration", `${ended.durationMs ?? 0} ms`],
         ["why", ended.error ?? ""],
+        ...(output.facts ?? []),
       ],
-      ...output,
+      stdout: output.stdout,
+      stderr: output.stderr,
     })
     .pipe(crashable("workspace.writeExitLog"))
   yield* store.recordLog(ended.sessionId, ended.number, path)

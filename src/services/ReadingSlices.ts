@@ -4,20 +4,24 @@
  */
 import type { OutboundRow, Reading } from "./Mailbox.ts"
 
-/** Some ten milliseconds of the ledger's time: a row that is sent costs 30 µs, a system action up to 1 ms. */
+/** Some ten milliseconds of the ledger's time: a row that is sent costs 30 µs, a system action up to 1 ms, a megabyte some 10 ms. */
 const ROWS = 200
 const SYSTEM_ROWS = 10
+const CHARS = 256 * 1024
 
 const cut = (rows: ReadonlyArray<OutboundRow>): ReadonlyArray<ReadonlyArray<OutboundRow>> => {
   const parts: Array<ReadonlyArray<OutboundRow>> = []
   let part: Array<OutboundRow> = []
   let system = 0
+  let chars = 0
   for (const row of rows) {
-    if (part.length >= ROWS || system >= SYSTEM_ROWS) {
+    if (part.length >= ROWS || system >= SYSTEM_ROWS || chars >= CHARS) {
       parts.push(part)
       part = []
       system = 0
+      chars = 0
     }
+    chars += row.content.length
     part.push(row)
     if (row.kind === "system") system += 1
   }

@@ -40,7 +40,14 @@ export class ContainerWatch {
     const { truth, watch, now, violate, shape } = this.options
     const { session, incarnation } = ref.labels
     const container = truth.container(session, incarnation)
-    if (container === undefined || container.diedAt !== null || container.signalledAt !== null) return
+    if (container === undefined || container.diedAt !== null) return
+    if (container.signalledAt !== null) {
+      const waitedMs = now() - container.signalledAt
+      const isJumpy = now() - this.jumpedAt < MINUTE_MS
+      if (name === "SIGKILL" && waitedMs < shape.policy.graceMs - MOMENT_MS && !isJumpy)
+        violate(6, `${session}/${incarnation} had ${waitedMs} ms of grace, of ${shape.policy.graceMs}`)
+      return
+    }
     container.signalledAt = now()
     const key = GroundTruth.key(session, incarnation)
     const life = watch.incarnations.get(key)
@@ -65,6 +72,11 @@ export class ContainerWatch {
       )
       if (!silent || container.excusedUntil > now())
         violate(6, `${key} was killed for a claim, its last heartbeat is ${beatAge} ms old`)
+    }
+    if (reason === "idle" && container.beatAt === null && container.acked.size === 0) {
+      const waiting = watch.shownTo(session, incarnation)
+      if (waiting.length > 0)
+        violate(6, `${key} was stopped as idle before it could begin with ${waiting.join(", ")}`)
     }
     if (reason === "startup") {
       const age = now() - container.bornAt

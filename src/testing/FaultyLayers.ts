@@ -44,6 +44,10 @@ export interface FaultyWorld {
   readonly inEngine: (ms: number, effect: Effect.Effect<unknown, unknown>) => void
 }
 
+/** Those under way when it goes down, and the first probes, whose intervals double. */
+const PROBES_AT_FIRST = 16
+const PROBE_CAP_MS = 29 * SECOND_MS
+
 /** SQLite's own words, so that the driver takes it for what it stands for. */
 const diskFull = (): Error =>
   Object.assign(new Error("database or disk is full (a fault of the simulation)"), { code: "SQLITE_FULL" })
@@ -151,6 +155,17 @@ export const faultyRuntime = (
       }),
     )
 
+  /** Starts that were tried in one outage of the engine: beyond those under way there is one probe at a time. */
+  const tried = new Map<number, number>()
+  const countProbe = (): void => {
+    const down = weather.find("engine-down", world.now())
+    if (down === null) return
+    const count = (tried.get(down.id) ?? 0) + 1
+    tried.set(down.id, count)
+    if (count > PROBES_AT_FIRST + down.ms / PROBE_CAP_MS)
+      world.violate(6, `${count} starts were tried while the engine was down`)
+  }
+
   const refusal = (session: number): StartError | null => {
     const now = world.now()
     if (weather.strike("image-gone", now) !== null)
@@ -166,6 +181,7 @@ export const faultyRuntime = (
   const start: ContainerRuntime["Service"]["start"] = (spec) =>
     Effect.suspend(() => {
       const index = world.sessionIndex(spec.labels.session)
+      countProbe()
       const refused = refusal(index)
       if (refused !== null) return Effect.fail(refused)
       if (weather.strike("start-late", world.now(), index) !== null) {
@@ -300,6 +316,9 @@ export const faultyChannels = (world: FaultyWorld): Channels["Service"] => {
           if (delivery.deliverAfter === null && position < delivery.position)
             violate(2, `${delivery.id} was sent before ${id} of its lane`)
         }
+        const home = `s${world.sessionIndex(delivery.sessionId)}`
+        if (delivery.platformId !== home)
+          violate(10, `${delivery.id} was sent to ${delivery.platformId}, which is not its session's place`)
         const known = truth.sends.get(delivery.id)
         if (known !== undefined) {
           if (known.content !== delivery.content) violate(2, `${delivery.id} was sent with other content`)

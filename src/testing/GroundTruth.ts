@@ -15,6 +15,8 @@ export interface ContainerTruth {
   readonly claims: Map<string, number>
   /** Every message that it ever wrote an ack for. */
   readonly acked: Set<string>
+  /** Messages that it failed for good. */
+  readonly refused: Set<string>
   /** Until when it has said that it may be silent. */
   excusedUntil: number
   /** The first signal that the host sent, and when. */
@@ -42,6 +44,8 @@ export class GroundTruth {
   readonly acknowledged = new Set<string>()
   /** Whatever may interrupt the daemon between a send and its mark: crashes, stops, failed writes. */
   excuses = 0
+  /** The last time that the host rebooted. */
+  rebootedAt = -Infinity
   /** The last instant at which something was wrong that may delay the daemon. */
   troubledAt = 0
 
@@ -60,6 +64,7 @@ export class GroundTruth {
       beatBefore: null,
       claims: new Map(),
       acked: new Set(),
+      refused: new Set(),
       excusedUntil: 0,
       signalledAt: null,
       diedAt: null,
@@ -75,6 +80,12 @@ export class GroundTruth {
       if (truth.session === session && truth.diedAt === null) return truth
     }
     return undefined
+  }
+
+  livingTotal(): number {
+    let count = 0
+    for (const { diedAt } of this.containers.values()) if (diedAt === null) count += 1
+    return count
   }
 
   /** Forgets containers that died before `before`, so that a long campaign stays small. */

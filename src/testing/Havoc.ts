@@ -70,6 +70,7 @@ export const makeHavoc = (options: HavocOptions): Havoc => {
       container.death = "reboot"
       container.diedAt = now()
     }
+    truth.rebootedAt = now()
     rebooting = true
     Effect.runSync(engine.reboot)
     rebooting = false

@@ -15,11 +15,15 @@ import type { LedgerTx } from "../services/LedgerDriver.ts"
 import { GroundTruth } from "./GroundTruth.ts"
 import { SeriesWatch } from "./SeriesWatch.ts"
 
+/** From a decision to its commit. */
+const MOMENT_MS = 2_000
+
 export type Violate = (invariant: number, message: string) => void
 
 export interface LedgerWatchOptions {
   readonly truth: GroundTruth
   readonly policy: Policy
+  readonly maxContainers: number
   /** Elapsed milliseconds. */
   readonly now: () => number
   /** The wall clock. */
@@ -136,7 +140,7 @@ export class LedgerWatch {
           this.onAttempt(tx, row)
           break
         case "incarnation":
-          this.onIncarnation(row)
+          this.onIncarnation(tx, row)
           break
         case "delivery":
           this.onDelivery(row)
@@ -155,7 +159,10 @@ export class LedgerWatch {
       this.atRest(row.id)
       touched.add(row.sessionId)
     }
-    for (const id of touched) this.hasWakeUp(tx, id)
+    for (const id of touched) {
+      this.hasWakeUp(tx, id)
+      this.suspectsAreAlone(tx, id)
+    }
     this.tasks.commit()
   }
 
@@ -203,6 +210,24 @@ export class LedgerWatch {
       if (row.dueAt < wall() + Math.min(least, policy.retryCapMs ?? Infinity))
         violate(4, `message ${row.id} is due ${row.dueAt - wall()} ms after its try, before ${least} ms`)
     }
+    if (row.tries > before.tries && row.state === "pending") {
+      const most = policy.retryBaseMs * 2 ** before.tries * (1 + policy.retryJitter)
+      if (row.dueAt > wall() + most + MOMENT_MS)
+        violate(4, `message ${row.id} waits ${row.dueAt - wall()} ms after its try, longer than ${most} ms`)
+      if (this.options.truth.container(row.sessionId, before.admittedIn)?.refused.has(row.id) === true)
+        violate(4, `message ${row.id} is tried again, and its agent said that it never will work`)
+    }
+    if (
+      before.state === "pending" &&
+      row.state === "pending" &&
+      row.tries === before.tries &&
+      row.dueAt > before.dueAt
+    )
+      violate(4, `message ${row.id} was pushed ${row.dueAt - before.dueAt} ms further`)
+    if (row.state === "expired" && before.state === "pending") {
+      if ((row.expiresAt ?? Infinity) >= wall()) violate(1, `message ${row.id} expired before its time`)
+      if (wakes(row) && row.attempts > 0) violate(1, `message ${row.id} expired after it had been claimed`)
+    }
     if (row.admittedIn > 0 && row.admittedIn !== before.admittedIn) {
       if (wakes(row) && row.dueAt > wall())
         violate(4, `message ${row.id} was shown ${row.dueAt - wall()} ms before it was due`)
@@ -241,9 +266,25 @@ export class LedgerWatch {
       return
     }
     this.openAttempts.delete(row.messageId)
-    if (row.costsTry !== true) return
+    if (row.costsTry !== true) return this.justifyGift(row)
     counts.spent += 1
     this.justifyTry(row)
+  }
+
+  /** What the container did itself is not free. */
+  private justifyGift(row: Attempt): void {
+    const { violate, truth } = this.options
+    const message = this.messages.get(row.messageId)
+    if (message === undefined || !wakes(message)) return
+    const container = truth.container(row.sessionId, row.incarnation)
+    const life = this.incarnations.get(GroundTruth.key(row.sessionId, row.incarnation))
+    const stuck = ["ceiling", "claim", "startup"].includes(life?.stopReason ?? "")
+    if (row.outcome === "released" && stuck)
+      violate(4, `${row.messageId} was given back by a container that was stopped as stuck, for nothing`)
+    const died = container?.death === "itself" || container?.death === "outside"
+    if (row.outcome !== "host-stopped" || !died || life?.stopReason !== null) return
+    if (truth.rebootedAt < (container?.diedAt ?? 0))
+      violate(4, `${row.messageId} was open when ${row.sessionId} died, and paid nothing`)
   }
 
   /** A try is spent only for what the container did, by the word of the container itself. */
@@ -264,8 +305,9 @@ export class LedgerWatch {
       violate(4, `the daemon stopped ${row.sessionId} (${life?.stopReason}) and ${row.messageId} paid a try`)
   }
 
-  private onIncarnation(row: Incarnation): void {
-    const { violate, truth } = this.options
+  private onIncarnation(tx: LedgerTx, row: Incarnation): void {
+    const { violate, truth, wall } = this.options
+    const session = tx.session(row.sessionId)
     const key = GroundTruth.key(row.sessionId, row.number)
     const before = this.incarnations.get(key)
     this.incarnations.set(key, row)
@@ -273,6 +315,11 @@ export class LedgerWatch {
       const last = this.incarnations.get(GroundTruth.key(row.sessionId, row.number - 1))
       if (last !== undefined && last.phase !== "ended")
         violate(3, `incarnation ${key} was recorded before the one before it had ended`)
+      if (session !== undefined && session.status !== "active")
+        violate(3, `session ${row.sessionId} is ${session.status}, and was woken`)
+      const live = truth.livingTotal()
+      if (live >= this.options.maxContainers)
+        violate(3, `${key} starts beside ${live} containers, of ${this.options.maxContainers} allowed`)
       return
     }
     const order = ["starting", "running", "stopping", "ended"]
@@ -282,6 +329,11 @@ export class LedgerWatch {
     const container = truth.container(row.sessionId, row.number)
     if (container !== undefined && container.diedAt === null && row.startedAt !== null)
       violate(3, `incarnation ${key} was ended as ${row.reason} while its container lives`)
+    const waits = [...(this.open.get(row.sessionId)?.values() ?? [])].some(
+      (message) => wakes(message) && message.dueAt <= wall(),
+    )
+    if (row.reason === "crash" && !row.claimed && waits && (session?.wakeNotBefore ?? Infinity) <= wall())
+      violate(4, `${key} died before it claimed anything, and its session does not back off`)
   }
 
   private onDelivery(row: Delivery): void {
@@ -289,6 +341,8 @@ export class LedgerWatch {
     const before = this.deliveries.get(row.id)
     this.deliveries.set(row.id, row)
     this.inLane(before, row)
+    if (row.attempts > this.options.policy.deliveryLimit)
+      violate(2, `delivery ${row.id} was tried ${row.attempts} times, over its limit`)
     if (before === undefined) return
     if (row.content !== before.content) violate(2, `the content of delivery ${row.id} changed`)
     if (before.status === row.status) return
@@ -307,6 +361,25 @@ export class LedgerWatch {
     if (row.status === "pending" && row.deliverAfter === null) lane.set(row.id, row.position)
     else lane.delete(row.id)
     if (lane.size === 0) this.lanes.delete(row.lane)
+  }
+
+  /** A message whose container died with it has the next one for itself. */
+  private suspectsAreAlone(tx: LedgerTx, id: string): void {
+    const current = tx.session(SessionId.make(id))?.incarnation
+    const shown = [...(this.open.get(id)?.values() ?? [])].filter(
+      (row) => wakes(row) && row.admittedIn === current,
+    )
+    const suspect = shown.find((row) => row.suspect)
+    if (suspect !== undefined && shown.length > 1)
+      this.options.violate(4, `the suspect ${suspect.id} is shown beside ${shown.length - 1} others`)
+  }
+
+  /** What this container was shown and may begin with. */
+  shownTo(session: string, incarnation: number): ReadonlyArray<string> {
+    return [...(this.open.get(session)?.values() ?? [])]
+      .filter((row) => row.state === "pending" && row.admittedIn === incarnation && wakes(row))
+      .filter((row) => row.dueAt <= this.options.wall())
+      .map(({ id }) => id)
   }
 
   /** A session goes only when nothing of it is left to do. */

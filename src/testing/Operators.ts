@@ -4,7 +4,7 @@
  */
 import { Cause, Effect, Exit } from "effect"
 import { GroupId, MessageId, SeriesId, SessionId } from "../domain/Ids.ts"
-import { MINUTE_MS, SECOND_MS } from "../domain/Instant.ts"
+import { HOUR_MS, MINUTE_MS, SECOND_MS } from "../domain/Instant.ts"
 import { isTerminal } from "../domain/Message.ts"
 import { Operations } from "../services/Operations.ts"
 import { SessionStore } from "../services/SessionStore.ts"
@@ -130,6 +130,26 @@ export const makeOperators = (world: World): Operators => {
     })
   }
 
+  /** The same id with other words is a conflict, also after the message has ended. */
+  const contradict = (planned: PlannedSend): void => {
+    const request = Effect.flatMap(Operations, (operations) =>
+      operations.send({
+        id: MessageId.make(planned.id),
+        sessionId: sessionName(planned.session),
+        kind: "chat",
+        content: { text: "something else" },
+      }),
+    )
+    insist(
+      `other words for ${planned.id}`,
+      request,
+      () => {
+        if (watch.messages.has(planned.id)) violate(1, `${planned.id} was accepted again with other words`)
+      },
+      fine,
+    )
+  }
+
   const send = (planned: PlannedSend): void => {
     open.add(planned.id)
     const dueAt = world.host.wall() + planned.dueInMs
@@ -154,6 +174,7 @@ export const makeOperators = (world: World): Operators => {
       () => {
         open.delete(planned.id)
         truth.acknowledged.add(planned.id)
+        if (planned.at % 8 === 0) after(planned.at % HOUR_MS, () => contradict(planned))
         if (!watch.messages.has(planned.id))
           violate(1, `${planned.id} was acknowledged and is not in the ledger`)
       },

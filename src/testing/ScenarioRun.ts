@@ -68,7 +68,14 @@ export const runScenario = (scenario: ReadScenario): ScenarioReport => {
   const violate = (invariant: number, message: string): void => {
     disappointments.push(`invariant ${invariant} broke: ${message}`)
   }
-  const watch = new LedgerWatch({ truth, policy, now, wall: () => host.wall(), violate })
+  const watch = new LedgerWatch({
+    truth,
+    policy,
+    maxContainers: defaultHostLimits.maxContainers,
+    now,
+    wall: () => host.wall(),
+    violate,
+  })
   const agents = new Map(scenario.sessions.map(({ agent, id }) => [id as string, agent]))
   const machine = buildMachine(host, ({ labels }, launch) => {
     const lives = agents.get(labels.session) ?? []

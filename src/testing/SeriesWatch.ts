@@ -250,6 +250,9 @@ export class SeriesWatch {
     if (before === undefined) return
     if (before.status === "cancelled" && row.status !== "cancelled")
       violate(5, `the cancelled task ${row.id} became ${row.status}`)
+    // Nobody who may do so ever cancels a task in these worlds; agents that lie try it with those of others.
+    if (before.status !== "cancelled" && row.status === "cancelled")
+      violate(10, `task ${row.id} was cancelled by somebody who may not`)
     const isResumed = before.status === "paused" && (row.status === "active" || row.status === "completed")
     if (isResumed) this.failures.set(row.id, 0)
     if (row.lastSlot !== null && before.lastSlot !== null && row.lastSlot < before.lastSlot)

@@ -28,6 +28,8 @@ export interface AgentSurroundings {
   readonly poison: (messageId: string) => void
   /** Ids that are not this session's own, for agents that lie. */
   readonly foreignIds: (session: string) => ReadonlyArray<string>
+  /** A task that belongs to another session. */
+  readonly foreignTask: (session: string) => string | null
   readonly isRebooting: () => boolean
   /** An agent found something that can't be. */
   readonly broken: (session: string, incarnation: number, message: string) => void
@@ -60,6 +62,7 @@ const observed = (
     Effect.tap(side.ack(pair, messageId, status, more, at), () =>
       Effect.sync(() => {
         truth.acked.add(messageId)
+        if (status === "failed" && more.detail?.retryable === false) truth.refused.add(messageId)
         if (status === "processing") truth.claims.set(messageId, now())
         else truth.claims.delete(messageId)
       }),
@@ -122,7 +125,8 @@ const live = Effect.fnUntraced(function* (life: Life, fault: Fault | null) {
     yield* Deferred.await(me.sigterm)
     return 0
   }
-  yield* me.sleep(random.magnitude(20, 3 * SECOND_MS))
+  // Some images take long to come up.
+  yield* me.sleep(random.chance(0.05) ? random.between(10_000, 60_000) : random.magnitude(20, 3 * SECOND_MS))
   while (!Deferred.isDoneUnsafe(me.sigterm)) {
     const batch = yield* me.poll
     if (batch.length === 0) {
@@ -307,7 +311,10 @@ const lie = Effect.fnUntraced(function* (life: Life) {
     {
       id: OutboundId.make(`${name}-system`),
       kind: "system",
-      content: JSON.stringify({ action: "cancel_task", taskId: "t0-of-nobody" }),
+      content: JSON.stringify({
+        action: "cancel_task",
+        taskId: life.around.foreignTask(life.truth.session) ?? "t0-of-nobody",
+      }),
     },
     at,
   )

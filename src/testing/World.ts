@@ -118,7 +118,14 @@ export const runWorld = (options: WorldOptions): Outcome => {
     violation ??= { invariant, message, at: now() }
   }
   const weather = new Weather((fault) => trace.note(now(), `struck by ${fault.kind} #${fault.id}`))
-  const watch = new LedgerWatch({ truth, policy: shape.policy, now, wall: () => host.wall(), violate })
+  const watch = new LedgerWatch({
+    truth,
+    policy: shape.policy,
+    maxContainers: shape.maxContainers,
+    now,
+    wall: () => host.wall(),
+    violate,
+  })
   const containers = new ContainerWatch({ truth, watch, shape, now, violate })
 
   // Outside of the daemon: the plan, the engine with its containers, the disks.
@@ -140,6 +147,11 @@ export const runWorld = (options: WorldOptions): Outcome => {
           .filter((message) => message.sessionId !== session)
           .slice(-3)
           .map(({ id }) => id),
+      foreignTask: (session) =>
+        [...watch.series.values()].find(
+          // An isolated run may change the tasks of the session that it was made for.
+          (task) => task.sessionId !== sessionName(sessionIndex(session)),
+        )?.id ?? null,
       isRebooting: () => havoc.isRebooting(),
       broken: (session, incarnation, message) => {
         // A container that nobody waits for any more may find its files gone.

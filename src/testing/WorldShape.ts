@@ -99,6 +99,7 @@ export const planWorld = (random: SeededRandom, days: number): WorldShape => {
       maxContainersPerGroup: random.pick([1, 2, 10]),
       maxMessagesPerPrompt: random.pick([1, 10]),
       retryJitter: random.pick([0, 0.5]),
+      deliveryLimit: random.pick([4, 12]),
     },
     sweepIntervalMs: random.pick([5 * MINUTE_MS, 20 * MINUTE_MS, 45 * MINUTE_MS]),
     // Mostly slower than the default: what matters comes with a doorbell, and empty looks only cost time.

@@ -17,8 +17,8 @@ const CREATE = "POST /containers/create"
 const THREADS = ["a", "b", "c", "d", "e", "f"]
 
 const timeouts = {
-  LAMPLIGHTER_DOCKER_CALL_TIMEOUT_MS: "500",
-  LAMPLIGHTER_DOCKER_CHANGE_TIMEOUT_MS: "1000",
+  LAMPLIGHTER_DOCKER_CALL_TIMEOUT_MS: "2000",
+  LAMPLIGHTER_DOCKER_CHANGE_TIMEOUT_MS: "4000",
 }
 
 const count = (text: string, part: string): number => text.split(part).length - 1

@@ -173,6 +173,39 @@ describe.skipIf(dockerMissing !== null)("a group's containers, on a real engine"
   )
 
   it.live(
+    "may be of an image that has its own runner and knows only /workspace",
+    () =>
+      Effect.gen(function* () {
+        const daemon = yield* dockerDaemon
+        const runner = fs.readFileSync(
+          path.resolve(import.meta.dirname, "../support/agents/minimal-runner.mjs"),
+        )
+        const foreign = daemon.derive(
+          "foreign",
+          `RUN mkdir /opt/agent && echo ${runner.toString("base64")} | base64 -d >/opt/agent/main.mjs\nWORKDIR /opt/agent`,
+        )
+        yield* Effect.promise(() => daemon.up())
+        yield* addGroup(daemon, null)
+        const http = yield* api(daemon)
+        yield* http.updateGroup({
+          params: { id: "g1" as never },
+          payload: {
+            imageTag: foreign,
+            runnerReoffers: false,
+            container: { ...defaultGroupContainer, sandbox: { command: ["node", "/opt/agent/main.mjs"] } },
+          },
+        })
+        assert.deepStrictEqual(yield* answerTo(daemon, "m1"), ["GO"])
+        // It never looks twice at an id: a retry needs a fresh container, and gets one.
+        yield* sendText(daemon, "m2", "fail")
+        const { answers, message } = yield* reported(daemon, "m2", completed)
+        assert.deepStrictEqual([message.tries, answers.length], [1, 1])
+        assert.notInclude(daemon.said(), "building it")
+      }),
+    LIMIT_MS,
+  )
+
+  it.live(
     "have the packages of their group: base before group, each built once, and the image that they replace goes",
     () =>
       Effect.gen(function* () {

@@ -151,6 +151,17 @@ describe.skipIf(dockerMissing !== null)("the main path, on a real engine", () =>
         assert.deepStrictEqual([message.tries, message.attempts], [1, 2])
         assert.deepStrictEqual(textsOf(answers), ["done"])
         assert.strictEqual(started(daemon), 2)
+        const killed = (yield* lives(daemon, "m1")).at(-1)
+        const log = fs.readFileSync(killed?.logFile ?? "", "utf8")
+        for (const part of [
+          "signal: SIGKILL",
+          `image: ${daemon.image}`,
+          "digest: sha256:",
+          "limits: memory 256 MiB",
+          "at /workspace/in, read-only",
+          "--- stderr",
+        ])
+          assert.include(log, part)
       }),
     LIMIT_MS,
   )
@@ -333,6 +344,27 @@ describe.skipIf(dockerMissing !== null)("the main path, on a real engine", () =>
         yield* Effect.promise(() => daemon.up())
         const { message } = yield* reported(daemon, "m1", completed)
         assert.strictEqual(message.tries, 0)
+      }),
+    LIMIT_MS,
+  )
+
+  it.live(
+    "builds again after kill -9 in the middle of a build, and no message pays for it",
+    () =>
+      Effect.gen(function* () {
+        const daemon = yield* dockerDaemon
+        const hanging = hangingBase(daemon)
+        const first = yield* Effect.promise(() => daemon.up({ LAMPLIGHTER_DOCKER_BASE_IMAGE: hanging }))
+        yield* addGroup(daemon, null)
+        yield* sendText(daemon, "m1", "hello")
+        yield* holds("the build runs", () => isBuilding(daemon))
+        first.kill("SIGKILL")
+        yield* Effect.promise(() => daemon.ended(first))
+        yield* holds("the engine has stopped the build", () => !isBuilding(daemon))
+        yield* Effect.promise(() => daemon.up())
+        const { message } = yield* reported(daemon, "m1", completed)
+        assert.deepStrictEqual([message.tries, message.attempts], [0, 1])
+        assert.isTrue(imageIs(daemon.image))
       }),
     LIMIT_MS,
   )

@@ -132,8 +132,10 @@ describe.skipIf(dockerMissing !== null)("the end of a container on a real engine
         assert.isAtMost(bytes, 2 * maxOutputBytes + 64 * KIB)
       }
       const { stderr, stdout } = yield* runtime.output(ref, 64 * KIB)
-      assert.isAtMost(Buffer.byteLength(stdout) + Buffer.byteLength(stderr), 2 * 64 * KIB)
-      assert.match(stdout, /dry\n$/)
+      // What is kept is kept of both together: the last bytes, whichever stream had them.
+      assert.isAbove(stdout.length + stderr.length, 32 * KIB)
+      assert.isAtMost(Buffer.byteLength(stdout), 64 * KIB)
+      assert.isAtMost(Buffer.byteLength(stderr), 64 * KIB)
       // Lines are hints: who can't keep up with them is told so, and its backlog is bounded.
       assert.isAtMost(events.of(ref).length, 2 * ((16 * KIB * KIB) / 128) + 2)
     }))

@@ -27,8 +27,10 @@ export interface Attacker {
 
 export interface BesiegedHost {
   readonly attackers: ReadonlyArray<Attacker>
-  /** Puts what was planted in its place, all at once, and lets the sieges begin. */
-  readonly attack: Effect.Effect<void, never, HostServices | Scope.Scope>
+  /** Lets those begin that go on while the host looks; each is a process. */
+  readonly besiege: Effect.Effect<void, never, HostServices | Scope.Scope>
+  /** Puts what the others made in its place, all at once. */
+  readonly plant: Effect.Effect<void, never, HostServices>
   /** The honest session gets a message and its agent acks it; how long until the ledger knows, in ms. */
   readonly honestTurn: Effect.Effect<number, never, HostServices>
   readonly session: (id: SessionId) => Effect.Effect<Session, never, HostServices>
@@ -107,18 +109,27 @@ export const onBesiegedHost = <A, E>(
         })
       }
 
-      const attack = Effect.gen(function* () {
-        for (const [index, { id, one }] of attackers.entries()) {
-          const outDir = outDirOf(yield* session(id))
-          const directory = staged[index] ?? ""
-          const names = fs.readdirSync(directory)
-          fs.rmSync(path.join(outDir, "outbound.db"))
-          for (const name of names) fs.renameSync(path.join(directory, name), path.join(outDir, name))
-          const { besiege } = one
-          if (besiege === undefined) continue
-          const lift = yield* Effect.promise(() => besiege(placeIn(outDir, elsewhere)))
+      const place = Effect.fnUntraced(function* ({ id }: Attacker, directory: string) {
+        const outDir = outDirOf(yield* session(id))
+        fs.rmSync(path.join(outDir, "outbound.db"))
+        for (const name of fs.readdirSync(directory))
+          fs.renameSync(path.join(directory, name), path.join(outDir, name))
+        return placeIn(outDir, elsewhere)
+      })
+
+      const besiege = Effect.gen(function* () {
+        for (const [index, attacker] of attackers.entries()) {
+          const begin = attacker.one.besiege
+          if (begin === undefined) continue
+          const placed = yield* place(attacker, staged[index] ?? "")
+          const lift = yield* Effect.promise(() => begin(placed))
           yield* Effect.addFinalizer(() => Effect.sync(lift))
         }
+      })
+
+      const plant = Effect.gen(function* () {
+        for (const [index, attacker] of attackers.entries())
+          if (attacker.one.besiege === undefined) yield* place(attacker, staged[index] ?? "")
       })
 
       const honestTurn = Effect.gen(function* () {
@@ -139,6 +150,6 @@ export const onBesiegedHost = <A, E>(
         return performance.now() - began
       })
 
-      return yield* use({ attackers, attack, honestTurn, session, until })
+      return yield* use({ attackers, besiege, plant, honestTurn, session, until })
     }),
   )

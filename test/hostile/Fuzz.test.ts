@@ -278,7 +278,7 @@ describe("mutations of what a container controls", () => {
           shown.map((mutant, index) =>
             hostile(`mutant ${index}: ${mutant.how}`, "set aside", ({ outDir }) => plant(outDir, mutant)),
           ),
-          ({ attack, attackers, honestTurn, session, until }) =>
+          ({ attackers, plant: attack, honestTurn, session, until }) =>
             Effect.gen(function* () {
               const operations = yield* Operations
               yield* attack
@@ -286,6 +286,11 @@ describe("mutations of what a container controls", () => {
               for (const { id, one } of attackers) {
                 const found = yield* until("set aside", id, ({ status }) => status === "quarantined")
                 assert.isAbove(found.statusReason?.length ?? 0, 20, one.name)
+                yield* until(
+                  "dead, and read in vain",
+                  id,
+                  ({ statusReason }) => statusReason?.startsWith("its last files") === true,
+                )
                 yield* operations.controlSession(id, "release")
                 yield* until("released", id, ({ live, status }) => status === "active" && !live)
                 const { incarnation } = yield* session(id)

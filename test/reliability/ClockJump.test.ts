@@ -166,13 +166,16 @@ describe.skipIf("missing" in found)("a wall clock that is set while agents work"
           ledgerOf(world, (reader) => reader.runs({ seriesId: SeriesId.make("t-hourly") }, { limit: 50 }))
         const fired = async () => (await runs()).filter(({ messageId }) => messageId !== null).length
         assert.strictEqual(await fired(), 0)
-      setClock(8)
-      await until(world, "one run for all that was passed", 30_000, async () => (await fired()) > 0)
-      assert.strictEqual(await fired(), 1)
-      const missed = (await runs()).filter(({ outcome }) => outcome === "missed")
-      assert.strictEqual(missed.reduce((sum, { count }) => sum + count, 0), 4)
+        setClock(8)
+        await until(world, "one run for all that was passed", 30_000, async () => (await fired()) > 0)
+        assert.strictEqual(await fired(), 1)
+        const missed = (await runs()).filter(({ outcome }) => outcome === "missed")
+        assert.strictEqual(
+          missed.reduce((sum, { count }) => sum + count, 0),
+          4,
+        )
 
-      // Back in the middle of the work, by more than the work is old.
+        // Back in the middle of the work, by more than the work is old.
         assert.isNotNull(await send(world, "m-back"))
         await until(world, "m-back is claimed", 20_000, claimed(world, "m-back"))
         setClock(6)
@@ -183,6 +186,7 @@ describe.skipIf("missing" in found)("a wall clock that is set while agents work"
         await until(world, "m-hang is claimed", 20_000, claimed(world, "m-hang"))
         setClock(4)
         await until(
+          world,
           "the hang is noticed",
           40_000,
           async () => ((await messageOf(world, "m-hang"))?.tries ?? 0) > 0,

@@ -72,14 +72,14 @@ export const dockerDaemon: Effect.Effect<DockerDaemon, never, Scope.Scope> = Eff
     said: () => heard,
     containers: () => listed(),
     up: async (env = {}) => {
-      const child = await daemon.start({
-        LAMPLIGHTER_RUNTIME: "docker",
+      const settings = {
         LAMPLIGHTER_DOCKER_IMAGE: image,
         LAMPLIGHTER_DOCKER_BASE_IMAGE: baseImage,
         LAMPLIGHTER_DOCKER_MEMORY_BYTES: "256 MiB",
         LAMPLIGHTER_LOG_FORMAT: "json",
         ...env,
-      })
+      }
+      const child = await daemon.start(settings, ["--runtime", "docker"])
       children.push(child)
       const listen = (chunk: Buffer): void => {
         heard += chunk.toString()

@@ -13,7 +13,11 @@ const DEADLINE_MS = 15_000
 
 export interface LiveDaemon {
   readonly dataDir: string
-  readonly start: (env?: Readonly<Record<string, string>>) => Promise<ChildProcess>
+  /** `words`: what is said after `up`. */
+  readonly start: (
+    env?: Readonly<Record<string, string>>,
+    words?: ReadonlyArray<string>,
+  ) => Promise<ChildProcess>
   /** Waits for the process to end; its exit code, or the signal that ended it. */
   readonly ended: (child: ChildProcess) => Promise<number | string>
 }
@@ -31,8 +35,11 @@ export const liveDaemon: Effect.Effect<LiveDaemon, never, Scope.Scope> = Effect.
       dataDir,
       children,
       ended,
-      start: (env: Readonly<Record<string, string>> = {}): Promise<ChildProcess> => {
-        const child = spawn(process.execPath, [main, "--data", dataDir, "up"], {
+      start: (
+        env: Readonly<Record<string, string>> = {},
+        words: ReadonlyArray<string> = [],
+      ): Promise<ChildProcess> => {
+        const child = spawn(process.execPath, [main, "--data", dataDir, "up", ...words], {
           env: { ...process.env, ...env },
           stdio: ["ignore", "pipe", "pipe"],
         })

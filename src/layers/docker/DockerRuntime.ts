@@ -27,6 +27,7 @@ import {
 } from "../../services/ContainerRuntime.ts"
 import { makeRuntimeEventHub } from "../memory/RuntimeEventHub.ts"
 import { processTable } from "../process/ProcessTable.ts"
+import { containerFacts } from "./ContainerFacts.ts"
 import { containerBody } from "./ContainerBody.ts"
 import { type DockerEngine, EngineError, type EngineOptions, makeDockerEngine } from "./DockerEngine.ts"
 import { engineExit, type EngineState, engineTime, isOver } from "./DockerExit.ts"
@@ -387,7 +388,11 @@ const make = Effect.fnUntraced(function* (options: DockerRuntimeOptions) {
     } catch (error) {
       if (!isRefused(error, 404)) throw error
     }
-    return { stdout: tails.stdout.text(), stderr: tails.stderr.text() }
+    // A log without them is better than none.
+    const facts = await engine
+      .ask("it can't be inspected", (abortSignal) => docker.getContainer(ref.handle).inspect({ abortSignal }))
+      .then(containerFacts, () => [])
+    return { stdout: tails.stdout.text(), stderr: tails.stderr.text(), facts }
   }
 
   const remove = async (ref: ContainerRef): Promise<void> => {

@@ -52,7 +52,16 @@ export const prepareAgentState = async (
   for (const name of chosen)
     if (!linked.has(name))
       await fs.symlink(`${SKILLS_TARGET}/${name}`, path.join(selected, name)).catch(isThere)
+  await mountPoint(path.join(stateDir, "skills"))
   return { stateDir, skills: { shared: skillsDir, selected } }
+}
+
+/** A folder, whatever an agent has put there: what the engine mounts over must lead nowhere else. */
+const mountPoint = async (place: string): Promise<void> => {
+  const stat = await fs.lstat(place).catch(() => null)
+  if (stat?.isDirectory() === true) return
+  await fs.rm(place, { force: true })
+  await fs.mkdir(place, { mode: 0o755 }).catch(isThere)
 }
 
 /** Two sessions of a group may wake at once. */

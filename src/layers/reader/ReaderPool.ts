@@ -26,7 +26,7 @@ export interface ReaderPoolOptions {
 export const defaultReaderPoolOptions: ReaderPoolOptions = {
   readers: 2,
   deadlineMs: 500,
-  slowDeadlineMs: 2_000,
+  slowDeadlineMs: 4_000,
 }
 
 export interface ReaderPool {

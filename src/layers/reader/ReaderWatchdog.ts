@@ -14,20 +14,21 @@ export interface Watchdog {
 }
 
 /** Cell 0 holds 0 while idle, else the number of the request. */
-const watch = (state: Int32Array): never => {
+const watch = (state: Int32Array, limitMs: number): never => {
   for (;;) {
     const current = Atomics.load(state, 0)
-    const woken = Atomics.wait(state, 0, current, current === 0 ? Infinity : LONGEST_REQUEST_MS)
+    const woken = Atomics.wait(state, 0, current, current === 0 ? Infinity : limitMs)
     if (woken === "timed-out") process.kill(process.pid, "SIGKILL")
   }
 }
 
 /** Starts the thread; the process's exit ends it. */
-export const startWatchdog = (): Watchdog => {
+export const startWatchdog = (limitMs: number = LONGEST_REQUEST_MS): Watchdog => {
   const state = new Int32Array(new SharedArrayBuffer(4))
   // Its streams are kept apart: piping them would open this process's stdout, and that makes the answers' pipe non-blocking.
   new Worker(new URL(import.meta.url), {
-    workerData: { watchdog: state },
+    workerData: { watchdog: state, limitMs },
+    execArgv: [],
     stdout: true,
     stderr: true,
   }).unref()
@@ -46,6 +47,6 @@ export const startWatchdog = (): Watchdog => {
 }
 
 if (!isMainThread) {
-  const { watchdog } = workerData as { readonly watchdog: Int32Array }
-  watch(watchdog)
+  const { limitMs, watchdog } = workerData as { readonly watchdog: Int32Array; readonly limitMs: number }
+  watch(watchdog, limitMs)
 }

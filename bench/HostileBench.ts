@@ -1,0 +1,60 @@
+/** The longest stall of the event loop while every hostile session of a class attacks one host, beside a host where nothing happens. */
+import { Effect } from "effect"
+import { onBesiegedHost } from "../test/hostile/BesiegedHost.ts"
+import { corpus } from "../test/hostile/Corpus.ts"
+import type { HostileCase } from "../test/hostile/HostileCase.ts"
+import { atMost, type Bench, longestStall, ms, percentile, type Row } from "./Measure.ts"
+
+const TARGET_MS = 50
+
+interface Figures {
+  readonly stallMs: number
+  readonly turnMs: number
+}
+
+/** The honest session's turns go on until what was planted has been dealt with. */
+const measure = (cases: ReadonlyArray<HostileCase>, turns: number, sessions: number): Promise<Figures> =>
+  onBesiegedHost(
+    cases,
+    ({ besiege, honestTurn, plant }) =>
+      Effect.gen(function* () {
+        yield* besiege
+        yield* honestTurn
+        const { stallMs, value } = yield* longestStall(
+          Effect.andThen(
+            plant,
+            Effect.forEach(Array.from({ length: turns }), () => Effect.delay(honestTurn, 50)),
+          ),
+        )
+        return { stallMs, turnMs: percentile(value, 0.5) }
+      }),
+    sessions,
+  )
+
+export const hostileBench: Bench = {
+  name: "hostile",
+  about:
+    "longest stall of the event loop while all hostile sessions of a class attack at once; median turn of an honest session",
+  run: async (size) => {
+    const turns = size === "smoke" ? 10 : 40
+    const rows: Array<Row> = []
+    for (const [name, cases] of Object.entries(corpus)) {
+      const idle = await measure([], turns, cases.length + 1)
+      const attacked = await measure(cases, turns, cases.length + 1)
+      rows.push(
+        {
+          what: `${cases.length} hostile ${name}: stall`,
+          ours: ms(attacked.stallMs),
+          beside: `all honest ${ms(idle.stallMs)}`,
+          target: atMost(TARGET_MS, attacked.stallMs),
+        },
+        {
+          what: `${cases.length} hostile ${name}: honest turn`,
+          ours: ms(attacked.turnMs),
+          beside: `all honest ${ms(idle.turnMs)}`,
+        },
+      )
+    }
+    return rows
+  },
+}
