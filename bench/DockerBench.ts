@@ -54,6 +54,7 @@ const bareStart = (dataDir: string, install: InstallId, n: number): Effect.Effec
     },
     extraBinds: [],
     maxLogBytes: 2 * maxOutputBytes,
+    graceMs: 10_000,
   })
   const body = containerBody(spec)
   return Effect.gen(function* () {

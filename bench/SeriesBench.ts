@@ -55,6 +55,10 @@ export const seriesBench: Bench = {
           target: atMost(100, p99),
         },
         {
+          what: "one durable commit meanwhile, p50; p99",
+          ours: `${ms(median(taken.commitMs))}; ${ms(percentile(taken.commitMs, 0.99))}`,
+        },
+        {
           what: `${burst.toLocaleString("en")} daily cron slots in one instant, all in the ledger after`,
           ours: ms(taken.burstMs),
           beside: perSecond(burst, taken.burstMs),

@@ -12,7 +12,7 @@ import { SessionStore } from "../src/services/SessionStore.ts"
 import { Sweep } from "../src/services/Sweep.ts"
 import { startDaemon } from "../src/testing/Timeline.ts"
 import { addSessions, hostLayer, makeNudges, sessionId } from "./Host.ts"
-import { stopwatch, until } from "./Measure.ts"
+import { rounds, stopwatch, until } from "./Measure.ts"
 
 export interface SeriesFigures {
   /** From opening the ledger to the end of the first pass. */
@@ -24,15 +24,18 @@ export interface SeriesFigures {
   readonly lateMs: ReadonlyArray<number>
   /** Slots of cron schedules that come due in one instant: until the last occurrence is in the ledger. */
   readonly burstMs: number
+  /** What one small durable transaction takes on this disk, at this time: a late slot waited for a few of them. */
+  readonly commitMs: ReadonlyArray<number>
 }
 
-const SESSIONS = 1_000
+const SESSIONS = 10_000
 const FILL_BATCH = 5_000
 const DAY_MS = 86_400_000
 /** Forty slots a second: what 100 000 series give that fire every 42 minutes. */
 const APART_MS = 25
 const HEAD_START_MS = 1_000
 const WARM_UP = 10
+const COMMITS = 100
 const SETTLES_MS = 2_000
 
 const wanted = (id: string, everyMs: number, anchor: number): NewSeries => ({
@@ -93,6 +96,7 @@ const run = Effect.fnUntraced(function* (
   nudges: Effect.Success<typeof makeNudges>,
 ) {
   const store = yield* SessionStore
+  const driver = yield* LedgerDriver
   const sweep = yield* Sweep
   yield* sweep.recover
   yield* sweep.pass
@@ -128,6 +132,9 @@ const run = Effect.fnUntraced(function* (
     Array.from({ length: slots }, (_, n) => first + n * APART_MS),
   )
   yield* Fiber.interrupt(daemon)
+  const commitMs = yield* rounds(COMMITS, (n) =>
+    driver.transaction((tx) => Result.succeed(tx.putMeta("bench", `${n}`))),
+  )
   const burstMs = yield* burstOf(burst)
   return {
     startMs,
@@ -135,6 +142,7 @@ const run = Effect.fnUntraced(function* (
     idleMs: idledMs,
     idleCpuMs: (user + system) / 1_000,
     burstMs,
+    commitMs,
     lateMs,
   } satisfies SeriesFigures
 })
@@ -163,7 +171,7 @@ const burstOf = Effect.fnUntraced(function* (count: number) {
     return Result.succeed(undefined)
   })
   const read = stopwatch()
-  while ((yield* store.fireSlots(200)) > 0);
+  while ((yield* store.fireSlots(32)) > 0);
   return read()
 })
 

@@ -1,6 +1,7 @@
 /**
- * `npm run sabotage [-- --list] [-- --only name]`: breaks one rule at a time in a copy of the sources, and runs the tests that ought to
- * notice. A sabotage that nobody notices is a rule that nothing proves; the exit code is then 1.
+ * `npm run sabotage [-- --list] [-- --only name] [-- --by tests|simulation]`: breaks one rule at a time in a copy of the sources, and
+ * runs the tests that ought to notice, or simulated worlds until an invariant breaks. A sabotage that nobody notices is a rule that
+ * nothing proves; the exit code is then 1.
  */
 import { spawn } from "node:child_process"
 import * as fs from "node:fs"
@@ -13,9 +14,18 @@ const WORKERS = 2
 /** A sabotage can make a test hang; that is noticed too. */
 const LIMIT_MS = 120_000
 
+/** Worlds that the simulation may look at before it has to have found something. */
+const WORLDS = "150"
+
 const words = process.argv.slice(2)
-const only = words.includes("--only") ? words[words.indexOf("--only") + 1] : undefined
-const chosen = only === undefined ? sabotages : sabotages.filter(({ name }) => name.includes(only))
+const wordAfter = (flag: string): string | undefined =>
+  words.includes(flag) ? words[words.indexOf(flag) + 1] : undefined
+const only = wordAfter("--only")
+const by = wordAfter("--by")
+const finder = ({ tests }: Sabotage): string => (tests === "simulation" ? "simulation" : "tests")
+const chosen = sabotages
+  .filter(({ name }) => only === undefined || name.includes(only))
+  .filter((sabotage) => by === undefined || finder(sabotage) === by)
 
 const copyTree = (): string => {
   const directory = fs.mkdtempSync(path.join(os.tmpdir(), "lamplighter-sabotage-"))
@@ -60,6 +70,12 @@ const attempt = async (directory: string, sabotage: Sabotage): Promise<Verdict> 
     source.replace(sabotage.from, () => sabotage.to),
   )
   try {
+    if (sabotage.tests === "simulation") {
+      const ran = await runWorlds(directory)
+      return ran.broke === null
+        ? verdict("NOT NOTICED", `every invariant held: ${ran.said}`)
+        : verdict("noticed", ran.broke)
+    }
     const ran = await runTests(directory, sabotage.tests)
     return ran.code === 0
       ? verdict("NOT NOTICED", `${sabotage.tests.join(", ")} pass`)
@@ -69,40 +85,55 @@ const attempt = async (directory: string, sabotage: Sabotage): Promise<Verdict> 
   }
 }
 
-const runTests = (
+/** Worlds until the first that fails. `broke`: which invariant, in its words; a program that can't even run has noticed nothing. */
+const runWorlds = async (
+  directory: string,
+): Promise<{ readonly broke: string | null; readonly said: string }> => {
+  const { said } = await run(directory, [
+    "scripts/simulate.ts",
+    "--brief",
+    "--seeds",
+    WORLDS,
+    "--name",
+    "sabotage",
+  ])
+  const broke = /^(sabotage-\d+: invariant \d+ broke: .*)$/m.exec(said)?.[1] ?? null
+  return { broke: broke === null ? null : broke.slice(0, 150), said: said.slice(-300) }
+}
+
+const runTests = async (
   directory: string,
   tests: ReadonlyArray<string>,
-): Promise<{ readonly code: number | null; readonly firstFailure: string }> =>
+): Promise<{ readonly code: number | null; readonly firstFailure: string }> => {
+  const { code, said } = await run(directory, [
+    path.join(root, "node_modules/vitest/vitest.mjs"),
+    ...["run", "--bail=1", "--maxWorkers=1", "--reporter=default"],
+    ...tests,
+  ])
+  const failure =
+    /FAIL\s+(.+)/.exec(said)?.[1] ?? (code === null ? "the tests hung" : "the tests failed to run")
+  return { code, firstFailure: failure.trim().slice(0, 110) }
+}
+
+const run = (
+  directory: string,
+  command: ReadonlyArray<string>,
+): Promise<{ readonly code: number | null; readonly said: string }> =>
   new Promise((resolve) => {
-    const child = spawn(
-      process.execPath,
-      [
-        path.join(root, "node_modules/vitest/vitest.mjs"),
-        "run",
-        "--bail=1",
-        "--maxWorkers=1",
-        "--reporter=default",
-        ...tests,
-      ],
-      {
-        cwd: directory,
-        stdio: ["ignore", "pipe", "pipe"],
-        timeout: LIMIT_MS,
-        killSignal: "SIGKILL",
-        env: { ...process.env, NO_COLOR: "1" },
-      },
-    )
+    const child = spawn(process.execPath, ["--no-warnings", ...command], {
+      cwd: directory,
+      stdio: ["ignore", "pipe", "pipe"],
+      timeout: LIMIT_MS,
+      killSignal: "SIGKILL",
+      env: { ...process.env, NO_COLOR: "1" },
+    })
     let said = ""
     const listen = (chunk: Buffer): void => {
       if (said.length < 1_000_000) said += chunk.toString()
     }
     child.stdout.on("data", listen)
     child.stderr.on("data", listen)
-    child.once("close", (code) => {
-      const failure =
-        /FAIL\s+(.+)/.exec(said)?.[1] ?? (code === null ? "the tests hung" : "the tests failed to run")
-      resolve({ code, firstFailure: failure.trim().slice(0, 110) })
-    })
+    child.once("close", (code) => resolve({ code, said }))
   })
 
 const work = async (queue: Array<Sabotage>, verdicts: Array<Verdict>): Promise<void> => {
@@ -112,7 +143,8 @@ const work = async (queue: Array<Sabotage>, verdicts: Array<Verdict>): Promise<v
       const verdict = await attempt(directory, next)
       verdicts.push(verdict)
       process.stdout.write(
-        `${verdict.noticed.padEnd(11)}  ${verdict.seconds.toFixed(1).padStart(5)} s  ${next.name}: ${verdict.detail}\n`,
+        `${verdict.noticed.padEnd(11)}  ${finder(next).padEnd(10)}  ${verdict.seconds.toFixed(1).padStart(5)} s  ` +
+          `${next.name}: ${verdict.detail}\n`,
       )
     }
   } finally {
@@ -121,24 +153,37 @@ const work = async (queue: Array<Sabotage>, verdicts: Array<Verdict>): Promise<v
 }
 
 if (words.includes("--list")) {
-  for (const { file, name, rule } of sabotages) process.stdout.write(`${name}: ${rule} (${file})\n`)
+  for (const sabotage of chosen) {
+    const { file, name, rule } = sabotage
+    process.stdout.write(`${finder(sabotage).padEnd(10)}  ${name}: ${rule} (${file})\n`)
+  }
 } else if (chosen.length === 0) {
   process.stderr.write(`there is no sabotage '${only ?? ""}'; --list shows them\n`)
   process.exitCode = 1
 } else {
-  // The tests must pass before anything is broken, or every sabotage would seem to be noticed.
+  // All must be well before anything is broken, or every sabotage would seem to be noticed.
   const clean = copyTree()
-  const sound = await runTests(clean, [...new Set(chosen.flatMap(({ tests }) => tests))])
+  const asked = chosen.flatMap(({ tests }) => (tests === "simulation" ? [] : tests))
+  const [sound, worlds] = await Promise.all([
+    asked.length === 0 ? { code: 0, firstFailure: "" } : runTests(clean, [...new Set(asked)]),
+    chosen.every(({ tests }) => tests !== "simulation") ? { broke: null } : runWorlds(clean),
+  ])
   fs.rmSync(clean, { recursive: true, force: true })
-  if (sound.code === 0) {
+  const trouble = sound.code === 0 ? worlds.broke : sound.firstFailure
+  if (trouble === null) {
     const verdicts: Array<Verdict> = []
     const queue = [...chosen]
     await Promise.all(Array.from({ length: WORKERS }, () => work(queue, verdicts)))
     const unnoticed = verdicts.filter(({ noticed }) => noticed !== "noticed")
-    process.stdout.write(`${verdicts.length - unnoticed.length} of ${verdicts.length} sabotages noticed\n`)
+    const noticed = (who: string): number =>
+      verdicts.filter((one) => one.noticed === "noticed" && finder(one.sabotage) === who).length
+    process.stdout.write(
+      `${verdicts.length - unnoticed.length} of ${verdicts.length} sabotages noticed: ` +
+        `${noticed("tests")} by tests, ${noticed("simulation")} by the simulation alone\n`,
+    )
     process.exitCode = unnoticed.length === 0 ? 0 : 1
   } else {
-    process.stderr.write(`the tests fail without any sabotage: ${sound.firstFailure}\n`)
+    process.stderr.write(`this fails without any sabotage: ${trouble}\n`)
     process.exitCode = 1
   }
 }

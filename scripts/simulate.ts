@@ -21,7 +21,9 @@ const HELP = `usage:
       N worlds (200) of D simulated days each (1); their seeds are NAME-0, NAME-1, ... (world);
       on J processors (1); stops after F failures (3). Fails when a world fails, or when a kind of fault never struck.
   npm run simulate -- --seed SEED [--days D] [--keep none|3,7,...] [--trace]
-      one world, with all of its faults or only those named; --trace prints what happened.`
+      one world, with all of its faults or only those named; --trace prints what happened.
+  npm run simulate -- --brief [--seeds N] [--name NAME]
+      short worlds in which much goes wrong, until the first that fails; in one line, and without looking for the smallest plan.`
 
 const { values } = parseArgs({
   options: {
@@ -33,6 +35,7 @@ const { values } = parseArgs({
     seed: { type: "string" },
     keep: { type: "string" },
     trace: { type: "boolean", default: false },
+    brief: { type: "boolean", default: false },
     help: { type: "boolean", default: false },
     share: { type: "string" },
   },
@@ -67,6 +70,20 @@ const replay = (seed: string): number => {
   }
   console.log(`invariant ${outcome.violation.invariant} broke: ${outcome.violation.message}`)
   return 1
+}
+
+const BRIEF_DAYS = 0.3
+const BRIEF_INTENSITY = 4
+
+const brief = (): number => {
+  for (const seed of seedsOf(0, 1)) {
+    const { violation } = runPlan(planOf(seed, BRIEF_DAYS, BRIEF_INTENSITY))
+    if (violation === null) continue
+    console.log(`${seed}: invariant ${violation.invariant} broke: ${violation.message}`)
+    return 1
+  }
+  console.log("every invariant held")
+  return 0
 }
 
 const seedsOf = (share: number, shares: number): ReadonlyArray<string> =>
@@ -154,5 +171,9 @@ if (values.help) {
   const [share, shares] = values.share.split("/").map(Number)
   process.send?.(runShare(share ?? 0, shares ?? 1, () => {}))
 } else {
-  process.exitCode = values.seed === undefined ? await campaign() : replay(values.seed)
+  process.exitCode = values.brief
+    ? brief()
+    : values.seed === undefined
+      ? await campaign()
+      : replay(values.seed)
 }

@@ -62,6 +62,7 @@ const idleSweep = Layer.succeed(
   Sweep,
   Sweep.of({
     recover: refused,
+    down: Effect.succeed(null),
     pass: refused,
     onEvent: () => refused,
     stop: () => refused,

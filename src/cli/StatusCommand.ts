@@ -12,6 +12,11 @@ export const statusCommand = Command.make("status", { json: jsonFlag }, (input) 
     const state = yield* (yield* connectReading).status()
     yield* show(input.json, state, () => [
       `runtime: ${state.runtime}`,
+      ...(state.runtimeDown === null
+        ? []
+        : [
+            `the runtime is down since ${instant(state.runtimeDown.since)}, everything waits: ${state.runtimeDown.why}; next try ${instant(state.runtimeDown.nextTryAt)}`,
+          ]),
       `containers: ${state.live.length}`,
       `next wake: ${instant(state.nextWakeAt)}`,
       `next slot: ${instant(state.nextSlotAt)}`,

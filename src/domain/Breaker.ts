@@ -41,6 +41,12 @@ export const onRuntimeDown = (state: Breaker, now: EpochMs): Breaker => {
 /** The runtime answered, whatever it said. */
 export const onRuntimeUp = (): Breaker => closedBreaker
 
+/** It was heard of, which is no proof that it starts anything: the next probe need not wait any longer. */
+export const onSignOfLife = (state: Breaker, now: EpochMs): Breaker =>
+  state._tag === "Closed" || state.probe === "in-flight" || state.probeAt <= now
+    ? state
+    : { ...state, probeAt: now }
+
 /** The one probe was started: no other starts until it is answered, or lost for 30 s. */
 export const onProbeStarted = (state: Breaker, now: EpochMs): Breaker =>
   state._tag === "Closed" ? state : { ...state, probeAt: now + PROBE_CAP_MS, probe: "in-flight" }

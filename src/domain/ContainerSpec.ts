@@ -103,6 +103,8 @@ export interface ContainerSpec {
   readonly sandbox: Sandbox
   /** Of stdout and stderr together, kept by the engine. */
   readonly maxLogBytes: number
+  /** Between SIGTERM and SIGKILL when the engine itself stops it, as it does when it shuts down. */
+  readonly graceMs: number
 }
 
 /** Where the shared skills are inside. */
@@ -137,6 +139,7 @@ export const buildContainerSpec = (input: {
   readonly places: ContainerPlaces
   readonly extraBinds: ReadonlyArray<Bind>
   readonly maxLogBytes: number
+  readonly graceMs: number
 }): ContainerSpec => {
   const { places, sandbox } = input
   const optional = (source: string | null, target: string, access: Bind["access"]): ReadonlyArray<Bind> =>
@@ -168,5 +171,6 @@ export const buildContainerSpec = (input: {
     ],
     sandbox,
     maxLogBytes: input.maxLogBytes,
+    graceMs: input.graceMs,
   }
 }

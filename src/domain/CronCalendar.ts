@@ -98,6 +98,24 @@ const dayMask = (rule: DayRule, firstDay: number, length: number): number => {
   return mask >>> 0
 }
 
+/** The matching days from one day number, included, to another, excluded. */
+export const daysMatching = (cron: CronSchedule, from: number, to: number): number => {
+  if (cron.everyDay) return Math.max(0, to - from)
+  let count = 0
+  for (let first = from; first < to;) {
+    const { day, month, year } = dateFromDays(first)
+    const monthStart = first - day + 1
+    const nextMonth = month === 12 ? daysFromDate(year + 1, 1, 1) : daysFromDate(year, month + 1, 1)
+    const last = Math.min(to, nextMonth) - monthStart
+    if (cron.months.includes(month)) {
+      const mask = dayMask(cron.days, monthStart, nextMonth - monthStart)
+      for (let each = day; each <= last; each++) count += (mask >>> each) & 1
+    }
+    first = nextMonth
+  }
+  return count
+}
+
 /** The nearest matching day at or after (or at or before) `days`, as a day number; null when there is none. */
 const nearestDay = (cron: CronSchedule, days: number, direction: 1 | -1): number | null => {
   let { year, month, day } = dateFromDays(days)

@@ -213,7 +213,7 @@ const toSchedule = (texts: ReadonlyArray<string>, fields: ExpandedFields): CronS
 const BORDER_MS = 2 * DAY_MS
 
 /** Whether times inside the gap before this span make its first instant a slot. */
-const isGapSlot = (cron: CronSchedule, span: ZoneSpan): boolean => {
+export const isGapSlot = (cron: CronSchedule, span: ZoneSpan): boolean => {
   const shift = span.offsetMs - span.previousOffsetMs
   if (shift <= 0) return false
   const gapEnd = span.startMs + span.offsetMs
@@ -228,7 +228,7 @@ const isGapSlot = (cron: CronSchedule, span: ZoneSpan): boolean => {
 }
 
 /** The first local time of a span that can fire: fixed times already ran in the first pass of a repeated stretch. */
-const firstLocal = (cron: CronSchedule, span: ZoneSpan): number =>
+export const firstLocal = (cron: CronSchedule, span: ZoneSpan): number =>
   span.startMs + (cron.elapsed ? span.offsetMs : Math.max(span.offsetMs, span.previousOffsetMs))
 
 /** The first slot strictly after an instant; null when there is none or no such zone. */

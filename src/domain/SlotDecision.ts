@@ -5,12 +5,16 @@
  */
 import { type EpochMs, MINUTE_MS } from "./Instant.ts"
 import { PRIORITIES, type Priority } from "./Message.ts"
+import { countSlots } from "./Recurrence.ts"
 import type { Series } from "./Series.ts"
 import { jitterOf } from "./SeriesPolicy.ts"
 import { nextSlotOf, previousSlotOf, type Slotted } from "./SeriesSlots.ts"
 
 /** Counting stops here: a range that says so holds at least this many slots. */
 export const SLOT_COUNT_LIMIT = 10_000
+
+/** Occurrences of one series that have not ended, whatever its policy: with this many no slot becomes another. */
+export const OPEN_LIMIT = 1_000
 
 /** A slot that is seen within this is not missed: the daemon looks at least once a minute. */
 export const ON_TIME_MS = MINUTE_MS
@@ -132,12 +136,14 @@ const overlapped = (
   const fateOf = (slot: EpochMs, index: number): SlotFate => {
     const delayMs = index * series.policy.staggerMs
     const dueAt = Math.max(slot + jitterMs, delayMs === 0 ? 0 : now + delayMs)
-    if (running + buffered === 0 || series.overlap === "allow-all") {
+    const isFree = running + buffered === 0
+    if (isFree || (series.overlap === "allow-all" && running + buffered < OPEN_LIMIT)) {
       running += 1
       return { _tag: "Fire", slot, dueAt }
     }
     switch (series.overlap) {
       case "skip":
+      case "allow-all":
         return { _tag: "Skip", slot }
       case "cancel-other":
         return { _tag: "Replace", slot, dueAt }
@@ -215,14 +221,14 @@ const rangeOf = (series: Slotted, first: EpochMs, end: EpochMs): SlotRange | nul
   return { first, last, count: Math.min(1 + countAfter(series, first, last), SLOT_COUNT_LIMIT) }
 }
 
+/** The slots after `first` and up to `last`, a slot itself. */
 const countAfter = (series: Slotted, first: EpochMs, last: EpochMs): number => {
-  const second = nextSlotOf(series, first)
-  if (second === null || second > last) return 0
-  if (series.schedule._tag === "Interval" && series.bounds.exclusions.length === 0) {
-    return (last - second) / series.schedule.everyMs + 1
+  const { exclusions, startAt } = series.bounds
+  if (exclusions.length === 0) {
+    return countSlots(series.schedule, Math.max(first, (startAt ?? 0) - 1), last, SLOT_COUNT_LIMIT)
   }
   let count = 0
-  let slot: EpochMs | null = second
+  let slot = nextSlotOf(series, first)
   while (slot !== null && slot <= last && count < SLOT_COUNT_LIMIT) {
     count++
     slot = nextSlotOf(series, slot)

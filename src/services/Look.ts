@@ -275,7 +275,7 @@ const viewOf = (stands: Standing, watch: Watch, now: number): LiveView => {
     groupId: session.groupId,
     incarnation: incarnation.number,
     phase: incarnation.phase,
-    stopRequestedAt: watch.stopRequestedAt,
+    stopRequestedAt: watch.signalledAt,
     killed: watch.killed,
     liveness: {
       spawnedAt: watch.spawnedAt ?? now,
@@ -299,9 +299,7 @@ const viewOf = (stands: Standing, watch: Watch, now: number): LiveView => {
  */
 const settleClocks = (incarnation: Incarnation, watch: Watch, now: number): void => {
   watch.spawnedAt = Math.min(watch.spawnedAt ?? incarnation.spawnedAt, now)
-  if (incarnation.stopRequestedAt !== null) {
-    watch.stopRequestedAt = Math.min(watch.stopRequestedAt ?? incarnation.stopRequestedAt, now)
-  }
+  if (watch.signalledAt !== null) watch.signalledAt = Math.min(watch.signalledAt, now)
   const { activeAt } = incarnation
   const lastAt = watch.active?.recorded === activeAt ? watch.active.at : activeAt
   watch.active = { recorded: activeAt, at: Math.min(lastAt, now) }

@@ -10,6 +10,7 @@ import {
   onProbeStarted,
   onRuntimeDown,
   onRuntimeUp,
+  onSignOfLife,
 } from "../domain/Breaker.ts"
 import type { InstallId, SessionId } from "../domain/Ids.ts"
 import type { GroupId } from "../domain/Ids.ts"
@@ -40,8 +41,10 @@ import { Workspace } from "./Workspace.ts"
 const MAX_CANDIDATES = 200
 /** How far one pass looks past those of groups that are at their caps. */
 const MAX_SCANNED = 51_200
-/** Rows of one expiry or slot transaction. */
+/** Rows of one expiry transaction. */
 const BATCH = 200
+/** Slots of one transaction: some 0.1 ms each, in which nothing else has its turn. */
+const SLOT_BATCH = 32
 /** Passes over a full batch before the sweep goes on: the rest waits for the next pass. */
 const MAX_BATCHES = 50
 const LOOK_CONCURRENCY = 8
@@ -65,6 +68,14 @@ export interface Swept {
   readonly news: "news" | "nothing"
 }
 
+/** The runtime does not start anything: since when, after how many tries, why, and from when it is tried again. */
+export interface RuntimeDown {
+  readonly since: EpochMs
+  readonly failures: number
+  readonly why: string
+  readonly nextTryAt: EpochMs
+}
+
 export class Sweep extends Context.Service<
   Sweep,
   {
@@ -78,6 +89,8 @@ export class Sweep extends Context.Service<
     readonly wake: (sessionId: SessionId) => Effect.Effect<void, LedgerError>
     /** Stops every container, waits out the grace, and ends every incarnation: no orphan, no try spent. */
     readonly shutdown: Effect.Effect<void, LedgerError>
+    /** What keeps all sessions waiting; null: nothing does. */
+    readonly down: Effect.Effect<RuntimeDown | null>
   }
 >()("lamplighter/services/Sweep") {
   static readonly layer = (install: InstallId) => Layer.effect(Sweep, make(install))
@@ -92,11 +105,19 @@ const make = Effect.fnUntraced(function* (install: InstallId) {
   const watches = new Map<SessionId, Watch>()
   const starting = new Set<SessionId>()
   let breaker: Breaker = closedBreaker
+  let downWhy = ""
+  const noteDown = (why: string) =>
+    Effect.map(Clock.currentTimeMillis, (now) => {
+      breaker = onRuntimeDown(breaker, now)
+      downWhy = why
+    })
   let bucket: StartBucket = fullStarts(
     yield* Clock.currentTimeMillis,
     store.options.limits.maxStartsPerSecond,
   )
   let lastClocks: { wall: EpochMs; monotonicMs: number } | null = null
+  /** Ages that span the last jump of the clock start from there, in whatever container. */
+  let jumpedAt = 0
   let closing = false
   let lastListAt = 0
 
@@ -106,6 +127,7 @@ const make = Effect.fnUntraced(function* (install: InstallId) {
     const watch = newWatch(incarnation.sessionId, incarnation.number)
     // Whoever watched it before is gone: what it was seen doing last stands for the work, so that a restart excuses no silence.
     watch.workDueSince = incarnation.activeAt
+    watch.ageOrigin = jumpedAt
     if (incarnation.handle !== null) watch.ref = JSON.parse(incarnation.handle) as ContainerRef
     watches.set(incarnation.sessionId, watch)
     return watch
@@ -146,7 +168,7 @@ const make = Effect.fnUntraced(function* (install: InstallId) {
             .pipe(Effect.catchTag("NotFound", () => Effect.void))
         }
         const watch = watches.get(sessionId)
-        if (watch !== undefined && (!known || (watch.exit === null && !watch.signalled))) {
+        if (watch !== undefined && (!known || (watch.exit === null && watch.signalledAt === null))) {
           yield* stopLive(sessionId, watch.incarnation, "quarantine", reason)
         }
         return fallback
@@ -170,8 +192,9 @@ const make = Effect.fnUntraced(function* (install: InstallId) {
       ? Effect.void
       : runtime.stop(watch.ref).pipe(
           crashable("runtime.stop"),
-          Effect.map(() => {
-            watch.signalled = true
+          Effect.andThen(Clock.currentTimeMillis),
+          Effect.map((now) => {
+            watch.signalledAt ??= now
           }),
           Effect.ignore,
         )
@@ -182,7 +205,8 @@ const make = Effect.fnUntraced(function* (install: InstallId) {
       rows,
       (row) => {
         const watch = watches.get(row.sessionId)
-        const waits = row.phase === "stopping" && watch?.incarnation === row.number && !watch.signalled
+        const waits =
+          row.phase === "stopping" && watch?.incarnation === row.number && watch.signalledAt === null
         return waits && watch.exit === null ? signal(watch) : Effect.void
       },
       { discard: true },
@@ -266,7 +290,10 @@ const make = Effect.fnUntraced(function* (install: InstallId) {
       sessionId,
       cause,
       composing,
-      watching: (watch) => watches.set(sessionId, watch),
+      watching: (watch) => {
+        watch.ageOrigin = jumpedAt
+        watches.set(sessionId, watch)
+      },
     }).pipe(
       Effect.provideContext(services),
       Effect.flatMap((woken) => {
@@ -276,10 +303,10 @@ const make = Effect.fnUntraced(function* (install: InstallId) {
         if (woken.reason !== "RuntimeDown") {
           return Effect.logWarning(`session ${sessionId} could not start (${woken.reason}): ${woken.message}`)
         }
-        return Effect.flatMap(Clock.currentTimeMillis, (now) => {
-          breaker = onRuntimeDown(breaker, now)
-          return Effect.logWarning(`the runtime is down: ${woken.message}`)
-        })
+        return Effect.andThen(
+          noteDown(woken.message),
+          Effect.logWarning(`the runtime is down: ${woken.message}`),
+        )
       }),
     )
     yield* atBoundary(sessionId, attempt, undefined).pipe(
@@ -354,7 +381,7 @@ const make = Effect.fnUntraced(function* (install: InstallId) {
   const settleStart = Effect.fnUntraced(function* (watch: Watch, message: string) {
     let unanswered = 0
     while ((yield* resolveAmbiguous) === "not listed") {
-      breaker = onRuntimeDown(breaker, yield* Clock.currentTimeMillis)
+      yield* noteDown(message)
       // A shutdown lists by itself.
       if (closing) return
       unanswered += 1
@@ -378,6 +405,7 @@ const make = Effect.fnUntraced(function* (install: InstallId) {
       const drift = wall - lastClocks.wall - (monotonicMs - lastClocks.monotonicMs)
       if (Math.abs(drift) > CLOCK_JUMP_MS) {
         yield* Effect.logWarning(`the clock jumped by ${drift} ms: ages start again from now`)
+        jumpedAt = wall
         for (const watch of watches.values()) watch.ageOrigin = wall
       }
     }
@@ -385,9 +413,9 @@ const make = Effect.fnUntraced(function* (install: InstallId) {
     return wall
   })
 
-  const repeated = (step: (limit: number) => Effect.Effect<number, LedgerError>) =>
+  const repeated = (batch: number, step: (limit: number) => Effect.Effect<number, LedgerError>) =>
     Effect.gen(function* () {
-      for (let round = 0; round < MAX_BATCHES; round++) if ((yield* step(BATCH)) < BATCH) return
+      for (let round = 0; round < MAX_BATCHES; round++) if ((yield* step(batch)) < batch) return
     })
 
   /** One answer of the ledger's indexes: who could wake, and when the next thing comes due. */
@@ -440,8 +468,8 @@ const make = Effect.fnUntraced(function* (install: InstallId) {
       lastListAt = now
       yield* resolveAmbiguous
     }
-    yield* repeated(store.expireMessages)
-    yield* repeated(store.fireSlots)
+    yield* repeated(BATCH, store.expireMessages)
+    yield* repeated(SLOT_BATCH, store.fireSlots)
     const before = yield* store.read((reader) => reader.liveIncarnations())
     const looked = yield* lookAtAll(before)
     const live = yield* store.read((reader) => reader.liveIncarnations())
@@ -489,7 +517,17 @@ const make = Effect.fnUntraced(function* (install: InstallId) {
 
   const recover = Effect.gen(function* () {
     yield* reconcile().pipe(
-      Effect.tapError((error) => Effect.logWarning(`waiting for the runtime: ${error.message}`)),
+      Effect.tap(() =>
+        Effect.sync(() => {
+          breaker = onRuntimeUp()
+        }),
+      ),
+      Effect.tapError((error) =>
+        Effect.andThen(
+          noteDown(error.message),
+          Effect.logWarning(`waiting for the runtime: ${error.message}`),
+        ),
+      ),
       Effect.catchTag("RuntimeUnavailable", () =>
         Effect.sleep(1_000).pipe(Effect.andThen(Effect.suspend(() => recoverLater))),
       ),
@@ -520,7 +558,11 @@ const make = Effect.fnUntraced(function* (install: InstallId) {
     recover,
     pass,
     onEvent: Effect.fnUntraced(function* (event: RuntimeEvent) {
-      if (event._tag === "Gap") return void (yield* resolveAmbiguous)
+      if (event._tag === "Gap") {
+        if ((yield* resolveAmbiguous) === "listed")
+          breaker = onSignOfLife(breaker, yield* Clock.currentTimeMillis)
+        return
+      }
       if (event._tag !== "Exited") return
       const { session, incarnation } = event.ref.labels
       const watch = watches.get(session)
@@ -534,6 +576,11 @@ const make = Effect.fnUntraced(function* (install: InstallId) {
     }),
     wake: (sessionId) => launch(sessionId, "operator"),
     shutdown,
+    down: Effect.sync(() =>
+      breaker._tag === "Closed"
+        ? null
+        : { since: breaker.since, failures: breaker.failures, why: downWhy, nextTryAt: breaker.probeAt },
+    ),
   })
 })
 

@@ -37,12 +37,11 @@ export interface Watch {
   needsFresh: boolean
   /** Claims that a heartbeat was seen to come after. */
   readonly answered: Set<string>
-  /** When it was spawned, and when it was asked to stop: never later than now. */
+  /** When it was spawned: never later than now. */
   spawnedAt: EpochMs | null
-  stopRequestedAt: EpochMs | null
+  /** When this daemon sent SIGTERM, never later than now: its grace counts from there, whoever recorded the stop, and whenever. */
+  signalledAt: EpochMs | null
   killed: boolean
-  /** SIGTERM was sent: whoever recorded the stop need not have known the container. */
-  signalled: boolean
   /** The death, once confirmed. */
   exit: ObservedExit | null
   /** Final readings that failed in a row. */
@@ -71,9 +70,8 @@ export const newWatch = (sessionId: SessionId, incarnation: number): Watch => ({
   needsFresh: false,
   answered: new Set(),
   spawnedAt: null,
-  stopRequestedAt: null,
+  signalledAt: null,
   killed: false,
-  signalled: false,
   exit: null,
   finalFailures: 0,
   starting: false,

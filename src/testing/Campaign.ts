@@ -19,14 +19,14 @@ export interface WorldPlan {
 /** Faults on an average day. */
 const FAULTS_PER_DAY = 18
 
-/** Everything that a seed decides. */
-export const planOf = (seed: string, days: number): WorldPlan => {
+/** Everything that a seed decides. `intensity`: how many times as much is sent and goes wrong as on an average day. */
+export const planOf = (seed: string, days: number, intensity = 1): WorldPlan => {
   const random = seededRandom(seed)
-  const shape = planWorld(random.fork("shape"), days)
+  const shape = planWorld(random.fork("shape"), days, intensity)
   const faults = planFaults(random.fork("faults"), {
     days,
     sessions: shape.sessions,
-    perDay: FAULTS_PER_DAY,
+    perDay: FAULTS_PER_DAY * intensity,
   })
   return { seed, shape, faults }
 }

@@ -25,14 +25,9 @@ const RECOVERY_MS = 6 * MINUTE_MS
 
 export class ContainerWatch {
   private readonly options: ContainerWatchOptions
-  private jumpedAt = -Infinity
 
   constructor(options: ContainerWatchOptions) {
     this.options = options
-  }
-
-  clockJumped(): void {
-    this.jumpedAt = this.options.now()
   }
 
   /** Called before each signal: was it deserved? */
@@ -43,8 +38,9 @@ export class ContainerWatch {
     if (container === undefined || container.diedAt !== null) return
     if (container.signalledAt !== null) {
       const waitedMs = now() - container.signalledAt
-      const isJumpy = now() - this.jumpedAt < MINUTE_MS
-      if (name === "SIGKILL" && waitedMs < shape.policy.graceMs - MOMENT_MS && !isJumpy)
+      const isJumpy = now() - truth.jumpedAt < MINUTE_MS
+      const isStranger = watch.incarnations.get(GroundTruth.key(session, incarnation))?.phase === "ended"
+      if (name === "SIGKILL" && waitedMs < shape.policy.graceMs - MOMENT_MS && !isJumpy && !isStranger)
         violate(6, `${session}/${incarnation} had ${waitedMs} ms of grace, of ${shape.policy.graceMs}`)
       return
     }
@@ -58,7 +54,7 @@ export class ContainerWatch {
     }
     const reason = life?.stopReason
     // The signal can come much later than the decision when the engine is slow.
-    if (now() - truth.troubledAt < MINUTE_MS && now() - this.jumpedAt > MINUTE_MS) return
+    if (now() - truth.troubledAt < MINUTE_MS && now() - truth.jumpedAt > MINUTE_MS) return
     const isFresh = container.beatAt !== null && now() - container.beatAt < MOMENT_MS
     const beatAt = isFresh ? container.beatBefore : container.beatAt
     const beatAge = beatAt === null ? null : now() - beatAt

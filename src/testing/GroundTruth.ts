@@ -44,6 +44,10 @@ export class GroundTruth {
   readonly acknowledged = new Set<string>()
   /** Whatever may interrupt the daemon between a send and its mark: crashes, stops, failed writes. */
   excuses = 0
+  /** The last time that an operator woke a session, which asks nobody whether there is room. */
+  wokenAt = -Infinity
+  /** The last time that somebody set the clock: ages start again from there. */
+  jumpedAt = -Infinity
   /** The last time that the host rebooted. */
   rebootedAt = -Infinity
   /** The last instant at which something was wrong that may delay the daemon. */
@@ -80,12 +84,6 @@ export class GroundTruth {
       if (truth.session === session && truth.diedAt === null) return truth
     }
     return undefined
-  }
-
-  livingTotal(): number {
-    let count = 0
-    for (const { diedAt } of this.containers.values()) if (diedAt === null) count += 1
-    return count
   }
 
   /** Forgets containers that died before `before`, so that a long campaign stays small. */

@@ -2,7 +2,6 @@
 import { Effect } from "effect"
 import { MINUTE_MS, SECOND_MS } from "../domain/Instant.ts"
 import type { SimulatedEngine } from "../layers/memory/SimulatedEngine.ts"
-import type { ContainerWatch } from "./ContainerWatch.ts"
 import { AGENT_FAULTS, describeFault, type Fault } from "./FaultPlan.ts"
 import type { GroundTruth } from "./GroundTruth.ts"
 import type { Moods } from "./Moods.ts"
@@ -18,7 +17,6 @@ export interface HavocOptions {
   readonly truth: GroundTruth
   readonly weather: Weather
   readonly moods: Moods
-  readonly containers: ContainerWatch
   readonly engine: SimulatedEngine["Service"]
   readonly after: (ms: number, task: () => void) => void
   readonly isUp: () => boolean
@@ -44,7 +42,7 @@ const CONTAINER_PATIENCE_MS = 20 * SECOND_MS
 const CONTAINER_LOOKS = 100
 
 export const makeHavoc = (options: HavocOptions): Havoc => {
-  const { after, containers, crash, engine, host, moods, trace, truth, weather } = options
+  const { after, crash, engine, host, moods, trace, truth, weather } = options
   const now = (): number => host.now()
   let armed: { readonly fault: Fault; left: number } | null = null
   let rebooting = false
@@ -93,7 +91,7 @@ export const makeHavoc = (options: HavocOptions): Havoc => {
     host.jump(ms)
     setBackMs += Math.max(0, -ms)
     truth.troubledAt = now()
-    containers.clockJumped()
+    truth.jumpedAt = now()
     weather.count(fault)
   }
 

@@ -17,6 +17,8 @@ import { SeriesWatch } from "./SeriesWatch.ts"
 
 /** From a decision to its commit. */
 const MOMENT_MS = 2_000
+/** What has expired is ended at the beginning of every pass. */
+const TTL_SLACK_MS = 60_000
 
 export type Violate = (invariant: number, message: string) => void
 
@@ -231,6 +233,8 @@ export class LedgerWatch {
     if (row.admittedIn > 0 && row.admittedIn !== before.admittedIn) {
       if (wakes(row) && row.dueAt > wall())
         violate(4, `message ${row.id} was shown ${row.dueAt - wall()} ms before it was due`)
+      if (wakes(row) && row.expiresAt !== null && row.expiresAt < wall() - TTL_SLACK_MS)
+        violate(1, `message ${row.id} was shown ${wall() - row.expiresAt} ms after its time to live`)
       if (session.incarnation !== row.admittedIn)
         violate(3, `message ${row.id} was shown to incarnation ${row.admittedIn}, which is not the last`)
     }
@@ -279,6 +283,8 @@ export class LedgerWatch {
     const container = truth.container(row.sessionId, row.incarnation)
     const life = this.incarnations.get(GroundTruth.key(row.sessionId, row.incarnation))
     const stuck = ["ceiling", "claim", "startup"].includes(life?.stopReason ?? "")
+    if (row.outcome === "failed" || row.outcome === "crashed" || row.outcome === "stuck")
+      violate(4, `an attempt of ${row.messageId} ended ${row.outcome} and cost nothing`)
     if (row.outcome === "released" && stuck)
       violate(4, `${row.messageId} was given back by a container that was stopped as stuck, for nothing`)
     const died = container?.death === "itself" || container?.death === "outside"
@@ -317,8 +323,8 @@ export class LedgerWatch {
         violate(3, `incarnation ${key} was recorded before the one before it had ended`)
       if (session !== undefined && session.status !== "active")
         violate(3, `session ${row.sessionId} is ${session.status}, and was woken`)
-      const live = truth.livingTotal()
-      if (live >= this.options.maxContainers)
+      const live = this.liveContainers()
+      if (live >= this.options.maxContainers && this.options.now() - truth.wokenAt > MOMENT_MS)
         violate(3, `${key} starts beside ${live} containers, of ${this.options.maxContainers} allowed`)
       return
     }
@@ -334,6 +340,15 @@ export class LedgerWatch {
     )
     if (row.reason === "crash" && !row.claimed && waits && (session?.wakeNotBefore ?? Infinity) <= wall())
       violate(4, `${key} died before it claimed anything, and its session does not back off`)
+  }
+
+  /** One that came up long after its start was given up is not counted: nobody knows of it yet. */
+  private liveContainers(): number {
+    let count = 0
+    for (const [key, row] of this.incarnations) {
+      if (row.phase !== "ended" && this.options.truth.containers.get(key)?.diedAt === null) count += 1
+    }
+    return count
   }
 
   private onDelivery(row: Delivery): void {

@@ -201,7 +201,10 @@ export const makeOperators = (world: World): Operators => {
         ...(task.settings as object),
       })
     })
-    insist(`task ${task.id}`, request, fine, broken(`task ${task.id}`))
+    const isLate = (): boolean => (task.settings?.bounds?.endAt ?? Infinity) <= world.host.wall() + HOUR_MS
+    insist(`task ${task.id}`, request, fine, (cause) =>
+      isLate() ? undefined : broken(`task ${task.id}`)(cause),
+    )
   }
 
   /** Something that an operator tries once and forgets. */
@@ -241,6 +244,7 @@ export const makeOperators = (world: World): Operators => {
       case "operator-stop":
         return attempt(fault, control(session, "stop"))
       case "operator-wake":
+        truth.wokenAt = now()
         return attempt(fault, control(session, "wake"))
       case "operator-cancel": {
         const victim = messages.findLast(({ state }) => !isTerminal(state))

@@ -351,7 +351,7 @@ export class SeriesWatch {
         const since = this.working.get(id)
         // Whoever is dead does not run: its last words may be unreadable for as long as they are.
         if (since === undefined || truth.container(sessionId, admittedIn)?.diedAt !== null) continue
-        const overMs = now() - Math.max(since + limitMs, troubledAt)
+        const overMs = now() - Math.max(Math.max(since, truth.jumpedAt) + limitMs, troubledAt)
         if (overMs > slackMs + OVERDUE_SLACK_MS)
           violate(5, `${id} still runs ${Math.round(overMs / SECOND_MS)} s after its time was over`)
       }

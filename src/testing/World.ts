@@ -300,7 +300,6 @@ export const runWorld = (options: WorldOptions): Outcome => {
     truth,
     weather,
     moods,
-    containers,
     engine,
     after,
     isUp: () => current !== null,

@@ -78,7 +78,7 @@ const SCHEDULES = [
   "0 9 * * 1-5",
 ] as const
 
-export const planWorld = (random: SeededRandom, days: number): WorldShape => {
+export const planWorld = (random: SeededRandom, days: number, intensity = 1): WorldShape => {
   const sessions = random.between(2, 5)
   const [zone, change] = random.pick(SEASONS)
   const patient = random.chance(0.3)
@@ -111,7 +111,7 @@ export const planWorld = (random: SeededRandom, days: number): WorldShape => {
     stride: random.pick([25, 150, 2_000]),
     runnerReoffers: random.chance(0.7),
     historyRetentionMs: random.pick([DAY_MS, 30 * DAY_MS]),
-    sends: planSends(random, sessions, span),
+    sends: planSends(random, sessions, span, intensity),
     tasks: Array.from({ length: random.between(0, 3) }, (_, index) =>
       planTask(random.fork(`task-${index}`), index, sessions, startedAt, span),
     ),
@@ -167,9 +167,14 @@ const planTask = (
 }
 
 /** Bursts with quiet between them, as people write. */
-const planSends = (random: SeededRandom, sessions: number, span: number): ReadonlyArray<PlannedSend> => {
+const planSends = (
+  random: SeededRandom,
+  sessions: number,
+  span: number,
+  intensity: number,
+): ReadonlyArray<PlannedSend> => {
   const sends: Array<PlannedSend> = []
-  const bursts = Math.ceil((span / DAY_MS) * random.between(3, 8))
+  const bursts = Math.ceil((span / DAY_MS) * intensity * random.between(3, 8))
   for (let burst = 0; burst < bursts; burst++) {
     let at = random.below(span)
     const session = random.below(sessions)

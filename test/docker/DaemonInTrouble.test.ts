@@ -53,6 +53,8 @@ describe.skipIf(dockerMissing !== null)("a daemon whose engine is in trouble", (
         for (const thread of THREADS) yield* sendTo(daemon, thread, `m-${thread}`, "hello")
         yield* until("the log says what is awaited", () => daemon.said().includes("waiting for the runtime"))
         assert.strictEqual((yield* report(daemon, "m-a")).message.state, "pending")
+        const http = yield* api(daemon)
+        assert.include((yield* http.status()).runtimeDown?.why ?? "", "can't be listed")
         yield* proxy.listen
         yield* allAnswered(daemon)
         assert.strictEqual(proxy.requests.filter((request) => request === CREATE).length, THREADS.length)
@@ -79,8 +81,13 @@ describe.skipIf(dockerMissing !== null)("a daemon whose engine is in trouble", (
         yield* until("it was tried again", () => count(daemon.said(), "the runtime is down") > before)
         // One probe, then the next: not one for each of the six that wait.
         assert.isAtMost(count(daemon.said(), "the runtime is down"), before + 1)
+        const http = yield* api(daemon)
+        const { runtimeDown } = yield* http.status()
+        assert.include(runtimeDown?.why ?? "", "is the engine running")
+        assert.isAtLeast(runtimeDown?.failures ?? 0, 2)
         yield* proxy.listen
         yield* allAnswered(daemon)
+        assert.isNull((yield* http.status()).runtimeDown)
       }),
     LIMIT_MS,
   )
@@ -106,6 +113,9 @@ describe.skipIf(dockerMissing !== null)("a daemon whose engine is in trouble", (
           yield* http.status()
           yield* Effect.sleep(50)
         }
+        let { runtimeDown } = yield* http.status()
+        while (runtimeDown === null) ({ runtimeDown } = yield* http.status())
+        assert.include(runtimeDown.why, "did not answer")
         proxy.treat(() => "pass")
         yield* allAnswered(daemon)
       }),

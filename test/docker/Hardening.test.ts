@@ -121,6 +121,7 @@ describe.skipIf(dockerMissing !== null)("the sandbox on a real engine", () => {
       assert.deepStrictEqual(host.Binds ?? [], [])
       for (const mount of told.Mounts) assert.strictEqual(mount.Propagation, "rprivate")
       assert.deepStrictEqual(Object.keys(host.Tmpfs as object).toSorted(), ["/home/node", "/tmp"])
+      assert.strictEqual((Config as { readonly StopTimeout?: number }).StopTimeout, 1)
       assert.isFalse(Config.OpenStdin)
       assert.isFalse(Config.AttachStdin)
       assert.isFalse(Config.Tty)

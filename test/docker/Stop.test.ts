@@ -140,6 +140,27 @@ describe.skipIf(dockerMissing !== null)("the end of a container on a real engine
       assert.isAtMost(events.of(ref).length, 2 * ((16 * KIB * KIB) / 128) + 2)
     }))
 
+  test("a container that floods for ever is listened to no faster than others can bear", (world) =>
+    Effect.gen(function* () {
+      const runtime = yield* world.open(world.install)
+      const events = yield* record(runtime)
+      const began = performance.now()
+      const ref = yield* runtime.start(
+        world.agent("loud", { AGENT_BEHAVIOUR: "flood", AGENT_FLOOD_BYTES: String(1024 ** 4) }),
+      )
+      const quiet = yield* runtime.start(world.spec("quiet", "obeys"))
+      yield* events.line(quiet, "ready")
+      yield* Effect.sleep("3 seconds")
+      const heard = events.of(ref).length * 128
+      const seconds = (performance.now() - began) / 1_000
+      assert.isAbove(heard, 0)
+      assert.isAtMost(heard, (seconds + 1) * 1.1 * 256 * KIB)
+      yield* runtime.stop(quiet)
+      assert.strictEqual((yield* events.exit(quiet)).exitCode, 0)
+      yield* runtime.kill(ref)
+      assert.strictEqual((yield* events.exit(ref)).exitCode, 137)
+    }))
+
   test("a line without an end is cut, and the next is a line again", (world) =>
     Effect.gen(function* () {
       const runtime = yield* world.open(world.install)

@@ -7,6 +7,7 @@ import {
   onProbeStarted,
   onRuntimeDown,
   onRuntimeUp,
+  onSignOfLife,
   probeIntervalMs,
 } from "../../src/domain/Breaker.ts"
 import { type EpochMs, HOUR_MS, SECOND_MS } from "../../src/domain/Instant.ts"
@@ -35,6 +36,15 @@ describe("the breaker", () => {
     assert.strictEqual(breakerGate(probing, T + 1_000), "open")
     assert.strictEqual(breakerGate(probing, T + 30_999), "open")
     assert.strictEqual(breakerGate(probing, T + 31_000), "probe")
+  })
+
+  it("lets the next probe pass at a sign of life, but no second one and nothing else", () => {
+    const waiting = onRuntimeDown(onProbeStarted(opened(), T + 1_000), T + 1_500)
+    assert.strictEqual(breakerGate(waiting, T + 1_600), "open")
+    assert.strictEqual(breakerGate(onSignOfLife(waiting, T + 1_600), T + 1_600), "probe")
+    const probing = onProbeStarted(opened(), T + 1_000)
+    assert.strictEqual(breakerGate(onSignOfLife(probing, T + 1_600), T + 1_600), "open")
+    assert.deepStrictEqual(onSignOfLife(closedBreaker, T), closedBreaker)
   })
 
   it("waits longer after each failed probe, up to 30 seconds", () => {

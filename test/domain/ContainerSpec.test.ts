@@ -36,6 +36,7 @@ const build = (host: HostIdentity, sandbox: Sandbox) =>
     },
     extraBinds: [{ source: "/srv/x", target: "/workspace/extra/x", access: "read-only" }],
     maxLogBytes: 1_000,
+    graceMs: 1_500,
   })
 
 describe("the user inside", () => {

@@ -6,6 +6,11 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import * as fs from "node:fs"
 import type { Session } from "../../src/domain/Session.ts"
+import { DeliveryId } from "../../src/domain/Ids.ts"
+import { sessionId } from "../../bench/Host.ts"
+import { SessionStore } from "../../src/services/SessionStore.ts"
+import { hostile } from "./HostileCase.ts"
+import { execute, rows } from "./OutboundFile.ts"
 import { Operations } from "../../src/services/Operations.ts"
 import { onBesiegedHost } from "./BesiegedHost.ts"
 import { corpus } from "./Corpus.ts"
@@ -31,7 +36,33 @@ const readers = (): number =>
     }
   }).length
 
+const chatty = hostile("three thousand rows at once", "read", ({ outbound }) =>
+  execute(outbound, rows(3_000, {})),
+)
+
 describe("a host whose sessions are hostile", () => {
+  it.live(
+    "takes thousands of rows over several looks, each once, and loses none",
+    () =>
+      Effect.promise(() =>
+        onBesiegedHost([chatty], ({ attackers: [attacker], honestTurn, plant }) =>
+          Effect.gen(function* () {
+            const store = yield* SessionStore
+            const id = attacker?.id ?? sessionId(1)
+            const known = (n: number) =>
+              store.read((reader) => reader.delivery(DeliveryId.make(`${id}/row-${n}`)) !== undefined)
+            yield* plant
+            const deadline = performance.now() + 30_000
+            while (!(yield* known(2_999)) && performance.now() < deadline) yield* honestTurn
+            for (const n of [0, 1, 999, 1_000, 1_001, 2_998, 2_999])
+              assert.isTrue(yield* known(n), `row ${n}`)
+            assert.isFalse(yield* known(3_000))
+          }),
+        ),
+      ),
+    60_000,
+  )
+
   for (const [name, cases] of Object.entries(corpus))
     it.live(
       `all hostile ${name} at once`,

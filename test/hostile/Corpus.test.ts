@@ -2,8 +2,8 @@
  * The corpus on the real reader: each hostile file ends as a reading, as unreadable for now or as quarantined, within the two deadlines;
  * another session's file is read in the meantime as if nothing were, and nothing outside of the session changes.
  */
-import { assert, describe, it } from "@effect/vitest"
-import { Effect } from "effect"
+import { assert, layer } from "@effect/vitest"
+import { Effect, Layer } from "effect"
 import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
@@ -57,51 +57,55 @@ const picture = (directory: string): ReadonlyArray<string> =>
       return fs.lstatSync(file).isFile() ? `${name}: ${fs.readFileSync(file).toString("base64")}` : name
     })
 
-const attack = (one: HostileCase) =>
+const temporary = Effect.acquireRelease(
+  Effect.sync(() => fs.mkdtempSync(path.join(os.tmpdir(), "lamplighter-corpus-"))),
+  (made) => Effect.sync(() => fs.rmSync(made, { recursive: true, force: true })),
+)
+
+const attack = (one: HostileCase, session: string) =>
   Effect.gen(function* () {
-    const directory = yield* Effect.acquireRelease(
-      Effect.sync(() => fs.mkdtempSync(path.join(os.tmpdir(), "lamplighter-corpus-"))),
-      (made) => Effect.sync(() => fs.rmSync(made, { recursive: true, force: true })),
-    )
-    const elsewhere = path.join(directory, "elsewhere")
-    fs.mkdirSync(elsewhere)
+    const elsewhere = yield* temporary
     fs.writeFileSync(path.join(elsewhere, "secret"), "secret")
-    yield* Effect.gen(function* () {
-      const mailbox = yield* Mailbox
-      for (const session of ["hostile", "honest"]) {
-        yield* mailbox.create(pairOf(1, session), nothingCarried)
-        fs.writeFileSync(path.join(mailbox.paths(pairOf(1, session)).outDir, "outbound.db"), honestImage())
-      }
-      const { inDir, outDir } = mailbox.paths(pairOf(1, "hostile"))
-      const place = placeIn(outDir, elsewhere)
-      one.plant(place)
-      const outside = [picture(elsewhere), picture(inDir)]
-      const { besiege } = one
-      const lift = besiege === undefined ? undefined : yield* Effect.promise(() => besiege(place))
-      if (lift !== undefined) yield* Effect.addFinalizer(() => Effect.sync(lift))
-      const [live, honest] = yield* Effect.all([read("hostile", "live"), read("honest", "live")], {
-        concurrency: "unbounded",
-      })
-      const dead = yield* read("hostile", "final")
-      lift?.()
-      told.push(line(one.name, live, dead))
-      for (const [ended, expected] of [
-        [live, one.live],
-        [dead, one.dead],
-      ] as const) {
-        assert.include([expected].flat(), ended.verdict, `${one.name}: ${ended.why}`)
-        if (ended.reading !== null) one.check?.(ended.reading)
-        if (ended.verdict !== "read") assert.isAbove(ended.why.length, 10)
-      }
-      assert.deepStrictEqual(
-        honest.reading?.outbound.map(({ id }) => String(id)),
-        [...GOOD_ROWS],
-      )
-      if (besiege === undefined) assert.deepStrictEqual([picture(elsewhere), picture(inDir)], outside)
-    }).pipe(Effect.provide(SqliteMailbox.layer({ dataDir: directory, patienceMs: 60_000 })))
+    const mailbox = yield* Mailbox
+    const [attacker, neighbour] = [`${session}-hostile`, `${session}-honest`]
+    for (const id of [attacker, neighbour]) {
+      yield* mailbox.create(pairOf(1, id), nothingCarried)
+      fs.writeFileSync(path.join(mailbox.paths(pairOf(1, id)).outDir, "outbound.db"), honestImage())
+    }
+    const { inDir, outDir } = mailbox.paths(pairOf(1, attacker))
+    const place = placeIn(outDir, elsewhere)
+    one.plant(place)
+    const outside = [picture(elsewhere), picture(inDir)]
+    const { besiege } = one
+    const lift = besiege === undefined ? undefined : yield* Effect.promise(() => besiege(place))
+    if (lift !== undefined) yield* Effect.addFinalizer(() => Effect.sync(lift))
+    const [live, honest] = yield* Effect.all([read(attacker, "live"), read(neighbour, "live")], {
+      concurrency: "unbounded",
+    })
+    const dead = yield* read(attacker, "final")
+    lift?.()
+    told.push(line(one.name, live, dead))
+    for (const [ended, expected] of [
+      [live, one.live],
+      [dead, one.dead],
+    ] as const) {
+      assert.include([expected].flat(), ended.verdict, `${one.name}: ${ended.why}`)
+      if (ended.reading !== null) one.check?.(ended.reading)
+      if (ended.verdict !== "read") assert.isAbove(ended.why.length, 10)
+    }
+    assert.deepStrictEqual(
+      honest.reading?.outbound.map(({ id }) => String(id)),
+      [...GOOD_ROWS],
+    )
+    if (besiege === undefined) assert.deepStrictEqual([picture(elsewhere), picture(inDir)], outside)
   })
 
+const mailbox = Layer.unwrap(
+  Effect.map(temporary, (dataDir) => SqliteMailbox.layer({ dataDir, patienceMs: 60_000 })),
+)
+
+// The cases of a class share their readers: whoever kills one has the next case start another.
 for (const [name, cases] of Object.entries(corpus))
-  describe(`hostile ${name}`, () => {
-    for (const one of cases) it.live(one.name, () => attack(one), 60_000)
+  layer(mailbox, { excludeTestServices: true })(`hostile ${name}`, (it) => {
+    for (const [index, one] of cases.entries()) it.effect(one.name, () => attack(one, `s${index}`), 60_000)
   })

@@ -204,7 +204,7 @@ const plain: Readonly<Record<Table, (name: string) => Readonly<Record<string, Va
 
 export interface FieldMutations {
   readonly image: Buffer
-  /** Fields that SQLite took; the others break a constraint of the schema. */
+  /** Fields that SQLite took: one that breaks a constraint of the schema is tried again as something else. */
   readonly written: number
 }
 
@@ -214,9 +214,9 @@ export const mutateFields = (random: Random, count: number, first: number): Fiel
   let written = 0
   try {
     database.exec("BEGIN")
-    for (let n = 0; n < count; n++) {
+    for (let n = 0; written < count && n < 5 * count; n++) {
       const table = random.pick(TABLES)
-      const fields: Record<string, Value> = { ...plain[table](`mutant-${first + n}`) }
+      const fields: Record<string, Value> = { ...plain[table](`mutant-${first}-${n}`) }
       fields[random.pick(COLUMNS[table])] = value(random)
       if (table === "messages_out" && random.once(6)) {
         fields["kind"] = "system"

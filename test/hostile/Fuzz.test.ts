@@ -29,7 +29,10 @@ const WORKERS = 3
 const SHOWN = 6
 const EVERY = 200
 
-const ID = /^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$/
+const ID = /^[A-Za-z0-9][A-Za-z0-9._:@-]{0,127}$/
+
+/** Bytes that are no UTF-8 become a character of three bytes each. */
+const bytesOf = (text: string): number => Buffer.byteLength(text.replaceAll("\ufffd", "?"))
 
 const assertBounded = (reading: Reading): void => {
   assert.isAtMost(reading.outbound.length, OutboundLimits.outbound)
@@ -42,8 +45,8 @@ const assertBounded = (reading: Reading): void => {
     assert.isTrue(row.inReplyTo === null || ID.test(row.inReplyTo))
     for (const instant of [row.timestamp, row.deliverAfter])
       assert.isTrue(instant === null || (Number.isSafeInteger(instant) && instant >= 0))
-    assert.isAtMost(Buffer.byteLength(row.content), OutboundLimits.contentBytes)
-    assert.isAtMost(Buffer.byteLength(row.kind), OutboundLimits.wordBytes)
+    assert.isAtMost(bytesOf(row.content), OutboundLimits.contentBytes)
+    assert.isAtMost(bytesOf(row.kind), OutboundLimits.wordBytes)
     JSON.parse(row.content)
   }
   for (const ack of reading.acks) {

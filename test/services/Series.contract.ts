@@ -784,6 +784,29 @@ export const seriesContract = (name: string, ledger: Layer.Layer<LedgerDriver, L
         }),
       )
 
+      story("runs that have not ended are bounded, whoever asks for more", (store) =>
+        Effect.gen(function* () {
+          yield* store.createSeries(SESSION, {
+            ...everyMinute,
+            overlap: "allow-all",
+            catchUp: "all",
+            policy: { catchUpCap: 1_000 },
+          })
+          yield* at(store, 600 * MINUTE)
+          yield* at(store, 1_200 * MINUTE)
+          const count = store.read((reader) => reader.openOccurrences(T1, 5_000).length)
+          assert.strictEqual(yield* count, 1_000)
+          assert.deepStrictEqual(yield* notRun(store), [["overlap", 1_001, 1_200, 200]])
+          for (const refused of [
+            yield* Effect.flip(store.runSeriesNow(T1, MessageId.make("now-1"))),
+            yield* Effect.flip(store.backfillSeries(T1, { name: "b", from: MINUTE, to: MINUTE })),
+          ]) {
+            assert.strictEqual(refused._tag, "Full")
+          }
+          assert.strictEqual(yield* count, 1_000)
+        }),
+      )
+
       story("a cancelled task runs no more, a completed one can be run again", (store) =>
         Effect.gen(function* () {
           yield* store.createSeries(SESSION, { ...everyMinute, bounds: { maxRuns: 1 } })

@@ -53,7 +53,7 @@ const small = (faults: ReadonlyArray<Omit<Fault, "id">>, change: Partial<WorldSh
 /** Each of these found a bug once; the seed and plan that did were shrunk to what stands here. */
 describe("what the simulation has found", () => {
   it("a SIGKILL that the engine did not hear is repeated", () => {
-    const outcome = small([fault("agent-deaf", 0, 1), fault("engine-down", 4 * MINUTE, 10 * MINUTE)])
+    const outcome = small([fault("agent-deaf", 0, 1), fault("engine-down", 5 * MINUTE + 5_000, 10 * MINUTE)])
     assert.isNull(outcome.violation, outcome.violation?.message)
     const kills = outcome.trace.lines.filter((line) => line.includes("SIGKILL to s0/1"))
     assert.isAbove(kills.length, 1)

@@ -32,6 +32,8 @@ const DAY = 24 * HOUR
 const NEW_YORK = "America/New_York"
 const TASK = SeriesId.make("t1")
 const SWEEP_MS = HOUR
+/** A year is half a million rounds of the daemon's loops, and a busy machine has other things to do. */
+const timeout = 120_000
 
 const cron = (expression: string): Schedule => ({ _tag: "Cron", expression, zone: NEW_YORK })
 const every = (everyMs: number, anchor = 0): Schedule => ({ _tag: "Interval", everyMs, anchor })
@@ -108,7 +110,7 @@ const occurrences = SessionStore.use((store) =>
 
 const iso = (instant: number | null) => (instant === null ? null : new Date(instant).toISOString())
 
-describe("a schedule over a year", () => {
+describe("a schedule over a year", { timeout }, () => {
   /** Nine o'clock on weekdays, found by asking the zone's clock at every hour of the year. */
   const expectedSlots = (from: number, to: number): ReadonlyArray<number> => {
     const clock = new Intl.DateTimeFormat("en-US", {
@@ -173,7 +175,7 @@ describe("a schedule over a year", () => {
   })
 })
 
-describe("a daemon that is down while the clocks change", () => {
+describe("a daemon that is down while the clocks change", { timeout }, () => {
   const options: TimelineOptions = { script: () => healthy({ workMs: 1_000 }), policy: { idleMs: 10_000 } }
   const outages = [
     ["spring", "2026-03-07T12:00:00Z", "2026-03-09T12:00:00Z"],
@@ -287,7 +289,7 @@ describe("a daemon that is down while the clocks change", () => {
   )
 })
 
-describe("a series whose every run fails", () => {
+describe("a series whose every run fails", { timeout }, () => {
   const options: TimelineOptions = {
     script: () => failsTheMessage({ retryable: false, error: "no" }),
     policy: { idleMs: 10_000 },
@@ -358,7 +360,7 @@ describe("a series whose every run fails", () => {
   )
 })
 
-describe("a run that takes longer than its period", () => {
+describe("a run that takes longer than its period", { timeout }, () => {
   /** Slots every ten minutes, runs of 24 minutes and what looks take, watched for two hours and a little. */
   const watched = (overlap: OverlapPolicy, policy: NewSeries["policy"] = {}) => {
     const options: TimelineOptions = {
@@ -455,7 +457,7 @@ describe("a run that takes longer than its period", () => {
   )
 })
 
-describe("isolated runs", () => {
+describe("isolated runs", { timeout }, () => {
   it.effect(
     "have a session each, answer where the task belongs, and leave nothing after their retention",
     () => {
@@ -495,7 +497,7 @@ describe("isolated runs", () => {
   )
 })
 
-describe("update, pause and cancel at every point of an occurrence's life", () => {
+describe("update, pause and cancel at every point of an occurrence's life", { timeout }, () => {
   /** No loops: the daemon looks when the story says so. The container polls 20 s after its start, and works for 30 s. */
   const options: TimelineOptions = {
     script: () => (process) => Effect.andThen(Effect.sleep(20_000), healthy({ workMs: 30_000 })(process)),
@@ -574,7 +576,7 @@ describe("update, pause and cancel at every point of an occurrence's life", () =
   )
 })
 
-describe("a burst after an outage", () => {
+describe("a burst after an outage", { timeout }, () => {
   const MISSED = 500
   const CHATS = 20
   const policy = { idleMs: 5_000, maxContainersPerGroup: 100 }

@@ -266,7 +266,7 @@ const madeWith = (setting: Setting) =>
     },
   })
 
-describe("a series, whatever happens to it", () => {
+describe("a series, whatever happens to it", { timeout: 60_000 }, () => {
   it.effect.prop(
     "gives each slot one fate, the one that its policies say",
     [Setting, steps],

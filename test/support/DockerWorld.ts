@@ -148,6 +148,7 @@ export const makeDockerWorld = Effect.gen(function* () {
         },
         extraBinds: [],
         maxLogBytes: 1024 * 1024,
+        graceMs: spec.graceMs,
       })
       const container = await engine.docker.createContainer(containerBody(described))
       await container.start()

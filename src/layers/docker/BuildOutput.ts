@@ -25,7 +25,7 @@ export const makeBuildOutput = (onStep: (step: string) => void): BuildOutput => 
         .replaceAll(/\p{Cc}+/gu, " ")
         .trim()
       if (shown === "") continue
-      if (/^Step \d+\/\d+ : /.test(shown)) onStep(shown.slice(0, KEPT_CHARACTERS))
+      if (/^step \d+\/\d+ ?: /i.test(shown)) onStep(shown.slice(0, KEPT_CHARACTERS))
       lines.push(shown.slice(0, KEPT_CHARACTERS))
       if (lines.length > KEPT_LINES) lines.shift()
     }

@@ -24,6 +24,7 @@ export const containerBody = (spec: ContainerSpec): ContainerCreateOptions => {
     AttachStdin: false,
     OpenStdin: false,
     Tty: false,
+    StopTimeout: Math.ceil(spec.graceMs / 1_000),
     NetworkDisabled: sandbox.network === "none",
     HostConfig: {
       Init: true,

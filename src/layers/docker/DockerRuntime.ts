@@ -157,6 +157,7 @@ const make = Effect.fnUntraced(function* (options: DockerRuntimeOptions) {
       },
       extraBinds: spec.binds ?? [],
       maxLogBytes: 2 * options.maxOutputBytes,
+      graceMs: spec.graceMs,
     })
 
   const create = (spec: ContainerSpec): Promise<string> =>

@@ -15,6 +15,8 @@ const LONGEST_PAUSE_MS = 5_000
 /** How long the last lines of a dead container are waited for. */
 const LAST_LINES_MS = 2_000
 const LAST_EVENT_MS = 250
+/** Of one container: who floods its output is heard late, and takes no time from others. The engine keeps it meanwhile. */
+const LINE_BYTES_PER_SECOND = 256 * 1024
 /** Lines told again to whoever adopts: the doorbell may have rung while nobody listened. */
 const ADOPTED_TAIL = 20
 
@@ -183,7 +185,24 @@ export const makeDockerWatcher = (
         if (one.heard !== null) one.heard += bytes.length
         one.cutter.feed(bytes)
       })
-      stream.on("data", frames)
+      let room = LINE_BYTES_PER_SECOND
+      let since = performance.now()
+      const refill = (): void => {
+        room = LINE_BYTES_PER_SECOND
+        since = performance.now()
+      }
+      stream.on("data", (bytes: Buffer) => {
+        frames(bytes)
+        const spent = performance.now() - since
+        if (spent >= 1_000) refill()
+        room -= bytes.length
+        if (room > 0) return
+        stream.pause()
+        void pause(Math.max(0, 1_000 - spent)).then(() => {
+          refill()
+          return stream.resume()
+        })
+      })
       stream.once("end", () => resolve())
       stream.once("close", () => resolve())
     })

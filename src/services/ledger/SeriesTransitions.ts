@@ -24,6 +24,7 @@ import {
   decideReschedule,
   decideResume,
   decideSlots,
+  OPEN_LIMIT,
   priorityOfSlot,
   type SlotFate,
   type SlotRange,
@@ -32,7 +33,7 @@ import type { LedgerTx } from "../LedgerDriver.ts"
 import { findSeries } from "./FindSeries.ts"
 import { recordRun } from "./History.ts"
 import { cancelOccurrence, cancelPending, insertOccurrence, openOf } from "./Occurrences.ts"
-import { Conflict, Invalid, NotFound, type Refusal } from "./Refusals.ts"
+import { Conflict, Full, Invalid, NotFound, type Refusal } from "./Refusals.ts"
 import { openUnit, type SessionUnit, type TransitionContext } from "./SessionUnit.ts"
 
 export type NewSeries = Pick<
@@ -332,21 +333,35 @@ export const cancelSeries = (unit: SessionUnit, id: SeriesId): Result.Result<Ser
     return putSeries(unit, { ...series, status: "cancelled", nextSlot: null, revision: series.revision + 1 })
   })
 
+/** Runs beside the schedule are bounded as those of it are. */
+const refuseCrowd = (unit: SessionUnit, series: Series, wanted: number): Full | undefined => {
+  const open = openOf(unit, series).rows.length
+  return open + wanted <= OPEN_LIMIT
+    ? undefined
+    : new Full({
+        message: `task '${series.id}' has ${open} runs that have not ended, and may have ${OPEN_LIMIT}; wait for them, or cancel some`,
+      })
+}
+
 /** Runs it once, beside its schedule: an occurrence without a slot. */
 export const runNow = (
   unit: SessionUnit,
   id: SeriesId,
   messageId: MessageId,
 ): Result.Result<Message, Refusal> =>
-  Result.map(keptSeries(unit, id), (series) =>
-    insertOccurrence(unit, series, {
-      id: messageId,
-      slot: null,
-      origin: "run-now",
-      dueAt: unit.context.now,
-      priority: series.priority,
-    }),
-  )
+  Result.flatMap(keptSeries(unit, id), (series) => {
+    const crowd = refuseCrowd(unit, series, 1)
+    if (crowd !== undefined) return Result.fail(crowd)
+    return Result.succeed(
+      insertOccurrence(unit, series, {
+        id: messageId,
+        slot: null,
+        origin: "run-now",
+        dueAt: unit.context.now,
+        priority: series.priority,
+      }),
+    )
+  })
 
 /** Slots of one backfill. */
 const MAX_BACKFILL = 1_000
@@ -364,7 +379,7 @@ export const backfillSeries = (
   id: SeriesId,
   { from, name, to }: Backfill,
 ): Result.Result<ReadonlyArray<Message>, Refusal> =>
-  Result.flatMap(keptSeries(unit, id), (series) => {
+  Result.flatMap(keptSeries(unit, id), (series): Result.Result<ReadonlyArray<Message>, Refusal> => {
     const slots = previewOf(series, from - 1, MAX_BACKFILL + 1).filter((slot) => slot <= to)
     if (slots.length > MAX_BACKFILL) {
       return Result.fail(
@@ -376,6 +391,8 @@ export const backfillSeries = (
     }
     const origin = `backfill:${name}`
     const missing = slots.filter((slot) => unit.tx.occurrence(series.id, slot, origin) === undefined)
+    const crowd = refuseCrowd(unit, series, missing.length)
+    if (crowd !== undefined) return Result.fail(crowd)
     return Result.succeed(
       missing.map((slot, index) =>
         insertOccurrence(unit, series, {

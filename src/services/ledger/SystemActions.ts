@@ -57,6 +57,8 @@ const perform = (unit: SessionUnit, action: TaskAction) => {
 
 /** A refusal, and the answer to a question, is a `chat` message, which wakes the agent; what was done is `system`, which rides along. */
 const notify = (unit: SessionUnit, kind: "chat" | "system", text: string): void => {
+  // An agent that asks faster than it reads is not answered for ever.
+  if (unit.session().queued >= unit.policy.maxQueuedMessages) return
   const number = unit.session().hostSeq + 2
   insertDraft(
     unit,

@@ -12,7 +12,7 @@ import type { Series } from "../../domain/Series.ts"
 import { seriesSettings } from "../../domain/SeriesPolicy.ts"
 import { previewOf } from "../../domain/SeriesSlots.ts"
 import { findSeries } from "./FindSeries.ts"
-import { NotFound, type Refusal } from "./Refusals.ts"
+import { Full, NotFound, type Refusal } from "./Refusals.ts"
 import {
   backfillSeries,
   cancelSeries,
@@ -94,6 +94,8 @@ export interface TaskAnswer {
 const SHOWN_SLOTS = 3
 const SHOWN_RUNS = 10
 const MAX_LISTED = 200
+/** Active and paused tasks of one session beyond which its agent makes no more. */
+const MAX_TASKS = 500
 
 /** Does it in the unit of the session that the tasks belong to. */
 export const performTaskAction = (
@@ -144,8 +146,10 @@ const changed = (unit: SessionUnit, action: Changing): Result.Result<Series, Ref
           { recurrence: action.recurrence ?? null, processAfter: action.processAfter ?? null },
           action.zone,
         ),
-        ({ firstAt, schedule }) =>
-          createSeries(unit, {
+        ({ firstAt, schedule }) => {
+          const crowd = refuseCrowd(unit)
+          if (crowd !== undefined) return Result.fail(crowd)
+          return createSeries(unit, {
             id: action.taskId,
             name: action.name ?? null,
             prompt: action.prompt,
@@ -162,7 +166,8 @@ const changed = (unit: SessionUnit, action: Changing): Result.Result<Series, Ref
             catchUp: action.catchUp,
             bounds: action.bounds,
             policy: action.policy,
-          }),
+          })
+        },
       )
     case "update_task":
       return updateSeries(unit, action.taskId, action)
@@ -173,6 +178,20 @@ const changed = (unit: SessionUnit, action: Changing): Result.Result<Series, Ref
     default:
       return cancelSeries(unit, action.taskId)
   }
+}
+
+/** Operators may give a session more: an agent can go wrong each second. */
+const refuseCrowd = (unit: SessionUnit): Full | undefined => {
+  const sessionId = unit.session().id
+  const open = (["active", "paused"] as const).reduce(
+    (count, status) => count + unit.tx.seriesList({ sessionId, status }, { limit: MAX_TASKS }).length,
+    0,
+  )
+  return open < MAX_TASKS
+    ? undefined
+    : new Full({
+        message: `there are ${open} tasks, as many as an agent may make (${MAX_TASKS}); cancel some`,
+      })
 }
 
 const backfill = (

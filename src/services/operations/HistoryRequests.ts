@@ -2,6 +2,7 @@
 import { Clock, Effect } from "effect"
 import { describeGroupContainer } from "../../domain/GroupContainer.ts"
 import { SessionStore } from "../SessionStore.ts"
+import { Sweep } from "../Sweep.ts"
 import { pageOf } from "./Page.ts"
 import { DEFAULT_PAGE, type EventQuery, type RunQuery, type Status } from "./Requests.ts"
 
@@ -13,6 +14,7 @@ export const makeHistoryRequests = Effect.fnUntraced(function* (options: {
   readonly warnings?: (() => ReadonlyArray<string>) | undefined
 }) {
   const store = yield* SessionStore
+  const sweep = yield* Sweep
 
   return {
     runs: ({ outcome, sessionId, taskId, ...page }: RunQuery) =>
@@ -26,8 +28,10 @@ export const makeHistoryRequests = Effect.fnUntraced(function* (options: {
       store.read((reader) => reader.events({ sessionId }, pageOf({ ...page, after: page.after ?? 0 }))),
     status: Effect.gen(function* () {
       const now = yield* Clock.currentTimeMillis
+      const runtimeDown = yield* sweep.down
       return yield* store.read((reader): Status => ({
         runtime: options.runtime,
+        runtimeDown,
         live: reader.liveIncarnations().map((row) => ({
           sessionId: row.sessionId,
           incarnation: row.number,

@@ -164,6 +164,10 @@ export const Status = Schema.Struct({
   nextSlotAt: Schema.NullOr(EpochMs),
   /** What an operator should know of the host. */
   warnings: Schema.Array(Schema.String),
+  /** The runtime starts nothing, so every session waits; null: it does. */
+  runtimeDown: Schema.NullOr(
+    Schema.Struct({ since: EpochMs, failures: Schema.Int, why: Schema.String, nextTryAt: EpochMs }),
+  ),
   /** What groups' containers have beyond the daemon's settings, in words. */
   overrides: Schema.Array(Schema.Struct({ groupId: GroupId, says: Schema.Array(Schema.String) })),
 })
