@@ -80,7 +80,7 @@ describe("the package", () => {
       slot: 120_000,
       groups: 0,
       timeline: "completed",
-      layers: ["function", "function"],
+      layers: Array.from({ length: 7 }, () => "function"),
     })
   })
 

@@ -2,6 +2,11 @@
 import { Console, Effect, Fiber } from "effect"
 import { TestClock } from "effect/testing"
 import { decideStuckAction, defaultHostLimits, defaultPolicy, nextSlot } from "lamplighter/domain"
+import { ChannelRegistry } from "lamplighter/layers/channels"
+import { StaticCredentials } from "lamplighter/layers/credentials"
+import { DockerRuntime } from "lamplighter/layers/docker"
+import { LocalWorkspace } from "lamplighter/layers/files"
+import { SocketClient } from "lamplighter/layers/http"
 import { MemoryLedger } from "lamplighter/layers/memory"
 import { ProcessRuntime } from "lamplighter/layers/process"
 import { SqliteLedger } from "lamplighter/layers/sqlite"
@@ -58,6 +63,14 @@ const report = {
   slot,
   groups: await Effect.runPromise(groups),
   timeline: await Effect.runPromise(Effect.scoped(timeline)),
-  layers: [typeof SqliteLedger.layer, typeof ProcessRuntime.ProcessRuntime.layer],
+  layers: [
+    SqliteLedger.layer,
+    ProcessRuntime.ProcessRuntime.layer,
+    DockerRuntime.DockerRuntime.layer,
+    LocalWorkspace.layer,
+    ChannelRegistry.layer,
+    StaticCredentials.makeStaticCredentials,
+    SocketClient.client,
+  ].map((value) => typeof value),
 }
 await Effect.runPromise(Console.log(JSON.stringify(report)))
