@@ -12,7 +12,7 @@ import { sabotages, type Sabotage } from "./sabotage/Sabotages.ts"
 const root = path.resolve(import.meta.dirname, "..")
 const WORKERS = 2
 /** A sabotage can make a test hang; that is noticed too. */
-const LIMIT_MS = 120_000
+const LIMIT_MS = 300_000
 
 /** Worlds that the simulation may look at before it has to have found something. */
 const WORLDS = "150"
@@ -107,7 +107,10 @@ const runTests = async (
 ): Promise<{ readonly code: number | null; readonly firstFailure: string }> => {
   const { code, said } = await run(directory, [
     path.join(root, "node_modules/vitest/vitest.mjs"),
-    ...["run", "--bail=1", "--maxWorkers=1", "--reporter=default"],
+    "run",
+    "--bail=1",
+    "--maxWorkers=1",
+    "--reporter=default",
     ...tests,
   ])
   const failure =

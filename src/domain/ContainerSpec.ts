@@ -100,6 +100,8 @@ export interface ContainerSpec {
     readonly bytes: number
     readonly programs: "refused" | "allowed"
   }>
+  /** Names of the host, as a container with a network may know it. */
+  readonly hostNames: ReadonlyArray<string>
   readonly sandbox: Sandbox
   /** Of stdout and stderr together, kept by the engine. */
   readonly maxLogBytes: number
@@ -138,6 +140,7 @@ export const buildContainerSpec = (input: {
   readonly env: Readonly<Record<string, string>>
   readonly places: ContainerPlaces
   readonly extraBinds: ReadonlyArray<Bind>
+  readonly hostNames?: ReadonlyArray<string>
   readonly maxLogBytes: number
   readonly graceMs: number
 }): ContainerSpec => {
@@ -169,6 +172,7 @@ export const buildContainerSpec = (input: {
       { target: "/tmp", bytes: sandbox.temporaryBytes, programs: "refused" },
       { target: "/home/node", bytes: sandbox.homeBytes, programs: "allowed" },
     ],
+    hostNames: sandbox.network === "none" ? [] : (input.hostNames ?? []),
     sandbox,
     maxLogBytes: input.maxLogBytes,
     graceMs: input.graceMs,

@@ -51,6 +51,8 @@ export interface LaunchSpec {
   readonly stateDir?: string
   /** Shared skills, and the folder of links to those of this group. */
   readonly skills?: SkillFolders
+  /** Names by which the container reaches this host; none on a container without a network. */
+  readonly hostNames?: ReadonlyArray<string>
   /** Environment that nobody may see: never logged, never in container.json. */
   readonly secrets?: Readonly<Record<string, Redacted.Redacted>>
 }

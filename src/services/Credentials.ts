@@ -16,9 +16,11 @@ export interface CredentialGrant {
   readonly env: Readonly<Record<string, string>>
   readonly secrets: Readonly<Record<string, Redacted.Redacted>>
   readonly binds: ReadonlyArray<Bind>
+  /** Names by which the container reaches this host. */
+  readonly hostNames: ReadonlyArray<string>
 }
 
-export const emptyGrant: CredentialGrant = { env: {}, secrets: {}, binds: [] }
+export const emptyGrant: CredentialGrant = { env: {}, secrets: {}, binds: [], hostNames: [] }
 
 export interface CredentialsService {
   /** For `logs` and `status`: `none`, `static`, `gateway`. */

@@ -142,6 +142,7 @@ const compose = Effect.fnUntraced(function* (
     packages: group.container.packages,
     sandbox: group.container.sandbox,
     binds: [...contribution.binds, ...credentials.binds, ...mounts.binds],
+    hostNames: credentials.hostNames,
     runnerDir: mounts.runnerDir,
     graceMs: policy.graceMs,
   }

@@ -37,6 +37,8 @@ export interface FaultyWorld {
   readonly now: () => number
   /** The number of a session; -1 for one that the plan does not know. */
   readonly sessionIndex: (id: string) => number
+  /** The platform id to which a session's answers belong. */
+  readonly homeOf: (sessionId: string) => string
   /** Called before the daemon sends a signal. */
   readonly beforeSignal: (ref: ContainerRef, name: "SIGTERM" | "SIGKILL") => void
   readonly isAlive: () => boolean
@@ -316,8 +318,7 @@ export const faultyChannels = (world: FaultyWorld): Channels["Service"] => {
           if (delivery.deliverAfter === null && position < delivery.position)
             violate(2, `${delivery.id} was sent before ${id} of its lane`)
         }
-        const home = `s${world.sessionIndex(delivery.sessionId)}`
-        if (delivery.platformId !== home)
+        if (delivery.platformId !== world.homeOf(delivery.sessionId))
           violate(10, `${delivery.id} was sent to ${delivery.platformId}, which is not its session's place`)
         const known = truth.sends.get(delivery.id)
         if (known !== undefined) {

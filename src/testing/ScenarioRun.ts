@@ -102,6 +102,7 @@ export const runScenario = (scenario: ReadScenario): ScenarioReport => {
       violate,
       now,
       sessionIndex: () => -1,
+      homeOf: (session) => session,
       beforeSignal: () => {},
       isAlive: process.isAlive,
       inEngine: machine.later,

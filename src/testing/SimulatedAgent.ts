@@ -227,7 +227,16 @@ const turn = Effect.fnUntraced(function* (
     return "next"
   }
   if (random.chance(0.15)) yield* doMore(life)
+  if (random.chance(0.3)) yield* saySome(life)
   return yield* answer(life, batch)
+})
+
+/** An answer in several parts. */
+const saySome = Effect.fnUntraced(function* ({ me, side, truth, random, around }: Life) {
+  for (let part = random.between(1, 3); part > 0; part--) {
+    const id = OutboundId.make(`part-${truth.incarnation}-${around.now()}-${part}`)
+    yield* side.write(me.pair, { id, content: JSON.stringify({ text: `part ${part}` }) }, yield* me.now)
+  }
 })
 
 /** What agents do besides answering: say more, now or later; make and change tasks; write to another group. */

@@ -181,6 +181,7 @@ export const runWorld = (options: WorldOptions): Outcome => {
       violate,
       now,
       sessionIndex,
+      homeOf: (session) => sessionName(sessionIndex(session)),
       beforeSignal: (ref, name) => {
         trace.note(now(), `${name} to ${ref.labels.session}/${ref.labels.incarnation}`)
         containers.beforeSignal(ref, name)

@@ -191,13 +191,14 @@ describe.skipIf(dockerMissing !== null)("the main path, on a real engine", () =>
         const daemon = yield* dockerDaemon
         withImage(daemon)
         yield* Effect.promise(() => daemon.up({ LAMPLIGHTER_DOCKER_MEMORY_BYTES: "128 MiB" }))
-        // The kernel is told to take the runner, not the hog, so that the container itself ends.
+        // The kernel is told to take the runner, not the hog, so that the container itself ends. The hog is a small program that keeps
+        // what it reads: one whose own code is large would long be paged in and out at the limit instead.
         yield* addGroup(
           daemon,
           shell(
             "cd /workspace/agent; if [ -e second ]; then echo enough; exit; fi; touch second;" +
               "for p in /proc/[0-9]*; do echo 1000 >$p/oom_score_adj; done 2>/dev/null; echo 0 >/proc/self/oom_score_adj;" +
-              `exec node -e 'const a=[];for(;;)a.push(Buffer.alloc(1<<22,1))'`,
+              "exec tail /dev/zero",
           ),
         )
         yield* sendText(daemon, "m1", "remember everything")

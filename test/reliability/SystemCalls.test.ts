@@ -81,8 +81,15 @@ const injure = async (child: ChildProcess, fault: Case, log: string): Promise<nu
     "strace",
     [
       ...(fault.threads === "all" ? ["-f"] : []),
-      ...["-qq", "-o", log, "-e", `trace=${fault.call}`],
-      ...["-e", `inject=${fault.call}:error=${fault.error}${when}`, "-p", String(child.pid)],
+      "-qq",
+      "-o",
+      log,
+      "-e",
+      `trace=${fault.call}`,
+      "-e",
+      `inject=${fault.call}:error=${fault.error}${when}`,
+      "-p",
+      String(child.pid),
     ],
     { stdio: "ignore" },
   )

@@ -576,6 +576,26 @@ export const seriesContract = (name: string, ledger: Layer.Layer<LedgerDriver, L
         }),
       )
 
+      story("asks in vain for a schedule without a slot left, and that leaves nothing half done", (store) =>
+        Effect.gen(function* () {
+          yield* store.createSeries(SESSION, { ...everyMinute, bounds: { endAt: 5 * MINUTE } })
+          yield* at(store, MINUTE)
+          const occurrence = first(yield* open(store))
+          yield* claim(store, occurrence)
+          yield* store.changeSeries(T1, { _tag: "Pause", note: null })
+          yield* at(store, 10 * MINUTE)
+          const [, refused] = yield* told(store, occurrence, {
+            action: "update_task",
+            taskId: T1,
+            recurrence: "every 7m",
+          })
+          assert.include(refused, "no slot left")
+          yield* store.changeSeries(T1, { _tag: "Resume" })
+          assert.strictEqual((yield* task(store)).status, "completed")
+          assert.deepStrictEqual(yield* notRun(store), [["paused", 2, 5, 4]])
+        }),
+      )
+
       story("in an isolated run changes the tasks of the session that its task belongs to", (store) =>
         Effect.gen(function* () {
           yield* store.createSeries(SESSION, { ...everyMinute, policy: { context: "isolated" } })

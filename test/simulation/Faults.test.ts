@@ -141,4 +141,36 @@ describe("what the simulation has found", () => {
     assert.isNull(outcome.violation, outcome.violation?.message)
     assert.isUndefined(outcome.sights.get("run-too-long"))
   })
+
+  it("a clock that jumps during one attempt does not make the next one too long", () => {
+    const outcome = small(
+      [fault("agent-hang", 29 * MINUTE, 1), fault("clock-forward", 31 * MINUTE, 3 * HOUR)],
+      {
+        sends: [],
+        tasks: [
+          {
+            at: 0,
+            id: "t0",
+            session: 0,
+            schedule: "every 30m",
+            settings: { policy: { startToCloseMs: 12 * MINUTE } },
+            run: { workMs: 6 * MINUTE, ends: "well" },
+          },
+        ],
+      },
+    )
+    assert.isNull(outcome.violation, outcome.violation?.message)
+    assert.isUndefined(outcome.sights.get("run-too-long"))
+  })
+
+  it("a crash before SIGTERM was sent takes no container its grace", () => {
+    let signals = 0
+    for (let nth = 12; nth <= 22; nth++) {
+      const outcome = small([fault("agent-deaf", 0, 1), fault("daemon-crash", 5 * MINUTE, MINUTE, nth)])
+      assert.isNull(outcome.violation, `crash at point ${nth}: ${outcome.violation?.message}`)
+      if (outcome.trace.lines.some((line) => line.includes("daemon killed at runtime.stop.before")))
+        signals += 1
+    }
+    assert.isAbove(signals, 0, "no crash came before a SIGTERM")
+  })
 })

@@ -136,6 +136,12 @@ export const realDaemon = (options: RealDaemonOptions = {}): RealDaemon => {
   }
 }
 
+/** Waits until it is up, or has ended, or takes too long. */
+export const untilUp = async (world: RealDaemon): Promise<void> => {
+  const deadline = Date.now() + BOOT_LIMIT_MS
+  while (!world.isUp() && Date.now() < deadline) await pause(20)
+}
+
 type Client = Effect.Success<ReturnType<typeof client>>
 
 /** One request, given up soon: the daemon may die at any moment. Null: no good answer. */

@@ -131,7 +131,8 @@ const isDaemonsOwn = (dataDir: string, path: string): boolean => {
   if (inside === "") return true
   if (isAbsolute(inside)) return false
   const first = inside.split("/")[0] ?? ""
-  if (["groups", "logs", "processes", "run", "runs", "sessions", "skills", "state", "tmp"].includes(first)) return true
+  if (["groups", "logs", "processes", "run", "runs", "sessions", "skills", "state", "tmp"].includes(first))
+    return true
   return first === inside && /^(?:lamplighter\.(?:db.*|json)|daemon\..*)$/.test(first)
 }
 

@@ -6,24 +6,24 @@ import { Effect, Redacted } from "effect"
 import { realpath } from "node:fs/promises"
 import { createConnection } from "node:net"
 import type { Group } from "../../domain/Group.ts"
-import { type CredentialsService, emptyGrant, NoCredentials } from "../../services/Credentials.ts"
+import {
+  type CredentialGrant,
+  type CredentialsService,
+  emptyGrant,
+  NoCredentials,
+} from "../../services/Credentials.ts"
 
 export interface Gateway {
   /** Makes the agent known if it is not, and says how it reaches the gateway. Repeatable; rejects when the gateway does not answer. */
-  readonly ensure: (group: Group) => Promise<GatewayAccess>
-}
-
-export interface GatewayAccess {
-  /** With user and password where the gateway tells agents apart by them. As containers see it. */
-  readonly proxyUrl: Redacted.Redacted
-  /** A file of the host; null: the gateway opens no TLS. */
-  readonly certificate: string | null
+  readonly ensure: (group: Group) => Promise<CredentialGrant>
 }
 
 /** Where the certificate is inside. */
 const CERTIFICATE_TARGET = "/etc/lamplighter/gateway.pem"
 /** What must not go through a proxy. */
 const DIRECT = "localhost,127.0.0.1,::1"
+/** What Docker Desktop calls the host; elsewhere it is made known to the container when the URL says so. */
+const HOST_NAME = "host.docker.internal"
 const ENSURE_MS = 10_000
 
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
@@ -45,25 +45,6 @@ export const makeGatewayCredentials = (gateway: Gateway): CredentialsService => 
             }),
           ),
       }),
-      Effect.map(({ certificate, proxyUrl }) => ({
-        // Programs do not agree on the case.
-        secrets: Object.fromEntries(
-          ["HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"].map((name) => [name, proxyUrl]),
-        ),
-        env: {
-          NO_PROXY: DIRECT,
-          no_proxy: DIRECT,
-          // Node's own fetch looks at the proxy variables only when it is told to.
-          NODE_USE_ENV_PROXY: "1",
-          ...(certificate === null
-            ? {}
-            : { NODE_EXTRA_CA_CERTS: CERTIFICATE_TARGET, SSL_CERT_FILE: CERTIFICATE_TARGET }),
-        },
-        binds:
-          certificate === null
-            ? []
-            : [{ source: certificate, target: CERTIFICATE_TARGET, access: "read-only" as const }],
-      })),
     )
   },
 })
@@ -79,12 +60,30 @@ export const plainProxy = (options: {
 }): Gateway => ({
   ensure: async (group) => {
     await connects(options.probe)
+    const proxyUrl = Redacted.make(
+      Redacted.value(options.url).replaceAll("{group}", encodeURIComponent(group.id)),
+    )
+    // Mounts are made of real paths.
+    const certificate = options.certificate === null ? null : await realpath(options.certificate)
     return {
-      proxyUrl: Redacted.make(
-        Redacted.value(options.url).replaceAll("{group}", encodeURIComponent(group.id)),
+      // Programs do not agree on the case.
+      secrets: Object.fromEntries(
+        ["HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"].map((name) => [name, proxyUrl]),
       ),
-      // Mounts are made of real paths.
-      certificate: options.certificate === null ? null : await realpath(options.certificate),
+      env: {
+        NO_PROXY: DIRECT,
+        no_proxy: DIRECT,
+        // Node's own fetch looks at the proxy variables only when it is told to.
+        NODE_USE_ENV_PROXY: "1",
+        ...(certificate === null
+          ? {}
+          : { NODE_EXTRA_CA_CERTS: CERTIFICATE_TARGET, SSL_CERT_FILE: CERTIFICATE_TARGET }),
+      },
+      binds:
+        certificate === null
+          ? []
+          : [{ source: certificate, target: CERTIFICATE_TARGET, access: "read-only" as const }],
+      hostNames: new URL(Redacted.value(proxyUrl)).hostname === HOST_NAME ? [HOST_NAME] : [],
     }
   },
 })

@@ -36,6 +36,7 @@ export const containerBody = (spec: ContainerSpec): ContainerCreateOptions => {
       ReadonlyRootfs: sandbox.rootFilesystem === "read-only",
       IpcMode: "private",
       NetworkMode: sandbox.network,
+      ExtraHosts: spec.hostNames.map((name) => `${name}:host-gateway`),
       PidsLimit: sandbox.pids,
       Memory: sandbox.memoryBytes,
       MemorySwap: sandbox.memoryBytes,

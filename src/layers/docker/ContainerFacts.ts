@@ -21,10 +21,12 @@ export const containerFacts = (
   ["user", info.Config.User],
   ["command", JSON.stringify([...[info.Config.Entrypoint ?? []].flat(), ...(info.Config.Cmd ?? [])])],
   ["limits", limitsOf(info)],
-  ...(info.Mounts ?? []).map(
-    ({ Destination, RW, Source }) =>
-      ["mount", `${Source} at ${Destination}, ${RW ? "read-write" : "read-only"}`] as const,
-  ),
+  ...(info.Mounts ?? [])
+    .toSorted((one, other) => (one.Destination < other.Destination ? -1 : 1))
+    .map(
+      ({ Destination, RW, Source }) =>
+        ["mount", `${Source} at ${Destination}, ${RW ? "read-write" : "read-only"}`] as const,
+    ),
   ["created", info.Created],
   ["started", info.State.StartedAt],
   ["finished", info.State.FinishedAt],

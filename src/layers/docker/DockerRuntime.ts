@@ -156,6 +156,7 @@ const make = Effect.fnUntraced(function* (options: DockerRuntimeOptions) {
         stateDir: spec.stateDir ?? null,
       },
       extraBinds: spec.binds ?? [],
+      hostNames: spec.hostNames ?? [],
       maxLogBytes: 2 * options.maxOutputBytes,
       graceMs: spec.graceMs,
     })

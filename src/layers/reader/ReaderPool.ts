@@ -4,6 +4,8 @@
  * time, in a lane of its own: a slow machine is no hostile session, and hostile sessions delay each other only.
  */
 import { Effect, Exit, type Scope, Semaphore } from "effect"
+import * as fs from "node:fs"
+import * as path from "node:path"
 import { Quarantined, type Reading, Unreadable } from "../../services/Mailbox.ts"
 import { joinReadings } from "../sqlite/OutboundReading.ts"
 import type { ReaderRequest } from "./ReaderFrames.ts"
@@ -19,7 +21,7 @@ export interface ReaderPoolOptions {
   /** Processes that read at the same time, the one of the slow lane not counted. */
   readonly readers: number
   readonly deadlineMs: number
-  /** In the slow lane: for a second reading, and for later parts of much. The watchdog's limit is well above it. */
+  /** For a second reading, and for later parts of much. The watchdog's limit is well above it. */
   readonly slowDeadlineMs: number
 }
 
@@ -34,6 +36,17 @@ export interface ReaderPool {
   readonly read: (request: Omit<ReaderRequest, "from">) => Effect.Effect<Reading, Unreadable | Quarantined>
   /** Process ids of the readers that are alive. */
   readonly pids: Effect.Effect<ReadonlyArray<number>>
+}
+
+/** Whoever keeps a file of this size waits for others like it, and nobody else for them. An honest life seldom needs a tenth. */
+const LARGE_BYTES = 4 * 1024 * 1024
+
+const isLarge = (outDir: string): boolean => {
+  try {
+    return fs.lstatSync(path.join(outDir, "outbound.db")).size > LARGE_BYTES
+  } catch {
+    return false
+  }
 }
 
 type Answered = Extract<Exchange, { readonly _tag: "Answered" }>
@@ -131,7 +144,7 @@ export const makeReaderPool = Effect.fnUntraced(function* (
     )
 
   const readPart = (request: ReaderRequest): Effect.Effect<Answered, Unreadable | Quarantined> =>
-    among(permits, request, options.deadlineMs).pipe(
+    among(isLarge(request.outDir) ? slow : permits, request, options.deadlineMs).pipe(
       Effect.flatMap(settle),
       Effect.catchTag("SuspectFile", ({ why }) =>
         Effect.logWarning(`reading ${request.outDir} ${why}; it is read once more, alone`).pipe(

@@ -1,10 +1,11 @@
-import { assert, describe, it } from "@effect/vitest"
+import { afterAll, assert, describe, it } from "@effect/vitest"
 import { Effect, Redacted } from "effect"
 import * as fs from "node:fs"
 import { createServer } from "node:net"
 import * as os from "node:os"
 import * as path from "node:path"
 import { makeGatewayCredentials, plainProxy } from "../../../src/layers/credentials/GatewayCredentials.ts"
+import { type OneCliClient, oneCliGateway } from "../../../src/layers/credentials/OneCliGateway.ts"
 import { makeStaticCredentials } from "../../../src/layers/credentials/StaticCredentials.ts"
 import { type CredentialGrant, noCredentials } from "../../../src/services/Credentials.ts"
 import {
@@ -127,6 +128,79 @@ describe("a gateway", () => {
       for (const need of ["required", "optional"] as const)
         assert.include((yield* Effect.flip(credentials.of(group, need))).message, "the gateway gives none")
       assert.deepStrictEqual(revealed(yield* credentials.of(group, "none")), {})
+    }),
+  )
+})
+
+describe("OneCLI", () => {
+  const folder = fs.realpathSync(fs.mkdtempSync(path.join(os.tmpdir(), "lamplighter-onecli-")))
+  afterAll(() => fs.rmSync(folder, { recursive: true, force: true }))
+
+  /** Answers as the SDK's client does. */
+  const client = (config: Partial<Awaited<ReturnType<OneCliClient["getContainerConfig"]>>> = {}) => {
+    const asked: Array<unknown> = []
+    return {
+      asked,
+      ensureAgent: (input: unknown) => {
+        asked.push(input)
+        return Promise.resolve()
+      },
+      getContainerConfig: (options: unknown) => {
+        asked.push(options)
+        return Promise.resolve({
+          env: { HTTPS_PROXY: "http://x:t0ken@host.docker.internal:10255", SSL_CERT_FILE: "/elsewhere" },
+          caCertificate: "-----BEGIN CERTIFICATE-----\nmine\n-----END CERTIFICATE-----\n",
+          caCertificateContainerPath: "/tmp/onecli-proxy-ca.pem",
+          ...config,
+        })
+      },
+    }
+  }
+
+  it.effect("is told of the agent first, then asked for what its container needs", () =>
+    Effect.gen(function* () {
+      const onecli = client({
+        credentialStubs: [{ containerPath: "/home/node/.claude.json", content: "{}" }],
+      })
+      const credentials = makeGatewayCredentials(oneCliGateway(onecli, { folder }))
+      const grant = yield* credentials.of(group, "required")
+      assert.deepStrictEqual(onecli.asked, [{ name: group.name, identifier: "family" }, { agent: "family" }])
+      assert.deepStrictEqual(revealed(grant), {
+        HTTPS_PROXY: "http://x:t0ken@host.docker.internal:10255",
+      })
+      assert.notInclude(JSON.stringify(grant), "t0ken")
+      assert.deepStrictEqual(grant.hostNames, ["host.docker.internal"])
+      assert.deepStrictEqual(
+        grant.binds.map(({ access, target }) => [target, access]),
+        [
+          ["/tmp/onecli-proxy-ca.pem", "read-only"],
+          ["/tmp/onecli-combined-ca.pem", "read-only"],
+          ["/home/node/.claude.json", "read-only"],
+        ],
+      )
+      const bundle = fs.readFileSync(grant.binds[1]?.source ?? "", "utf8")
+      assert.isTrue(bundle.endsWith("mine\n-----END CERTIFICATE-----\n"))
+      assert.isAbove(bundle.split("BEGIN CERTIFICATE").length, 50, "with those that everybody trusts")
+      assert.strictEqual(grant.env["SSL_CERT_FILE"], grant.binds[1]?.target)
+      const again = yield* credentials.of(group, "required")
+      assert.deepStrictEqual(again.binds, grant.binds)
+    }),
+  )
+
+  for (const containerPath of ["/workspace/x", "/tmp/../etc/passwd", "relative", "/app/src/main.ts", "/tmp/"])
+    it.effect(`puts no file at ${containerPath}`, () =>
+      Effect.gen(function* () {
+        const onecli = client({ credentialStubs: [{ containerPath, content: "" }] })
+        const credentials = makeGatewayCredentials(oneCliGateway(onecli, { folder }))
+        assert.include((yield* Effect.flip(credentials.of(group, "optional"))).message, containerPath)
+      }),
+    )
+
+  it.effect("that refuses or is not there gives no credentials, and says why", () =>
+    Effect.gen(function* () {
+      const refusing = { ...client(), ensureAgent: () => Promise.reject(new Error("401 bad key")) }
+      const credentials = makeGatewayCredentials(oneCliGateway(refusing, { folder }))
+      assert.include((yield* Effect.flip(credentials.of(group, "required"))).message, "401 bad key")
     }),
   )
 })
