@@ -121,7 +121,8 @@ export type HostLimits = typeof HostLimits.Type
 export const defaultHostLimits: HostLimits = {
   maxContainers: 20,
   maxStartsPerSecond: 20,
-  maxPendingDeliveries: 10_000,
+  // Ten times what a container can write in its life: none fills a channel that others use, too.
+  maxPendingDeliveries: 100_000,
   maxContentBytes: 1024 * 1024,
   historyRetentionMs: 30 * DAY_MS,
   maxEvents: 100_000,
