@@ -1,5 +1,5 @@
 /** `doctor`: whether this host can do what the settings ask of it, one line per question, each with what would help. */
-import { Effect } from "effect"
+import { Effect, Option } from "effect"
 import { Command } from "effect/cli"
 import * as fs from "node:fs"
 import { loadSettings, locate, type Settings } from "../layers/Configuration.ts"
@@ -9,7 +9,7 @@ import { checkEngine } from "../layers/docker/EngineChecks.ts"
 import type { Check } from "../domain/Check.ts"
 import { builderOptions, engineOptions } from "./DockerOptions.ts"
 import { show } from "./Output.ts"
-import { CommandError, dataDirectory, dataOption, jsonFlag } from "./Root.ts"
+import { CommandError, dataDirectory, dataOption, jsonFlag, runtimeFlag } from "./Root.ts"
 
 const fileOf = (settings: Settings): string => {
   const { file } = locate({ env: process.env, dataDir: settings.dataDir })
@@ -33,10 +33,16 @@ const checkSettings = (settings: Settings): ReadonlyArray<Check> => [
 
 const MARKS = { ok: "ok", warning: "WARN", failure: "FAIL" } as const
 
-export const doctorCommand = Command.make("doctor", { json: jsonFlag }, (input) =>
+export const doctorCommand = Command.make("doctor", { runtime: runtimeFlag, json: jsonFlag }, (input) =>
   Effect.gen(function* () {
     const dataDir = yield* dataDirectory
-    const loaded = yield* Effect.result(loadSettings({ env: process.env, dataDir: yield* dataOption }))
+    const loaded = yield* loadSettings({ env: process.env, dataDir: yield* dataOption }).pipe(
+      Effect.map((settings) => ({
+        ...settings,
+        runtime: Option.getOrElse(input.runtime, () => settings.runtime),
+      })),
+      Effect.result,
+    )
     const checks: Array<Check> = []
     if (loaded._tag === "Success") checks.push(...checkSettings(loaded.success))
     else

@@ -21,6 +21,12 @@ export const root = Command.make("lamplighter").pipe(
 /** On every command that prints. */
 export const jsonFlag = Flag.Boolean("json").pipe(Flag.withDescription("Print JSON"), Flag.withDefault(false))
 
+/** Of the daemon, and of what examines a host for it. */
+export const runtimeFlag = Flag.Literals("runtime", ["process", "docker"]).pipe(
+  Flag.withDescription("What runs the agents; wins over the setting `runtime`"),
+  Flag.optional,
+)
+
 /** What `--data` says, if anything. */
 export const dataOption = Effect.map(root, ({ data }) => Option.getOrUndefined(data))
 
