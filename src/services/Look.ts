@@ -34,12 +34,11 @@ const MAX_WRITTEN = 10_000
 const MAX_REMEMBERED = 20_000
 /** Transactions of one look: the rest of what a container wrote waits for the next one, so that others have their turn. */
 const MAX_SLICES = 5
-/** Final readings that may fail before the session is quarantined. */
-const MAX_FINAL_FAILURES = 5
+/** The final reading may fail for this long before the session is quarantined. */
+const FINAL_PATIENCE_MS = 60_000
 
 /** Dead, and its last files can't be read: nothing more happens to it before an operator releases its session. */
-export const isGivenUp = (watch: Watch): boolean =>
-  watch.exit !== null && watch.finalFailures >= MAX_FINAL_FAILURES
+export const isGivenUp = (watch: Watch): boolean => watch.exit !== null && watch.finalReading === "given-up"
 
 /** An empty reading: what is ingested where nothing could be read. */
 export const emptyReading: Reading = {
@@ -359,7 +358,8 @@ const readFinal = Effect.fnUntraced(function* (incarnation: Incarnation, watch: 
   const store = yield* SessionStore
   const { sessionId, number } = incarnation
   const session = yield* store.read((reader) => reader.session(sessionId))
-  const givenUp = watch.finalFailures >= MAX_FINAL_FAILURES
+  const now = yield* Clock.currentTimeMillis
+  const givenUp = watch.finalReading === "given-up"
   if (givenUp && session?.status === "quarantined") return null
   const failed = (error: Unreadable | Quarantined) =>
     Effect.gen(function* () {
@@ -372,8 +372,11 @@ const readFinal = Effect.fnUntraced(function* (incarnation: Incarnation, watch: 
           sessionState: yield* store.read((reader) => reader.sessionState(sessionId)),
         }
       }
-      watch.finalFailures = error._tag === "Quarantined" ? MAX_FINAL_FAILURES : watch.finalFailures + 1
-      if (watch.finalFailures < MAX_FINAL_FAILURES) return null
+      watch.finalFailedSince = Math.min(watch.finalFailedSince ?? now, now)
+      const failedMs = now - Math.max(watch.finalFailedSince, watch.ageOrigin)
+      // A disk that is full or a host without descriptors is not the session's doing, and may be over in a moment.
+      if (error._tag === "Unreadable" && failedMs <= FINAL_PATIENCE_MS) return null
+      watch.finalReading = "given-up"
       if (session?.status !== "quarantined") {
         yield* Effect.logError(`session ${sessionId} is set aside: its last files can't be read: ${why}`)
       }

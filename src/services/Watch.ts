@@ -44,8 +44,9 @@ export interface Watch {
   killed: boolean
   /** The death, once confirmed. */
   exit: ObservedExit | null
-  /** Final readings that failed in a row. */
-  finalFailures: number
+  finalReading: "owed" | "given-up"
+  /** When the final reading failed for the first time. */
+  finalFailedSince: EpochMs | null
   /** True while a start is under way in this process: nothing looks at it before. */
   starting: boolean
 }
@@ -73,6 +74,7 @@ export const newWatch = (sessionId: SessionId, incarnation: number): Watch => ({
   signalledAt: null,
   killed: false,
   exit: null,
-  finalFailures: 0,
+  finalReading: "owed",
+  finalFailedSince: null,
   starting: false,
 })

@@ -16,8 +16,8 @@ import { onBesiegedHost } from "./BesiegedHost.ts"
 import { corpus } from "./Corpus.ts"
 
 const TURNS = 10
-/** Two for everybody, and one for files that did not come to an end. */
-const MOST_READERS = 3
+/** Two for everybody, one for files that did not come to an end, and one that was killed and is not gone yet. */
+const MOST_READERS = 4
 
 /** Its container is dead too, and its last files were no better: only an operator can go on from here. */
 const givenUp = ({ statusReason }: Session): boolean => statusReason?.startsWith("its last files") === true
