@@ -376,6 +376,14 @@ const tested: ReadonlyArray<Sabotage> = [
     tests: ["test/simulation/Faults.test.ts"],
   },
   {
+    name: "a SIGKILL that nobody heard",
+    rule: "an engine that did not hear a signal is told again",
+    file: "src/services/Sweep.ts",
+    from: "              watch.killed = false\n",
+    to: "              watch.killed = true\n",
+    tests: ["test/simulation/Faults.test.ts"],
+  },
+  {
     name: "a TTL after the claim",
     rule: "a TTL ends at the first claim",
     file: "src/services/ledger/Ingest.ts",

@@ -208,13 +208,6 @@ export const simulated: ReadonlyArray<Sabotage> = [
     "    const killAt = view.stopRequestedAt\n",
   ),
   broken(
-    "a SIGKILL that nobody heard",
-    "6: an engine that did not hear a signal is told again",
-    SWEEP,
-    "              watch.killed = false\n",
-    "              watch.killed = true\n",
-  ),
-  broken(
     "silence after a claim",
     "6: silence after a claim is a hang",
     STUCK,

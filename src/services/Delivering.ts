@@ -16,6 +16,8 @@ const BATCH = 64
 const CONCURRENCY = 8
 /** Beyond what any channel waits for itself: one that hangs holds up no other lane for longer. */
 const SEND_LIMIT_MS = 60_000
+/** Between two passes when the ledger can't be used. */
+const RETRY_MS = 1_000
 /** The longest sleep between two passes: the safety net. */
 const MAX_WAIT_MS = 60_000
 
@@ -90,11 +92,18 @@ export const deliveryLoop = Effect.fnUntraced(function* (nudge: Nudge, settled: 
   while (true) {
     const tried = yield* deliverDue().pipe(
       Effect.catchTag("LedgerError", (error) =>
-        Effect.as(Effect.logError(`deliveries wait: the ledger says ${error.message}`), 0),
+        Effect.as(Effect.logError(`deliveries wait: the ledger says ${error.message}`), "failed" as const),
       ),
     )
-    if (tried > 0) yield* settled.ring
-    if (tried === BATCH) continue
+    if (tried === "failed") {
+      yield* Effect.sleep(RETRY_MS)
+      continue
+    }
+    if (tried > 0) {
+      yield* settled.ring
+      // What was sent gave its turn to the row behind it, which is due now.
+      continue
+    }
     const now = yield* Clock.currentTimeMillis
     const next = yield* Effect.orElseSucceed(
       store.read((reader) => reader.nextDeliveryAfter(now)),

@@ -61,6 +61,11 @@ export class ContainerWatch {
     if (reason === "ceiling") {
       if (beatAge === null || beatAge < shape.policy.ceilingMs - SLACK_MS)
         violate(6, `${key} was killed for its ceiling, its last heartbeat is ${beatAge} ms old`)
+      if (container.excusedUntil > now())
+        violate(
+          6,
+          `${key} was killed while its tool may be silent for ${container.excusedUntil - now()} ms more`,
+        )
     }
     if (reason === "claim") {
       const silent = [...container.claims.values()].some(

@@ -9,6 +9,7 @@ import { previousSlotOf } from "../domain/SeriesSlots.ts"
 import { hashText } from "./SeededRandom.ts"
 import { overstayed } from "./SeriesWatch.ts"
 import type { World } from "./World.ts"
+import { LONGEST_RETENTION_MS } from "./WorldShape.ts"
 
 /** Time for what was down to come up, and for whoever backed off to try again. */
 const SETTLE_MS = 30 * MINUTE_MS
@@ -109,7 +110,8 @@ const checkLedger = (world: World): void => {
       }
       if (reader.liveIncarnations().length !== 0) violate(11, "the ledger has live incarnations at rest")
       // The retention goes round once an hour.
-      const stayed = overstayed(reader, world.host.wall() - 2 * HOUR_MS)
+      const latest = Math.min(world.host.wall(), world.options.shape.startedAt + world.host.now())
+      const stayed = overstayed(reader, latest - LONGEST_RETENTION_MS - 2 * HOUR_MS - world.setBackMs())
       if (stayed.length > 0) violate(11, `${stayed.join(", ")}: sessions of runs that ended long ago`)
     }),
   )

@@ -111,7 +111,9 @@ export const faultyLedger = (
             : driver.transaction(noted(f, 0)).pipe(Effect.ignore, Effect.andThen(error))
         }
         const full = weather.find("disk-full", world.now())
-        if (full === null) return driver.transaction(noted(f, 0))
+        // On some full disks a little room comes and goes.
+        const isRoomy = full !== null && full.nth % 2 === 1 && world.random.chance(0.5)
+        if (full === null || isRoomy) return driver.transaction(noted(f, 0))
         return driver.transaction(noted(f, 1 + (full.nth % 4))).pipe(
           Effect.tapError((error) =>
             Effect.sync(() => {

@@ -17,6 +17,8 @@ import { SeriesWatch } from "./SeriesWatch.ts"
 
 /** From a decision to its commit. */
 const MOMENT_MS = 2_000
+/** The pass that is under way, and a send before it that takes its time. */
+const SEND_SLACK_MS = 35_000
 /** What has expired is ended at the beginning of every pass. */
 const TTL_SLACK_MS = 60_000
 
@@ -254,10 +256,10 @@ export class LedgerWatch {
       if (message !== undefined && message.sessionId !== row.sessionId)
         violate(10, `an attempt of ${row.sessionId} is on a message of ${message.sessionId}`)
       const container = truth.container(row.sessionId, row.incarnation)
+      if (container !== undefined && !container.acked.has(row.messageId))
+        violate(10, `${row.messageId} counts as acked by ${container.session}, which never did that`)
       if (row.outcome !== "late") {
         if (open !== undefined) violate(4, `message ${row.messageId} has two open attempts`)
-        if (container !== undefined && !container.acked.has(row.messageId))
-          violate(10, `${row.messageId} counts as claimed by ${container.session}, which never acked it`)
         const session = tx.session(row.sessionId)
         if (session?.incarnation !== row.incarnation)
           violate(3, `incarnation ${row.incarnation} claimed ${row.messageId} and is not the last one`)
@@ -366,6 +368,16 @@ export class LedgerWatch {
       violate(2, `delivery ${row.id} counts as delivered and was never sent`)
     if (row.status === "dead" && row.lastError === null)
       violate(2, `delivery ${row.id} died without a reason`)
+  }
+
+  /** In fair weather what may be sent is sent at once. `since`: all has been well from then on. */
+  tick(since: number): void {
+    const { now, violate, wall } = this.options
+    for (const row of this.deliveries.values()) {
+      if (row.status !== "pending" || row.nextAttemptAt === null || row.attempts > 0) continue
+      const dueFor = Math.min(wall() - row.nextAttemptAt, now() - since)
+      if (dueFor > SEND_SLACK_MS) violate(12, `${row.id} may be sent for ${dueFor} ms, and nobody does`)
+    }
   }
 
   private inLane(before: Delivery | undefined, row: Delivery): void {

@@ -378,11 +378,12 @@ const countSlots = (series: Series, first: number | null, end: number): number =
   return count
 }
 
-/** For checks at rest: whether this reader's sessions hold one that should be gone. */
+/** For checks at rest: sessions of isolated runs that ended before this instant, and ought to have gone. */
 export const overstayed = (reader: LedgerReader, before: number): ReadonlyArray<string> =>
   reader
     .sessions({}, { limit: 2_000 })
-    .filter(
-      ({ expiresAt, live, queued }) => expiresAt !== null && expiresAt < before && !live && queued === 0,
-    )
+    .filter(({ id, live, origin, queued }) => {
+      const [last] = reader.messages({ sessionId: id }, { limit: 1 })
+      return origin === "task" && !live && queued === 0 && (last?.endedAt ?? Infinity) < before
+    })
     .map(({ id }) => id)

@@ -98,6 +98,9 @@ export interface World {
   readonly setBackMs: () => number
 }
 
+/** Often enough that what waits for a minute is seen waiting. */
+const TICK_MS = 90_000
+
 /** A stop that takes longer than this, with nothing in its way, is a bug. */
 const STOP_LIMIT_MS = 5 * MINUTE_MS
 
@@ -311,9 +314,10 @@ export const runWorld = (options: WorldOptions): Outcome => {
 
   const tick = (): void => {
     containers.tick(weather.isFair(now()) && current !== null)
+    watch.tick(truth.troubledAt)
     watch.tasks.tick(truth.troubledAt, shape.pollIntervalMs + havoc.setBackMs())
     truth.forget(now() - 6 * HOUR_MS)
-    after(10 * MINUTE_MS, tick)
+    after(TICK_MS, tick)
   }
 
   const offset = zoneOffset(shape.zone, host.wall())
@@ -334,7 +338,7 @@ export const runWorld = (options: WorldOptions): Outcome => {
   for (const fault of options.faults) after(fault.at, () => havoc.begin(fault))
   operators.plan()
   after(0, boot)
-  after(10 * MINUTE_MS, tick)
+  after(TICK_MS, tick)
 
   const isOver = (): boolean => violation !== null
   try {

@@ -78,6 +78,9 @@ const SCHEDULES = [
   "0 9 * * 1-5",
 ] as const
 
+/** Of the sessions of isolated runs. */
+export const LONGEST_RETENTION_MS = 3 * HOUR_MS
+
 export const planWorld = (random: SeededRandom, days: number, intensity = 1): WorldShape => {
   const sessions = random.between(2, 5)
   const [zone, change] = random.pick(SEASONS)
@@ -151,7 +154,7 @@ const planTask = (
         pauseAfterFailures: random.pick([null, 2]),
         startToCloseMs: random.pick([null, null, 8 * MINUTE_MS]),
         context: random.chance(0.3) ? "isolated" : "group",
-        isolatedRetentionMs: random.pick([5 * MINUTE_MS, 3 * HOUR_MS]),
+        isolatedRetentionMs: random.pick([5 * MINUTE_MS, LONGEST_RETENTION_MS]),
         retryLimit: random.pick([null, 1]),
       },
     },
