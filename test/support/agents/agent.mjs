@@ -1,6 +1,7 @@
 // One agent runner for the process runtime's tests: AGENT_BEHAVIOUR says how it behaves. It says "ready" on stdout once its
 // signal handlers stand, so that a test has something to wait for.
 import { spawn } from "node:child_process"
+import { writeSync } from "node:fs"
 
 const stay = () => setInterval(() => {}, 1_000)
 const ready = () => process.stdout.write("ready\n")
@@ -58,8 +59,14 @@ const behaviours = {
         return
       }
       left -= block.length
-      process.stdout.write(block)
-      process.stderr.write(block)
+      for (const descriptor of [1, 2]) {
+        try {
+          writeSync(descriptor, block)
+        } catch (error) {
+          // Nobody reads so fast; what does not fit now is left out.
+          if (error.code !== "EAGAIN") throw error
+        }
+      }
       setImmediate(more)
     }
     more()
