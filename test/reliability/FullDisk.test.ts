@@ -91,6 +91,7 @@ describe.skipIf(missing !== null)("a disk that is really full", () => {
           disk = dataDir
         },
       })
+      let sent = 0
       let refused = 0
       let restarts = 0
       try {
@@ -102,7 +103,7 @@ describe.skipIf(missing !== null)("a disk that is really full", () => {
           const ballast = fill(world)
           const deadline = Date.now() + FULL_MS
           while (Date.now() < deadline) {
-            const id = `full-${round}-${refused}`
+            const id = `full-${sent++}`
             if ((await sendText(world, id, 0)) === null) {
               refused += 1
               const stored = await ledgerOf(world, (reader) => reader.message(id as never))
