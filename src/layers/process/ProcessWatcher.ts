@@ -37,6 +37,8 @@ const LOST_LINES_TOLD_EVERY_MS = 10_000
 const FINAL_LOOKS = 64
 const LEFTOVER_ROUNDS = 20
 const LEFTOVER_PAUSE_MS = 10
+/** Reading another process's environment can block in the kernel for as long as that process is stuck; nobody's exit waits for that. */
+const LEFTOVER_LIMIT_MS = 5_000
 
 export const markerOf = (ref: ContainerRef): string =>
   `LAMPLIGHTER_RUN=${ref.labels.install}/${ref.labels.session}/${ref.labels.incarnation}`
@@ -152,9 +154,25 @@ export const makeProcessWatcher = (options: {
     warn(`processes of ${run.ref.handle} survive SIGKILL`)
   }
 
+  /** Goes on in the background when its time is up. */
+  const killLeftoversInTime = async (run: Run): Promise<void> => {
+    let timeout: NodeJS.Timeout | undefined
+    const late = new Promise<void>((resolve) => {
+      timeout = setTimeout(() => {
+        warn(`what ${run.ref.handle} left behind is still being looked for after ${LEFTOVER_LIMIT_MS} ms`)
+        resolve()
+      }, LEFTOVER_LIMIT_MS)
+    })
+    try {
+      await Promise.race([killLeftovers(run), late])
+    } finally {
+      clearTimeout(timeout)
+    }
+  }
+
   const settle = async (run: Run, exit: ContainerExit): Promise<void> => {
     try {
-      await killLeftovers(run)
+      await killLeftoversInTime(run)
     } catch (error) {
       warn(`what ${run.ref.handle} left behind can't be killed: ${String(error)}`)
     }
