@@ -84,6 +84,10 @@ describe("one session's trouble", () => {
           const { session } = yield* operations.session(SESSION)
           assert.strictEqual(session.status, "quarantined")
           assert.include(session.statusReason, "a defect in the code that reads this pair")
+          // Set aside by the look that met the defect, before the last reading meets it again.
+          const events = yield* operations.events({ sessionId: SESSION, limit: 100 })
+          const told = events.filter(({ text, type }) => type === "quarantined" && text.includes("a defect"))
+          assert.strictEqual(told[0]?.text, "a defect in the code that reads this pair")
           assert.strictEqual((yield* messageOf("m2")).state, "completed")
           assert.strictEqual((yield* messageOf("m1")).tries, 0)
         }),
