@@ -1,8 +1,8 @@
 /** `group`: agent groups, their provider, zone, policy and where their agents may write. */
 import { Effect, Option, Schema } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
-import type { Destination, Group } from "../domain/Group.ts"
-import { defaultGroupContainer, describeGroupContainer } from "../domain/GroupContainer.ts"
+import { type Destination, type Group, plainGroup } from "../domain/Group.ts"
+import { describeGroupContainer } from "../domain/GroupContainer.ts"
 import { GroupId } from "../domain/Ids.ts"
 import { PolicyOverride } from "../domain/Policy.ts"
 import { connectDaemon, connectReading } from "./Connection.ts"
@@ -162,25 +162,14 @@ const changesOf = Effect.fn(function* (input: Settings, stored: Pick<Group, "pro
 
 const add = Command.make("add", { id, ...settings, json: jsonFlag }, (input) =>
   Effect.gen(function* () {
+    const plain = plainGroup(input.id)
     const changes = yield* changesOf(input, {
-      provider: {
-        name: Option.isSome(input.command) ? "command" : "echo",
-        command: null,
-        timeoutMs: null,
-        model: null,
-      },
-      container: defaultGroupContainer,
+      provider: Option.isSome(input.command) ? { ...plain.provider, name: "command" } : plain.provider,
+      container: plain.container,
     })
     const payload = {
-      id: input.id,
-      name: input.id,
+      ...plain,
       assistantName: Option.getOrElse(input.name, () => input.id),
-      zone: null,
-      policy: {},
-      destinations: [],
-      admins: [],
-      imageTag: null,
-      runnerReoffers: true,
       ...changes,
     }
     const api = yield* connectDaemon

@@ -3,7 +3,6 @@ import { Clock, Effect, Layer, Option } from "effect"
 import { Command, Flag } from "effect/cli"
 import * as fs from "node:fs"
 import * as path from "node:path"
-import { defaultGroupContainer } from "../domain/GroupContainer.ts"
 import { GroupId } from "../domain/Ids.ts"
 import { DEFAULT_FILE_NAME, loadSettings } from "../layers/Configuration.ts"
 import { acquireDataDirectory } from "../layers/sqlite/DataDirectoryLock.ts"
@@ -12,6 +11,7 @@ import { SessionStore } from "../services/SessionStore.ts"
 import { invocation } from "./Invocation.ts"
 import { show } from "./Output.ts"
 import { dataDirectory, jsonFlag } from "./Root.ts"
+import { plainGroup } from "../domain/Group.ts"
 
 /** The settings that are most often changed, with their defaults; docs/configuration.md has the rest. */
 const firstFile = `// Lamplighter's configuration: JSON with comments. docs/configuration.md describes every setting.
@@ -90,20 +90,7 @@ const addFirst = Effect.fnUntraced(function* (id: GroupId | undefined) {
   if (id === undefined) return "none" as const
   const found = yield* store.read((reader) => reader.group(id))
   if (found !== undefined) return "kept" as const
-  yield* store.putGroup({
-    id,
-    name: id,
-    assistantName: id,
-    provider: { name: "echo", command: null, timeoutMs: null, model: null },
-    zone: null,
-    policy: {},
-    destinations: [],
-    admins: [],
-    imageTag: null,
-    runnerReoffers: true,
-    container: defaultGroupContainer,
-    createdAt: yield* Clock.currentTimeMillis,
-    revision: 1,
-  })
+  const createdAt = yield* Clock.currentTimeMillis
+  yield* store.putGroup({ ...plainGroup(id), createdAt, revision: 1 })
   return "added" as const
 })

@@ -1,6 +1,6 @@
 /** An agent group: configuration, working folder, policy. Many sessions share it. */
 import { Schema } from "effect"
-import { GroupContainer } from "./GroupContainer.ts"
+import { defaultGroupContainer, GroupContainer } from "./GroupContainer.ts"
 import { GroupId } from "./Ids.ts"
 import { EpochMs, Millis } from "./Instant.ts"
 import { PolicyOverride } from "./Policy.ts"
@@ -52,3 +52,18 @@ export const Group = Schema.Struct({
   revision: Schema.Int,
 })
 export type Group = typeof Group.Type
+
+/** What a group is where nothing else is said of it. */
+export const plainGroup = (id: GroupId): Omit<Group, "createdAt" | "revision"> => ({
+  id,
+  name: id,
+  assistantName: id,
+  provider: { name: "echo", command: null, timeoutMs: null, model: null },
+  zone: null,
+  policy: {},
+  destinations: [],
+  admins: [],
+  imageTag: null,
+  runnerReoffers: true,
+  container: defaultGroupContainer,
+})

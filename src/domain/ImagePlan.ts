@@ -73,3 +73,10 @@ const LONGEST_BACKOFF_MS = 300_000
 /** How long after its n-th failure in a row (1, 2, …) an image is not built again. */
 export const buildBackoffMs = (failures: number): number =>
   failures <= 0 ? 0 : Math.min(FIRST_BACKOFF_MS * 2 ** Math.min(failures - 1, 30), LONGEST_BACKOFF_MS)
+
+const IMAGE_NAME = /^[a-z0-9][a-zA-Z0-9._/:@-]{0,254}$/
+
+/** Of an image's name, with or without registry, tag and digest; a name that an engine would take for an option is none. */
+export const isImageName = (text: string): boolean => IMAGE_NAME.test(text)
+
+export const expectedImageName = "an image's name, such as registry.example.org/agents:24"

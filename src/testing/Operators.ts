@@ -12,6 +12,7 @@ import type { Fault } from "./FaultPlan.ts"
 import type { DaemonServices } from "./SimulatedDaemon.ts"
 import type { World } from "./World.ts"
 import type { PlannedSend, PlannedTask } from "./WorldShape.ts"
+import { plainGroup } from "../domain/Group.ts"
 
 export interface Operators {
   /** Schedules everything that the shape plans. */
@@ -85,12 +86,7 @@ export const makeOperators = (world: World): Operators => {
       const id = GroupId.make(`g${index}`)
       if ((yield* store.read((reader) => reader.group(id))) !== undefined) continue
       yield* operations.addGroup({
-        id,
-        name: id,
-        assistantName: id,
-        provider: { name: "echo", command: null, timeoutMs: null, model: null },
-        zone: null,
-        policy: {},
+        ...plainGroup(id),
         destinations: Array.from({ length: shape.groups }, (_, other) => ({
           name: `group${other}`,
           displayName: null,
@@ -99,8 +95,6 @@ export const makeOperators = (world: World): Operators => {
           platformId: null,
           agentGroupId: GroupId.make(`g${other}`),
         })),
-        admins: [],
-        imageTag: null,
         runnerReoffers: shape.runnerReoffers,
       })
     }

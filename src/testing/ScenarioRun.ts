@@ -32,6 +32,7 @@ import { seededRandom } from "./SeededRandom.ts"
 import { bootDaemon, type DaemonServices, type SimulatedDaemon } from "./SimulatedDaemon.ts"
 import { SimulatedHost } from "./SimulatedHost.ts"
 import { Weather } from "./Weather.ts"
+import { plainGroup } from "../domain/Group.ts"
 
 export interface ScenarioReport {
   readonly scenario: ReadScenario
@@ -226,18 +227,7 @@ const furnish = (scenario: ReadScenario) =>
     for (const session of scenario.sessions) {
       const id = groupOf(session)
       if ((yield* store.read((reader) => reader.group(id))) === undefined) {
-        yield* operations.addGroup({
-          id,
-          name: id,
-          assistantName: id,
-          provider: { name: "echo", command: null, timeoutMs: null, model: null },
-          zone: null,
-          policy: {},
-          destinations: [],
-          admins: [],
-          imageTag: null,
-          runnerReoffers: true,
-        })
+        yield* operations.addGroup(plainGroup(id))
       }
       yield* store.resolveSession({
         id: session.id,

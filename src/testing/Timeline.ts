@@ -3,8 +3,7 @@
  * week of timeline takes a second. The ledger is the in-memory one unless another driver is given.
  */
 import { Effect, Fiber, Layer } from "effect"
-import { type Group } from "../domain/Group.ts"
-import { defaultGroupContainer } from "../domain/GroupContainer.ts"
+import { plainGroup } from "../domain/Group.ts"
 import { GroupId, InstallId, MessageId, SessionId } from "../domain/Ids.ts"
 import {
   defaultHostLimits,
@@ -72,19 +71,7 @@ export const servicesLayer = (
   )
 }
 
-export const group: Omit<Group, "createdAt" | "revision"> = {
-  id: GROUP,
-  name: "g1",
-  assistantName: "g1",
-  provider: { name: "echo", command: null, timeoutMs: null, model: null },
-  zone: null,
-  policy: {},
-  destinations: [],
-  admins: [],
-  imageTag: null,
-  runnerReoffers: true,
-  container: defaultGroupContainer,
-}
+export const group = plainGroup(GROUP)
 
 export const makeNudges = Effect.all({ look: makeNudge, deliver: makeNudge })
 

@@ -3,8 +3,17 @@ import { execFileSync } from "node:child_process"
 import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
-import { MessageId, SeriesId } from "../../src/domain/Ids.ts"
-import { ask, ledgerOf, pause, realDaemon, type RealDaemon, stopCleanly } from "../support/RealDaemon.ts"
+import { MessageId, SeriesId, GroupId } from "../../src/domain/Ids.ts"
+import {
+  ask,
+  ledgerOf,
+  pause,
+  realDaemon,
+  type RealDaemon,
+  stopCleanly,
+  sendTo,
+} from "../support/RealDaemon.ts"
+import { plainGroup } from "../../src/domain/Group.ts"
 
 const HOUR_MS = 3_600_000
 const LIBRARIES = [
@@ -62,11 +71,8 @@ const addGroup = (world: RealDaemon) =>
   ask(world, (http) =>
     http.addGroup({
       payload: {
-        id: "g1" as never,
-        name: "g1",
-        assistantName: "g1",
+        ...plainGroup(GroupId.make("g1")),
         provider: { name: "command", command: ["bash", "-c", AGENT], timeoutMs: null, model: null },
-        zone: null,
         policy: {
           idleMs: 1_500,
           graceMs: 1_000,
@@ -74,28 +80,11 @@ const addGroup = (world: RealDaemon) =>
           ceilingMs: 6_000,
           claimToleranceMs: 5_000,
         },
-        destinations: [],
-        admins: [],
-        imageTag: null,
-        runnerReoffers: true,
       },
     }),
   )
 
-const send = (world: RealDaemon, id: string) =>
-  ask(world, (http) =>
-    http.send({
-      payload: {
-        id: MessageId.make(id),
-        groupId: "g1" as never,
-        mode: "shared",
-        channelType: "journal",
-        platformId: id,
-        kind: "chat",
-        content: { text: id },
-      },
-    }),
-  )
+const send = (world: RealDaemon, id: string) => sendTo(world, id, id)
 
 const messageOf = (world: RealDaemon, id: string) =>
   ledgerOf(world, (reader) => reader.message(MessageId.make(id)))

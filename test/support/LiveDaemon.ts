@@ -6,7 +6,8 @@ import * as os from "node:os"
 import * as path from "node:path"
 import { client } from "../../src/layers/http/SocketClient.ts"
 import type { Message } from "../../src/domain/Message.ts"
-import { MessageId } from "../../src/domain/Ids.ts"
+import { MessageId, GroupId } from "../../src/domain/Ids.ts"
+import { plainGroup } from "../../src/domain/Group.ts"
 
 const main = path.resolve(import.meta.dirname, "../../src/main.ts")
 const DEADLINE_MS = 15_000
@@ -95,21 +96,14 @@ export const addGroup = (
   Effect.flatMap(api(daemon), (http) =>
     http.addGroup({
       payload: {
-        id: "g1" as never,
-        name: "g1",
-        assistantName: "g1",
+        ...plainGroup(GroupId.make("g1")),
         provider: {
           name: command === null ? "echo" : "command",
           command,
           timeoutMs: null,
           model: null,
         },
-        zone: null,
         policy: { retryBaseMs: 100, graceMs: 1_000, wakeBackoffBaseMs: 100, ...policy },
-        destinations: [],
-        admins: [],
-        imageTag: null,
-        runnerReoffers: true,
       },
     }),
   )

@@ -8,11 +8,12 @@ import { type ChildProcess, spawn } from "node:child_process"
 import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
-import { MessageId } from "../../src/domain/Ids.ts"
+import { MessageId, GroupId } from "../../src/domain/Ids.ts"
 import { client } from "../../src/layers/http/SocketClient.ts"
 import { labelsOf } from "../../src/layers/process/AgentArguments.ts"
 import * as SqliteLedger from "../../src/layers/sqlite/SqliteLedger.ts"
 import { LedgerDriver, type LedgerReader } from "../../src/services/LedgerDriver.ts"
+import { plainGroup } from "../../src/domain/Group.ts"
 
 const SETTLE_LIMIT_MS = 60_000
 const BOOT_LIMIT_MS = 30_000
@@ -162,11 +163,7 @@ export const addEchoGroup = (world: RealDaemon) =>
   ask(world, (http) =>
     http.addGroup({
       payload: {
-        id: "g1" as never,
-        name: "g1",
-        assistantName: "g1",
-        provider: { name: "echo", command: null, timeoutMs: null, model: null },
-        zone: null,
+        ...plainGroup(GroupId.make("g1")),
         // Backoffs that a test can wait for.
         policy: {
           idleMs: 1_500,
@@ -178,16 +175,15 @@ export const addEchoGroup = (world: RealDaemon) =>
           deliveryCapMs: 2_000,
           deliveryLimit: 1_000,
         },
-        destinations: [],
-        admins: [],
-        imageTag: null,
-        runnerReoffers: true,
       },
     }),
   )
 
 /** One message to one of a few conversations. Null: it was not acknowledged. */
-export const sendText = (world: RealDaemon, id: string, place: number) =>
+export const sendText = (world: RealDaemon, id: string, place: number) => sendTo(world, id, `p${place}`)
+
+/** The same, to the conversation of that platform id. */
+export const sendTo = (world: RealDaemon, id: string, platformId: string) =>
   ask(world, (http) =>
     http.send({
       payload: {
@@ -195,7 +191,7 @@ export const sendText = (world: RealDaemon, id: string, place: number) =>
         groupId: "g1" as never,
         mode: "shared",
         channelType: "journal",
-        platformId: `p${place}`,
+        platformId,
         kind: "chat",
         content: { text: id },
       },

@@ -5,8 +5,7 @@
 import { Schema } from "effect"
 import { Attempt } from "../../src/domain/Attempt.ts"
 import { Delivery, laneOf } from "../../src/domain/Delivery.ts"
-import { Group } from "../../src/domain/Group.ts"
-import { defaultGroupContainer } from "../../src/domain/GroupContainer.ts"
+import { Group, plainGroup } from "../../src/domain/Group.ts"
 import { GroupId, MessageId, SeriesId, SessionId } from "../../src/domain/Ids.ts"
 import { Incarnation } from "../../src/domain/Incarnation.ts"
 import { LedgerEvent } from "../../src/domain/LedgerEvent.ts"
@@ -35,17 +34,9 @@ const decodeEvent = Schema.decodeUnknownSync(LedgerEvent)
 
 export const aGroup = (fields: Partial<typeof Group.Encoded> = {}): Group =>
   decodeGroup({
-    id: "g1",
+    ...plainGroup(GroupId.make("g1")),
     name: "Group one",
     assistantName: "Ada",
-    provider: { name: "echo", command: null, timeoutMs: null, model: null },
-    zone: null,
-    policy: {},
-    destinations: [],
-    admins: [],
-    imageTag: null,
-    runnerReoffers: true,
-    container: defaultGroupContainer,
     createdAt: T0,
     revision: 1,
     ...fields,

@@ -28,6 +28,7 @@ import {
   type Setting,
   text,
 } from "./Setting.ts"
+import { isImageName, expectedImageName } from "../../domain/ImagePlan.ts"
 
 const between = (minimum: number, maximum: number) => Schema.Int.check(Schema.isBetween({ minimum, maximum }))
 
@@ -124,15 +125,12 @@ export const exitLogRetention = {
   ),
 }
 
-const imageName = /^[a-z0-9][a-zA-Z0-9._/:@-]{0,254}$/
-const expectedImage = "an image's name, such as registry.example.org/agents:24"
-
 const imageText = (key: string, fallback: string, meaning: string) =>
   text({
     path: ["docker", key],
     fallback,
-    accepts: (value) => imageName.test(value),
-    expected: expectedImage,
+    accepts: isImageName,
+    expected: expectedImageName,
     meaning,
   })
 

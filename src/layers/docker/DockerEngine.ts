@@ -108,3 +108,13 @@ export const makeDockerEngine = (options: EngineOptions): DockerEngine => {
     },
   }
 }
+
+export const hasImage = async (engine: DockerEngine, tag: string): Promise<boolean> => {
+  try {
+    await engine.ask(`image ${tag} can't be looked up`, () => engine.docker.getImage(tag).inspect())
+    return true
+  } catch (error) {
+    if (error instanceof EngineError && error.status === 404) return false
+    throw error
+  }
+}

@@ -2,7 +2,7 @@
 import type { Check } from "../../domain/Check.ts"
 import type { OwnImages } from "../../domain/ImagePlan.ts"
 import { escapeWarning } from "../../domain/RuntimeEscapes.ts"
-import { type DockerEngine, EngineError, type EngineOptions, makeDockerEngine } from "./DockerEngine.ts"
+import { type DockerEngine, type EngineOptions, makeDockerEngine, hasImage } from "./DockerEngine.ts"
 import { type EngineFacts, engineFacts } from "./EngineFacts.ts"
 
 export interface EngineWishes extends OwnImages {
@@ -66,20 +66,10 @@ const runtimeCheck = ({ runc }: EngineFacts, strict: EngineWishes["strict"]): Ch
       }
 }
 
-const isThere = async (engine: DockerEngine, tag: string): Promise<boolean> => {
-  try {
-    await engine.ask(`image ${tag} can't be looked up`, () => engine.docker.getImage(tag).inspect())
-    return true
-  } catch (error) {
-    if (error instanceof EngineError && error.status === 404) return false
-    throw error
-  }
-}
-
 const imageCheck = async (engine: DockerEngine, wishes: EngineWishes): Promise<Check> => {
   const name = "image"
   try {
-    if (await isThere(engine, wishes.agent))
+    if (await hasImage(engine, wishes.agent))
       return { name, level: "ok", message: `${wishes.agent} is there`, remedy: null }
     if (wishes.build === "never")
       return {
@@ -88,7 +78,7 @@ const imageCheck = async (engine: DockerEngine, wishes: EngineWishes): Promise<C
         message: `${wishes.agent} is not there, and docker.build is "never"`,
         remedy: "lamplighter image build, or pull it",
       }
-    const base = (await isThere(engine, wishes.base))
+    const base = (await hasImage(engine, wishes.base))
       ? `${wishes.base} is there`
       : `the engine has to pull ${wishes.base} for that`
     return {

@@ -17,7 +17,7 @@ import {
 import { StartError } from "../../services/ContainerRuntime.ts"
 import { singleFileArchive } from "./BuildContext.ts"
 import { makeBuildOutput } from "./BuildOutput.ts"
-import { type DockerEngine, EngineError } from "./DockerEngine.ts"
+import { type DockerEngine, EngineError, hasImage } from "./DockerEngine.ts"
 import { AGENT_IMAGE, collectImages, groupImageLabels, IMAGE_LABEL } from "./ImageCollection.ts"
 
 export interface ImageBuilderOptions extends OwnImages {
@@ -61,16 +61,6 @@ export const makeImageBuilder = (engine: DockerEngine, options: ImageBuilderOpti
   const closing = new AbortController()
   const underWay = new Map<string, Promise<void>>()
   const failed = new Map<string, Failure>()
-
-  const isThere = async (tag: string): Promise<boolean> => {
-    try {
-      await engine.ask(`image ${tag} can't be looked up`, () => engine.docker.getImage(tag).inspect())
-      return true
-    } catch (error) {
-      if (error instanceof EngineError && error.status === 404) return false
-      throw error
-    }
-  }
 
   /** Feeds the build's own words to `feed`; resolves at their end, or when `signal` has cut them. */
   const hear = (stream: Readable, signal: AbortSignal, feed: (bytes: Buffer) => void): Promise<void> =>
@@ -116,7 +106,7 @@ export const makeImageBuilder = (engine: DockerEngine, options: ImageBuilderOpti
         ? "the daemon stopped"
         : (output.fault() ??
           // A stream that was cut says nothing of how it ended: the engine knows.
-          ((await isThere(tag)) ? null : "the engine stopped in the middle of it"))
+          ((await hasImage(engine, tag)) ? null : "the engine stopped in the middle of it"))
     if (fault !== null)
       throw missing(
         `image ${tag} can't be built from ${from}: ${fault}; its last lines:\n${output.lastLines().join("\n")}`,
@@ -131,7 +121,7 @@ export const makeImageBuilder = (engine: DockerEngine, options: ImageBuilderOpti
     if (mine !== undefined) return mine
     const attempt = async (): Promise<void> => {
       // An engine that lacks the base would look for it in a registry.
-      if (plan._tag === "BuildGroup" && !(await isThere(from)))
+      if (plan._tag === "BuildGroup" && !(await hasImage(engine, from)))
         await ensure({ tag: from, layered: null }, null)
       options.tell(`image ${tag}: building it from ${from}`)
       await run(plan, group)

@@ -9,6 +9,7 @@ import type { Nudge } from "../Nudge.ts"
 import { SessionStore } from "../SessionStore.ts"
 import type { KnownChannels } from "./KnownChannels.ts"
 import type { GroupChange, NewGroup } from "./Requests.ts"
+import { isImageName } from "../../domain/ImagePlan.ts"
 
 export const makeGroupRequests = Effect.fnUntraced(function* (options: {
   readonly look: Nudge
@@ -52,8 +53,6 @@ export const makeGroupRequests = Effect.fnUntraced(function* (options: {
 
 type Settings = Omit<NewGroup, "id">
 
-const IMAGE_NAME = /^[a-z0-9][a-zA-Z0-9._/:@-]{0,254}$/
-
 const checkGroup = (group: Settings, channels: KnownChannels): Effect.Effect<void, Invalid> => {
   const found = problemOf(group, channels)
   return found === undefined ? Effect.void : Effect.fail(new Invalid(found))
@@ -73,7 +72,7 @@ const problemOf = (
       message: `the provider 'command' needs the program to run, as a list of words`,
     }
   }
-  if (group.imageTag !== null && !IMAGE_NAME.test(group.imageTag)) {
+  if (group.imageTag !== null && !isImageName(group.imageTag)) {
     return {
       field: "imageTag",
       message: `'${group.imageTag}' is no image's name; expected one such as registry.example.org/agents:24`,
