@@ -1,12 +1,17 @@
 /**
- * The oxlint plugin that asks `Rooms.ts` about every import, whatever its syntax, and that keeps the host's clock out of domain
- * and services. Being a lint rule it works on the parsed program, so comments and strings neither hide nor fake a violation.
+ * The oxlint plugin that asks `Rooms.ts` about every import, whatever its syntax, keeps the host's clock out of domain and services,
+ * and refuses the casts that switch the compiler off. A lint rule works on the parsed program, so comments and strings neither hide
+ * nor fake a violation.
  */
 import { statSync } from "node:fs"
 import * as path from "node:path"
 import { refuseImport } from "./Rooms.ts"
 
 /** The little of the linter's interface that is used here. */
+interface Location {
+  readonly start: { readonly line: number; readonly column: number }
+  readonly end: { readonly line: number; readonly column: number }
+}
 interface Node {
   readonly type: string
   readonly name?: string
@@ -19,12 +24,23 @@ interface Node {
   readonly specifiers?: ReadonlyArray<Node>
   readonly imported?: Node
   readonly local?: Node
+  readonly callee?: Node
+  readonly init?: Node | null
+  readonly expression?: Node
+  readonly typeAnnotation?: Node | null
+  readonly id?: Node
+  readonly loc?: Location
 }
 interface Context {
   readonly filename: string
   readonly cwd: string
-  readonly report: (problem: { readonly node: Node; readonly message: string }) => void
-  readonly sourceCode: { readonly isGlobalReference: (node: Node) => boolean }
+  readonly report: (
+    problem: { readonly message: string } & ({ readonly node: Node } | { readonly loc: Location }),
+  ) => void
+  readonly sourceCode: {
+    readonly isGlobalReference: (node: Node) => boolean
+    readonly getAllComments: () => ReadonlyArray<Node>
+  }
 }
 
 const textOf = (node: Node | undefined): string => String(node?.name ?? node?.value)
@@ -84,4 +100,60 @@ const date = {
   }),
 }
 
-export default { meta: { name: "rooms" }, rules: { imports, date } }
+const isJsonParse = (node: Node | null | undefined): boolean =>
+  node?.type === "CallExpression" &&
+  node.callee?.object?.name === "JSON" &&
+  textOf(node.callee.property) === "parse"
+
+/** Whether a value of this type must be looked at before it can be used: nothing is claimed of it. */
+const isUnknown = (type: Node | null | undefined): boolean => type?.type === "TSUnknownKeyword"
+
+/** `as never` says that a value is of every type, and `JSON.parse(text) as X` that whoever wrote the text was right. */
+const casts = {
+  create: (context: Context) => {
+    const unchecked = (node: Node): void =>
+      context.report({
+        node,
+        message:
+          "what JSON.parse returns is unknown: decode it with the Schema, or look at it field by field",
+      })
+    const cast = (node: Node): void => {
+      if (node.typeAnnotation?.type === "TSNeverKeyword")
+        context.report({
+          node,
+          message: "'as never' hides every mistake: make the value, or narrow its type",
+        })
+      else if (isJsonParse(node.expression) && !isUnknown(node.typeAnnotation)) unchecked(node)
+    }
+    return {
+      TSAsExpression: cast,
+      TSTypeAssertion: cast,
+      MemberExpression: (node: Node) => {
+        if (isJsonParse(node.object)) unchecked(node)
+      },
+      VariableDeclarator: (node: Node) => {
+        if (isJsonParse(node.init) && !isUnknown(node.id?.typeAnnotation?.typeAnnotation)) unchecked(node)
+      },
+    }
+  },
+}
+
+const START = { line: 1, column: 0 }
+
+/**
+ * A rule that a comment can switch off is a suggestion. An exception is an entry of the configuration, where everybody sees it. The
+ * report stands at the beginning of the file, which no such comment covers.
+ */
+const comments = {
+  create: (context: Context) => ({
+    Program: () => {
+      for (const { loc, value } of context.sourceCode.getAllComments()) {
+        if (!/^[\s*]*(oxlint|eslint)-disable/.test(String(value))) continue
+        const message = `no comment switches a rule off (line ${loc?.start.line})`
+        context.report({ loc: { start: START, end: START }, message })
+      }
+    },
+  }),
+}
+
+export default { meta: { name: "rooms" }, rules: { imports, date, casts, comments } }

@@ -292,6 +292,53 @@ const refusedCases: ReadonlyArray<Case> = [
       refused: "globalThis",
     },
   ]),
+  // What hides mistakes from the compiler and from whoever reads.
+  ...["src/domain/A.ts", "container/A.ts", "bench/A.ts", "scripts/A.ts"].flatMap(
+    (file): ReadonlyArray<Case> => [
+      { it: `as never in ${file}`, file, source: `export const a = 1 as never`, refused: "'as never'" },
+      {
+        it: `a JSON text taken for what it should be in ${file}`,
+        file,
+        source: `export const a = JSON.parse("1") as number`,
+        refused: "JSON.parse returns is unknown",
+      },
+      {
+        it: `a field of a JSON text in ${file}`,
+        file,
+        source: `export const a = JSON.parse("{}").b`,
+        refused: "JSON.parse returns is unknown",
+      },
+      {
+        it: `a variable that believes a JSON text in ${file}`,
+        file,
+        source: `export const a: number = JSON.parse("1")`,
+        refused: "JSON.parse returns is unknown",
+      },
+      {
+        it: `a function of 71 lines in ${file}`,
+        file,
+        source: `export const a = () => {\n${"  // A comment counts.\n".repeat(69)}}`,
+        refused: "too many lines (71)",
+      },
+    ],
+  ),
+  {
+    it: "a module that imports itself for its types, by way of another",
+    file: "src/domain/A.ts",
+    source: `export type { B } from "./Circle.ts"\nexport interface A {}`,
+    refused: "cycle",
+  },
+  ...[
+    "/* oxlint-disable */\nexport const a = 1",
+    "export const a = 1 // oxlint-disable-line",
+    "// oxlint-disable-next-line\nexport const a = 1",
+    "/* eslint-disable rooms/comments */\nexport const a = 1",
+  ].map((source): Case => ({
+    it: `a comment that switches rules off: ${source.replace(/\n.*/, "")}`,
+    file: "src/domain/A.ts",
+    source,
+    refused: "no comment switches a rule off",
+  })),
 ]
 
 const allowedCases: ReadonlyArray<Case> = [
@@ -337,6 +384,16 @@ const allowedCases: ReadonlyArray<Case> = [
     source: `// import "node:fs"; Date.now()\nexport const a = 'import "node:fs"; new Date()'`,
   },
   {
+    it: "a JSON text that is looked at before it is used",
+    file: "src/domain/A.ts",
+    source: `export const a = (): unknown => JSON.parse("1") as unknown\nexport const b: unknown = JSON.parse("1")`,
+  },
+  {
+    it: "a function of 70 lines",
+    file: "src/domain/A.ts",
+    source: `export const a = () => {\n${"  // A comment counts.\n".repeat(68)}}`,
+  },
+  {
     it: "a parameter that is called process",
     file: "src/domain/A.ts",
     source: `export const a = (process: number) => process`,
@@ -361,6 +418,8 @@ beforeAll(() => {
   configuration.jsPlugins = configuration.jsPlugins.map((plugin: string) => path.join(root, plugin))
   write(".oxlintrc.json", JSON.stringify(configuration))
   for (const file of SCENERY) write(file, "export const a = 1")
+  const circular = cases.findIndex(({ refused }) => refused === "cycle")
+  write("src/domain/Circle.ts", `import type { A } from "./Case${circular}.ts"\nexport type B = A`)
   for (const [index, one] of cases.entries()) write(fileOf(one, index), one.source)
 
   const run = spawnSync(process.execPath, [oxlint, "--format", "json"], { cwd: scratch, encoding: "utf8" })
