@@ -164,6 +164,11 @@ export interface LedgerReader {
     filter: { readonly sessionId?: SessionId | undefined },
     page: Page,
   ) => ReadonlyArray<LedgerEvent>
+  /** By position, newest first; `after` is a position, and the page holds older ones. */
+  readonly lastEvents: (
+    filter: { readonly sessionId?: SessionId | undefined },
+    page: Page,
+  ) => ReadonlyArray<LedgerEvent>
 }
 
 /** Writes: each `put` inserts the row or replaces the one with its key. Order and atomicity come from the transaction. */

@@ -98,7 +98,7 @@ export class Operations extends Context.Service<
     readonly task: (id: SeriesId, count?: number) => Effect.Effect<TaskReport, NotFound | LedgerError>
     readonly tasks: (filter: TaskQuery) => Effect.Effect<ReadonlyArray<Series>, LedgerError>
     readonly runs: (filter: RunQuery) => Effect.Effect<ReadonlyArray<Run>, LedgerError>
-    /** What happened, oldest first, above the position `after`. */
+    /** What happened, oldest first above the position `after`, or newest first below it. */
     readonly events: (filter: EventQuery) => Effect.Effect<ReadonlyArray<LedgerEvent>, LedgerError>
     readonly status: Effect.Effect<Status, LedgerError>
     /** A consistent copy of the ledger, made while it is in use, at a path of the daemon's host that holds nothing yet. */

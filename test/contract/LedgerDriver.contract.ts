@@ -110,6 +110,7 @@ export const everyAnswer = (reader: LedgerReader): Record<string, unknown> => {
     series: reader.seriesList({ sessionId: sid(id) }, page),
     runs: reader.runs({ sessionId: sid(id) }, page),
     events: reader.events({ sessionId: sid(id) }, page),
+    lastEvents: reader.lastEvents({ sessionId: sid(id) }, { limit: 2 }),
   })
   return {
     meta: [reader.meta("seed"), reader.meta("new")],
@@ -140,6 +141,7 @@ export const everyAnswer = (reader: LedgerReader): Record<string, unknown> => {
     runs: [reader.runs({}, page), reader.runs({ outcomes: ["completed", "missed"] }, page)],
     lastRun: reader.lastRun(tid("t1")),
     events: reader.events({}, page),
+    lastEvents: reader.lastEvents({}, { limit: 3 }),
     about: [about("s1"), about("s2"), about("new")],
   }
 }
@@ -793,6 +795,14 @@ export const ledgerDriverContract = (name: string, layer: Layer.Layer<LedgerDriv
             reader.events({ sessionId: s1 }, { limit: 1, after: 3 }).map((row) => row.text),
             ["d"],
           )
+          const newest = (
+            filter: { readonly sessionId?: typeof s1 },
+            page: { limit: number; after?: number },
+          ) => reader.lastEvents(filter, page).map((row) => row.text)
+          assert.deepStrictEqual(newest({}, { limit: 2 }), ["e", "d"])
+          assert.deepStrictEqual(newest({}, { limit: 2, after: 4 }), ["c", "b"])
+          assert.deepStrictEqual(newest({ sessionId: s1 }, { limit: 2 }), ["d", "c"])
+          assert.deepStrictEqual(newest({ sessionId: s1 }, { limit: 9, after: 1 }), [])
         })
         yield* write((tx) => tx.trimEvents(2))
         assert.deepStrictEqual(yield* ask((reader) => texts(reader, 0)), ["d", "e"])

@@ -165,6 +165,14 @@ export const makeReads = (tables: Tables): LedgerReader => ({
       ? tables.eventsByPosition.following(ALL, (row) => row.position <= after, page.limit)
       : tables.eventsOfSession.following(filter.sessionId, (row) => row.position <= after, page.limit)
   },
+  lastEvents: (filter, page) =>
+    (filter.sessionId === undefined
+      ? tables.eventsByPosition.rows(ALL)
+      : tables.eventsOfSession.rows(filter.sessionId)
+    )
+      .filter((row) => isBefore(row, page))
+      .slice(-page.limit)
+      .toReversed(),
 })
 
 const reached = (instant: number | null, now: number): boolean => instant !== null && instant <= now

@@ -192,6 +192,12 @@ export const makeReads = (prepareText: Prepare): LedgerReader => {
     "WHERE session_id >= '' AND session_id = ? AND position > ? ORDER BY position LIMIT ?",
   )
 
+  const lastEvents = many(tables.events, "WHERE position < ? ORDER BY position DESC LIMIT ?")
+  const lastEventsOf = many(
+    tables.events,
+    "WHERE session_id >= '' AND session_id = ? AND position < ? ORDER BY position DESC LIMIT ?",
+  )
+
   /** By id, ascending. A status other than `active` names its partial index. */
   const byId = <Row>(
     table: tables.Table<Row>,
@@ -336,6 +342,12 @@ export const makeReads = (prepareText: Prepare): LedgerReader => {
       filter.sessionId === undefined
         ? events(page.after ?? 0, page.limit)
         : eventsOf(filter.sessionId, page.after ?? 0, page.limit),
+    lastEvents: (filter, page) => {
+      const before = positionOf(page) ?? Number.MAX_SAFE_INTEGER
+      return filter.sessionId === undefined
+        ? lastEvents(before, page.limit)
+        : lastEventsOf(filter.sessionId, before, page.limit)
+    },
   }
 }
 

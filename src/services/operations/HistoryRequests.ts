@@ -24,8 +24,12 @@ export const makeHistoryRequests = Effect.fnUntraced(function* (options: {
           pageOf(page),
         ),
       ),
-    events: ({ sessionId, ...page }: EventQuery) =>
-      store.read((reader) => reader.events({ sessionId }, pageOf({ ...page, after: page.after ?? 0 }))),
+    events: ({ order, sessionId, ...page }: EventQuery) =>
+      store.read((reader) =>
+        order === "newest-first"
+          ? reader.lastEvents({ sessionId }, pageOf(page))
+          : reader.events({ sessionId }, pageOf({ ...page, after: page.after ?? 0 })),
+      ),
     status: Effect.gen(function* () {
       const now = yield* Clock.currentTimeMillis
       const runtimeDown = yield* sweep.down

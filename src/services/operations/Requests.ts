@@ -136,7 +136,12 @@ export const RunQuery = Schema.Struct({
 })
 export type RunQuery = typeof RunQuery.Type
 
-export const EventQuery = Schema.Struct({ sessionId: Schema.optional(SessionId), ...positions })
+/** `newest-first`: a page holds what is older than `after`. Otherwise what is newer, oldest first. */
+export const EventQuery = Schema.Struct({
+  sessionId: Schema.optional(SessionId),
+  order: Schema.optional(Schema.Literals(["oldest-first", "newest-first"])),
+  ...positions,
+})
 export type EventQuery = typeof EventQuery.Type
 
 /** The last bytes of what a running container wrote. */
