@@ -120,7 +120,7 @@ export const simulated: ReadonlyArray<Sabotage> = [
     "a hang is free",
     "4: a claim given back by a container that is stopped as stuck costs its try",
     INGEST,
-    "  if (reading.outgrown || stoppedAsStuck(incarnation)) return 0\n",
+    "  if (reading.outgrown || isStuck(incarnation.stopReason)) return 0\n",
     "  if (reading.outgrown) return 0\n",
   ),
   broken(

@@ -3,7 +3,7 @@ import { Schema } from "effect"
 import { GroupId, IncarnationNumber, SessionId } from "./Ids.ts"
 import { EpochMs, Millis } from "./Instant.ts"
 
-/** Why the host stops a container. The stuck ones (`ceiling`, `claim`, `startup`) cost a try; the others never do. */
+/** Why the host stops a container. The stuck ones (`isStuck`) cost a try; the others never do. */
 export const StopReason = Schema.Literals([
   "idle",
   "ceiling",
@@ -29,6 +29,29 @@ export const EndReason = Schema.Literals([
 ])
 export type EndReason = typeof EndReason.Type
 
+/** Whether the reason means that the container was hung, so that its open claims spend a try. */
+export const isStuck = (reason: EndReason | null): boolean =>
+  reason === "ceiling" || reason === "claim" || reason === "startup"
+
+/** Whether the end needs no explanation. Every other end keeps a log, whatever its exit code. */
+export const isWanted = (reason: EndReason | null): boolean =>
+  reason === "own-exit" ||
+  reason === "idle" ||
+  reason === "operator" ||
+  reason === "shutdown" ||
+  reason === "cancelled"
+
+/** How the runtime saw a container end. `exitCode` and `signal` are both null when nobody could see it. */
+export interface ObservedExit {
+  readonly exitCode: number | null
+  readonly signal: string | null
+  readonly oomKilled: boolean
+  /** `gone`: the host rebooted, so nobody could have ended it on purpose. */
+  readonly manner: "exited" | "gone"
+  /** The engine ended it on its own account or somebody else's: no try is spent. */
+  readonly stoppedBy?: "engine"
+}
+
 /** `starting`: recorded, its start not confirmed (may or may not exist). `ended`: death confirmed, last read done. */
 export const IncarnationPhase = Schema.Literals(["starting", "running", "stopping", "ended"])
 export type IncarnationPhase = typeof IncarnationPhase.Type
@@ -49,6 +72,10 @@ export const Incarnation = Schema.Struct({
   claimed: Schema.Boolean,
   /** The last claim, ack, heartbeat, outbound row or delivery. */
   activeAt: EpochMs,
+  /** The container's clock minus the host's, as last measured by the rows that it writes; null: not known to differ. */
+  rowSkewMs: Schema.NullOr(Schema.Int),
+  /** The same for the modification times of its files, which another kernel may stamp. */
+  fileSkewMs: Schema.NullOr(Schema.Int),
   stopReason: Schema.NullOr(StopReason),
   stopRequestedAt: Schema.NullOr(EpochMs),
   endedAt: Schema.NullOr(EpochMs),

@@ -5,7 +5,7 @@
 import type { SessionId } from "../domain/Ids.ts"
 import type { EpochMs } from "../domain/Instant.ts"
 import type { HeartbeatView } from "../domain/Heartbeat.ts"
-import type { ObservedExit } from "./ledger/EndIncarnation.ts"
+import type { ObservedExit } from "../domain/Incarnation.ts"
 import type { AckRow, ToolInFlight } from "./Mailbox.ts"
 import type { ContainerRef } from "./ContainerRuntime.ts"
 

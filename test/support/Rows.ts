@@ -134,6 +134,8 @@ export const anIncarnation = (fields: Partial<typeof Incarnation.Encoded> = {}):
     startedAt: T0,
     claimed: false,
     activeAt: T0,
+    rowSkewMs: null,
+    fileSkewMs: null,
     stopReason: null,
     stopRequestedAt: null,
     endedAt: null,

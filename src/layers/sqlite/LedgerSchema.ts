@@ -290,8 +290,20 @@ const GROUP_CONTAINERS = `
 ALTER TABLE groups ADD COLUMN container TEXT NOT NULL DEFAULT '{"sandbox":{},"mounts":[],"packages":{"apt":[],"npm":[]},"requested":{"apt":[],"npm":[]},"skills":"all","runnerDir":null}';
 `
 
+/** Clocks of containers that differ from the host's. */
+const ENGINE_ROOM = `
+ALTER TABLE incarnations ADD COLUMN row_skew_ms INTEGER;
+ALTER TABLE incarnations ADD COLUMN file_skew_ms INTEGER;
+`
+
 /** One per version, oldest first. */
-const MIGRATIONS: ReadonlyArray<string> = [FIRST, PENDING_COUNTED, SERIES_POLICIES, GROUP_CONTAINERS]
+const MIGRATIONS: ReadonlyArray<string> = [
+  FIRST,
+  PENDING_COUNTED,
+  SERIES_POLICIES,
+  GROUP_CONTAINERS,
+  ENGINE_ROOM,
+]
 
 /** What this program writes, and the newest that it reads. */
 export const SCHEMA_VERSION = MIGRATIONS.length

@@ -169,6 +169,8 @@ export const incarnations = table<Incarnation>("incarnations", ["sessionId", "nu
   startedAt: "plain",
   claimed: "boolean",
   activeAt: "plain",
+  rowSkewMs: "plain",
+  fileSkewMs: "plain",
   stopReason: "plain",
   stopRequestedAt: "plain",
   endedAt: "plain",

@@ -70,6 +70,8 @@ export const beginIncarnation = (
     startedAt: null,
     claimed: false,
     activeAt: context.now,
+    rowSkewMs: null,
+    fileSkewMs: null,
     stopReason: null,
     stopRequestedAt: null,
     endedAt: null,

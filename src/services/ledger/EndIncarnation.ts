@@ -4,23 +4,12 @@
  */
 import type { AttemptOutcome } from "../../domain/Attempt.ts"
 import type { SessionId } from "../../domain/Ids.ts"
-import type { EndReason, Incarnation } from "../../domain/Incarnation.ts"
+import { type EndReason, type Incarnation, isStuck, type ObservedExit } from "../../domain/Incarnation.ts"
 import { wakeBackoffMs } from "../../domain/WakeAdmission.ts"
 import type { LedgerTx } from "../LedgerDriver.ts"
 import type { Reading } from "../Mailbox.ts"
 import { closeAttempt, ingestReading } from "./Ingest.ts"
 import { openUnit, type SessionUnit, type TransitionContext } from "./SessionUnit.ts"
-
-/** How the runtime saw it end. */
-export interface ObservedExit {
-  readonly exitCode: number | null
-  readonly signal: string | null
-  readonly oomKilled: boolean
-  /** `gone`: the host rebooted, so nobody could have ended it on purpose. */
-  readonly manner: "exited" | "gone"
-  /** See `ContainerExit`: it costs nobody a try. */
-  readonly stoppedBy?: "engine"
-}
 
 /** Ends it. Repeating changes nothing. Returns the record, or nothing where there is no such incarnation. */
 export const endIncarnation = (
@@ -124,26 +113,8 @@ const endReason = (incarnation: Incarnation, exit: ObservedExit): EndReason => {
 
 /** What the end means for a claim that was still open. An exit of its own with an open claim is a crash, whatever its code. */
 const attemptOutcome = (reason: EndReason): AttemptOutcome => {
-  switch (reason) {
-    case "ceiling":
-    case "claim":
-    case "startup":
-      return "stuck"
-    case "crash":
-    case "own-exit":
-      return "crashed"
-    case "idle":
-    case "operator":
-    case "shutdown":
-    case "projection-blocked":
-    case "quarantine":
-    case "outgrown":
-    case "stranger":
-    case "cancelled":
-    case "start-failed":
-    case "lost":
-      return "host-stopped"
-  }
+  if (isStuck(reason)) return "stuck"
+  return reason === "crash" || reason === "own-exit" ? "crashed" : "host-stopped"
 }
 
 const countsAsFailedWake = (reason: EndReason): boolean => {

@@ -5,7 +5,7 @@
 import type { Attempt, AttemptOutcome } from "../../domain/Attempt.ts"
 import { DeliveryId, MessageId } from "../../domain/Ids.ts"
 import type { EpochMs } from "../../domain/Instant.ts"
-import type { Incarnation } from "../../domain/Incarnation.ts"
+import { type Incarnation, isStuck } from "../../domain/Incarnation.ts"
 import { isTerminal, type Message, wakes } from "../../domain/Message.ts"
 import { decideRetry } from "../../domain/Retry.ts"
 import type { LedgerTx } from "../LedgerDriver.ts"
@@ -260,7 +260,7 @@ const recordLate = (unit: SessionUnit, incarnation: Incarnation, message: Messag
  * claims stay open until the confirmed end counts them.
  */
 const releaseVanished = (unit: SessionUnit, incarnation: Incarnation, reading: Reading): number => {
-  if (reading.outgrown || stoppedAsStuck(incarnation)) return 0
+  if (reading.outgrown || isStuck(incarnation.stopReason)) return 0
   const present = new Set(reading.acks.map((ack) => ack.messageId))
   for (const rejected of reading.rejected) if (rejected.table === "processing_ack") present.add(rejected.id)
   let released = 0
@@ -273,9 +273,6 @@ const releaseVanished = (unit: SessionUnit, incarnation: Incarnation, reading: R
   }
   return released
 }
-
-const stoppedAsStuck = ({ stopReason }: Incarnation): boolean =>
-  stopReason === "ceiling" || stopReason === "claim" || stopReason === "startup"
 
 /** Returns how many deliveries it made: 0 for a row that is known. */
 const ingestOutbound = (unit: SessionUnit, row: OutboundRow): number => {
