@@ -153,6 +153,8 @@ describe("the ledger's file", () => {
         ALTER TABLE series DROP COLUMN fired;
         ALTER TABLE series DROP COLUMN failures_in_row;
         ALTER TABLE groups DROP COLUMN container;
+        ALTER TABLE incarnations DROP COLUMN row_skew_ms;
+        ALTER TABLE incarnations DROP COLUMN file_skew_ms;
         PRAGMA user_version = 1;
       `)
       database.close()
