@@ -104,7 +104,7 @@ const measure = (history: number, rounds: number) => {
           )
         }
         const glance = stopwatch()
-        for (let n = 0; n < GLANCES; n++) yield* mailbox.glance(pair)
+        for (let n = 0; n < GLANCES; n++) mailbox.glance(pair)
         const glanceMs = glance() / GLANCES
         const passes = yield* Effect.forEach(Array.from({ length: rounds }), () => elapsed(sweep.pass))
         return { ingestMs: median(ingests), glanceMs, quietMs: median(passes) }

@@ -48,6 +48,7 @@ export const emptyReading: Reading = {
   sessionState: [],
   rejected: [],
   outgrown: false,
+  newestAt: null,
 }
 
 export interface Looked {
@@ -68,7 +69,9 @@ export const look = Effect.fnUntraced(function* (incarnation: Incarnation, watch
   const store = yield* SessionStore
   const pair = pairOf(incarnation)
   const now = yield* Clock.currentTimeMillis
-  const glance = yield* Effect.catchTag(mailbox.glance(pair), "Unreadable", () => Effect.succeed(null))
+  const seen = mailbox.glance(pair)
+  if (seen._tag === "Quarantined") return yield* seen
+  const glance = seen._tag === "Glance" ? seen : null
   watch.heartbeat = observeHeartbeat(watch.heartbeat, glance?.heartbeatMtime ?? null, now)
   let news: Looked["news"] = "nothing"
   if (glance === null) {

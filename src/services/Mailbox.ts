@@ -132,12 +132,22 @@ export interface Reading {
   readonly rejected: ReadonlyArray<{ readonly table: string; readonly id: string; readonly reason: string }>
   /** The file was cut at a limit: there is more than a container may write in one life. */
   readonly outgrown: boolean
+  /**
+   * The newest instant that the container wrote by its own clock: of its acks, of the outbound rows above and of its tool state.
+   * When it has grown since the last reading, its distance to the host's clock at the look is the offset between the two clocks,
+   * at most as much too large as the look came late. Null: it wrote none. Not bounded: a hostile container writes anything.
+   */
+  readonly newestAt: EpochMs | null
 }
 
-/** What a few lstat calls tell. Equal stamps mean that nothing was written since. */
+/** What two lstat calls tell. Equal stamps mean that nothing was written since. */
 export interface Glance {
+  readonly _tag: "Glance"
   readonly stamp: string
-  /** The heartbeat file's modification time as it stands there: the container can set it to anything. */
+  /**
+   * The heartbeat file's modification time as it stands there. It is an instant of the container's clock, not of the host's: our
+   * runner sets it from its own clock, and a hostile container can set it to anything.
+   */
   readonly heartbeatMtime: EpochMs | null
 }
 
@@ -152,6 +162,9 @@ export class Unreadable extends Schema.TaggedError<Unreadable>()("Unreadable", {
 export class Quarantined extends Schema.TaggedError<Quarantined>()("Quarantined", {
   reason: Schema.String,
 }) {}
+
+/** Why a glance told nothing. */
+export type GlanceProblem = Unreadable | Quarantined
 
 /** The host's own side failed: the pair could not be made or written. */
 export class MailboxError extends Schema.TaggedError<MailboxError>()("MailboxError", {
@@ -178,8 +191,8 @@ export class Mailbox extends Context.Service<
       pair: Pair,
       projection: Projection,
     ) => Effect.Effect<void, MailboxError | ProjectionBlocked>
-    /** Cheap enough for every look. */
-    readonly glance: (pair: Pair) => Effect.Effect<Glance, Unreadable | Quarantined>
+    /** Cheap and synchronous: a pass calls it in a loop for every running session. Throws only defects. */
+    readonly glance: (pair: Pair) => Glance | GlanceProblem
     /**
      * One bounded snapshot. `live`: the container may be writing. `final`: the runtime confirmed its death, so a hot journal
      * is rolled back on a private copy.

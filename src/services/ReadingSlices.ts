@@ -44,6 +44,7 @@ export const slicesOf = (
       sessionState: [],
       rejected: [],
       outgrown: true,
+      newestAt: null,
     })),
     last: { ...reading, outbound: parts.at(-1) ?? [] },
   }

@@ -47,16 +47,13 @@ export const failingTheNth = (
   nth: NthCall,
   onFail: (operation: string) => void,
 ): DaemonLayers => {
-  const step = <A, E, E2>(
-    operation: string,
-    effect: Effect.Effect<A, E>,
-    error: () => E2,
-  ): Effect.Effect<A, E | E2> =>
-    Effect.suspend((): Effect.Effect<A, E | E2> => {
-      if (!nth.take(operation)) return effect
-      onFail(operation)
-      return Effect.fail(error())
-    })
+  const fails = (operation: string): boolean => {
+    const taken = nth.take(operation)
+    if (taken) onFail(operation)
+    return taken
+  }
+  const step = <A, E, E2>(operation: string, effect: Effect.Effect<A, E>, error: () => E2) =>
+    Effect.suspend((): Effect.Effect<A, E | E2> => (fails(operation) ? Effect.fail(error()) : effect))
   const { channels, ledger, mailbox, workspace } = layers
   return {
     ...layers,
@@ -70,7 +67,7 @@ export const failingTheNth = (
       create: (pair, carry) => step("mailbox.create", mailbox.create(pair, carry), mailboxError),
       revision: (pair) => step("mailbox.revision", mailbox.revision(pair), mailboxError),
       project: (pair, projection) => step("mailbox.project", mailbox.project(pair, projection), mailboxError),
-      glance: (pair) => step("mailbox.glance", mailbox.glance(pair), unreadable),
+      glance: (pair) => (fails("mailbox.glance") ? unreadable() : mailbox.glance(pair)),
       read: (pair, options) => step("mailbox.read", mailbox.read(pair, options), unreadable),
       removeBelow: (session, below) =>
         step("mailbox.removeBelow", mailbox.removeBelow(session, below), mailboxError),

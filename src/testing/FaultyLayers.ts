@@ -270,11 +270,7 @@ export const faultyMailbox = (mailbox: Mailbox["Service"], world: FaultyWorld): 
         if (error !== null) return Effect.fail(error)
         return mailbox.project(pair, projection)
       }),
-    glance: (pair) =>
-      Effect.suspend(() => {
-        const error = unreadable(pair)
-        return error === null ? mailbox.glance(pair) : Effect.fail(error)
-      }),
+    glance: (pair) => unreadable(pair) ?? mailbox.glance(pair),
     read: (pair, options) =>
       Effect.suspend(() => {
         if (!world.isAlive()) return neverAgain

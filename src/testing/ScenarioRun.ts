@@ -160,13 +160,10 @@ export const runScenario = (scenario: ReadScenario): ScenarioReport => {
 
   const lanes = new Lanes(
     scenario.sessions.map(({ id }) => id),
-    (pair) =>
-      Effect.runSync(
-        Effect.orElseSucceed(
-          Effect.map(mailbox.glance(pair), (glance) => glance.heartbeatMtime),
-          () => null,
-        ),
-      ),
+    (pair) => {
+      const glance = mailbox.glance(pair)
+      return glance._tag === "Glance" ? glance.heartbeatMtime : null
+    },
   )
   const step = Math.max(1_000, Math.ceil(lastsMs / SAMPLES))
   const sample = (): void => {

@@ -3,7 +3,13 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, type Layer } from "effect"
 import { GroupId, IncarnationNumber, MessageId, OutboundId, SessionId } from "../../src/domain/Ids.ts"
 import type { Message } from "../../src/domain/Message.ts"
-import { type Carryover, Mailbox, type Pair, type Projection } from "../../src/services/Mailbox.ts"
+import {
+  type Carryover,
+  type Glance,
+  Mailbox,
+  type Pair,
+  type Projection,
+} from "../../src/services/Mailbox.ts"
 import { aMessage } from "../support/Rows.ts"
 
 /** The container's side of one pair, whatever it is made of. */
@@ -12,6 +18,7 @@ export interface ContainerHand {
     pair: Pair,
     messageId: string,
     status: "processing" | "completed" | "failed",
+    at?: number,
   ) => Effect.Effect<void>
   readonly unack: (pair: Pair, messageId: string) => Effect.Effect<void>
   readonly write: (pair: Pair, id: string, text: string) => Effect.Effect<void>
@@ -48,6 +55,25 @@ export const projection = (
   ...more,
 })
 
+const carriedRow: Carryover["outbound"][number] = {
+  id: OutboundId.make("o7"),
+  seq: 7,
+  inReplyTo: null,
+  timestampMs: 1_000,
+  kind: "chat",
+  channelType: null,
+  platformId: null,
+  threadId: null,
+  content: `{"text":"before"}`,
+}
+
+/** A glance that told something. */
+export const glanced = (mailbox: Mailbox["Service"], pair: Pair): Glance => {
+  const glance = mailbox.glance(pair)
+  if (glance._tag !== "Glance") throw glance
+  return glance
+}
+
 const live = { seen: new Set<string>(), mode: "live" } as const
 
 export const mailboxContract = <R>(
@@ -81,19 +107,7 @@ export const mailboxContract = <R>(
       Effect.gen(function* () {
         yield* mailbox.create(pairOf(2), {
           sessionState: [{ key: "thread", value: "abc" }],
-          outbound: [
-            {
-              id: OutboundId.make("o7"),
-              seq: 7,
-              inReplyTo: null,
-              timestampMs: 1_000,
-              kind: "chat",
-              channelType: null,
-              platformId: null,
-              threadId: null,
-              content: `{"text":"before"}`,
-            },
-          ],
+          outbound: [carriedRow],
           createdAt: 2_000,
         })
         assert.deepStrictEqual(yield* container.carried(pairOf(2)), { state: ["thread=abc"], rows: ["o7/7"] })
@@ -192,12 +206,33 @@ export const mailboxContract = <R>(
         Effect.gen(function* () {
           const pair = pairOf(1)
           yield* mailbox.create(pair, nothingCarried)
-          assert.isNull((yield* mailbox.glance(pair)).heartbeatMtime)
+          assert.isNull(glanced(mailbox, pair).heartbeatMtime)
           yield* container.beat(pair, 1_700_000_000_000)
-          assert.strictEqual((yield* mailbox.glance(pair)).heartbeatMtime, 1_700_000_000_000)
-          const before = yield* mailbox.glance(pair)
+          assert.strictEqual(glanced(mailbox, pair).heartbeatMtime, 1_700_000_000_000)
+          const before = glanced(mailbox, pair)
           yield* container.write(pair, "o1", "one")
-          assert.notStrictEqual((yield* mailbox.glance(pair)).stamp, before.stamp)
+          assert.notStrictEqual(glanced(mailbox, pair).stamp, before.stamp)
+        }),
+    )
+
+    story(
+      "tells the newest instant that the container wrote, and none that the host carried over",
+      (mailbox, container) =>
+        Effect.gen(function* () {
+          const pair = pairOf(1)
+          yield* mailbox.create(pair, {
+            sessionState: [{ key: "k", value: "v" }],
+            outbound: [carriedRow],
+            createdAt: 9_000,
+          })
+          const newest = Effect.map(
+            mailbox.read(pair, { seen: new Set([carriedRow.id]), mode: "live" }),
+            ({ newestAt }) => newestAt,
+          )
+          assert.isNull(yield* newest)
+          yield* container.ack(pair, "m1", "completed", 3_000)
+          yield* container.ack(pair, "m2", "processing", 2_000)
+          assert.strictEqual(yield* newest, 3_000)
         }),
     )
 

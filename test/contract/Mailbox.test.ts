@@ -14,7 +14,7 @@ const inMemory: Effect.Effect<ContainerHand, never, ContainerSide | Mailbox> = E
   const side = yield* ContainerSide
   const mailbox = yield* Mailbox
   return {
-    ack: (pair, id, status) => side.ack(pair, id, status, {}, 0),
+    ack: (pair, id, status, at = 0) => side.ack(pair, id, status, {}, at),
     unack: side.unack,
     write: (pair, id, text) =>
       side.write(pair, { id: OutboundId.make(id), content: JSON.stringify({ text }) }, 0),
@@ -50,13 +50,13 @@ const onDisk: Effect.Effect<ContainerHand, never, Mailbox> = Effect.map(Mailbox,
   const run = (pair: Pair, sql: string, ...values: ReadonlyArray<unknown>) =>
     Effect.asVoid(using(outbound(pair), (database) => database.prepare(sql).run(...values)))
   return {
-    ack: (pair, id, status) =>
+    ack: (pair, id, status, at = 0) =>
       run(
         pair,
         "INSERT OR REPLACE INTO processing_ack (message_id, status, status_changed) VALUES (?, ?, ?)",
         id,
         status,
-        new Date(0).toISOString(),
+        new Date(at).toISOString(),
       ),
     unack: (pair, id) => run(pair, "DELETE FROM processing_ack WHERE message_id = ?", id),
     write: (pair, id, text) =>

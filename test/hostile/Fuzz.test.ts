@@ -160,6 +160,7 @@ const addVictim = Effect.gen(function* () {
     sessionState: [],
     rejected: [],
     outgrown: false,
+    newestAt: null,
   })
 })
 

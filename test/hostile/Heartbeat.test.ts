@@ -1,4 +1,4 @@
-/** What a container may put in the place of its heartbeat: the daemon asks lstat for it and opens nothing. */
+/** What a container may put in the place of its heartbeat or of its folder: the daemon asks lstat for it and opens nothing. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { execFileSync } from "node:child_process"
@@ -8,7 +8,7 @@ import * as path from "node:path"
 import { observeHeartbeat } from "../../src/domain/Heartbeat.ts"
 import * as SqliteMailbox from "../../src/layers/sqlite/SqliteMailbox.ts"
 import { Mailbox } from "../../src/services/Mailbox.ts"
-import { nothingCarried, pairOf } from "../contract/Mailbox.contract.ts"
+import { glanced, nothingCarried, pairOf } from "../contract/Mailbox.contract.ts"
 
 const pair = pairOf(1)
 
@@ -38,24 +38,51 @@ const cases: ReadonlyArray<readonly [what: string, make: (file: string) => void,
   ["a time in the year 2200", at(7_258_118_400), 7_258_118_400_000],
 ]
 
+const temporaryDir = Effect.acquireRelease(
+  Effect.sync(() => fs.mkdtempSync(path.join(os.tmpdir(), "lamplighter-heartbeat-"))),
+  (directory) => Effect.sync(() => fs.rmSync(directory, { recursive: true, force: true })),
+)
+
 describe("a heartbeat that lies", () => {
   for (const [what, make, mtime] of cases)
     it.live(`${what}: ${mtime === null ? "no heartbeat" : "its time, and nothing is opened"}`, () =>
       Effect.gen(function* () {
-        const dataDir = yield* Effect.acquireRelease(
-          Effect.sync(() => fs.mkdtempSync(path.join(os.tmpdir(), "lamplighter-heartbeat-"))),
-          (directory) => Effect.sync(() => fs.rmSync(directory, { recursive: true, force: true })),
-        )
+        const dataDir = yield* temporaryDir
         const found = yield* Effect.gen(function* () {
           const mailbox = yield* Mailbox
           yield* mailbox.create(pair, nothingCarried)
           make(path.join(mailbox.paths(pair).outDir, ".heartbeat"))
-          return yield* mailbox.glance(pair)
+          return glanced(mailbox, pair)
         }).pipe(Effect.provide(SqliteMailbox.layer({ dataDir })))
         assert.strictEqual(found.heartbeatMtime, mtime)
         const now = 1_800_000_000_000
         const { heartbeatAt } = observeHeartbeat(null, found.heartbeatMtime, now)
         assert.isTrue(heartbeatAt === null || heartbeatAt <= now, "never later than it was seen")
+      }),
+    )
+})
+
+const replacements: ReadonlyArray<readonly [what: string, make: (outDir: string) => void]> = [
+  ["nothing", () => undefined],
+  ["a plain file", (outDir) => fs.writeFileSync(outDir, "")],
+  ["a FIFO", (outDir) => execFileSync("mkfifo", [outDir])],
+  ["a link to itself", (outDir) => fs.symlinkSync(outDir, outDir)],
+  ["a link to nowhere", (outDir) => fs.symlinkSync("/nowhere/at/all", outDir)],
+]
+
+describe("an out directory that is replaced", () => {
+  for (const [what, make] of replacements)
+    it.live(`${what} in its place is quarantined at the next glance`, () =>
+      Effect.gen(function* () {
+        const dataDir = yield* temporaryDir
+        yield* Effect.gen(function* () {
+          const mailbox = yield* Mailbox
+          yield* mailbox.create(pair, nothingCarried)
+          const { outDir } = mailbox.paths(pair)
+          fs.rmSync(outDir, { recursive: true })
+          make(outDir)
+          assert.strictEqual(mailbox.glance(pair)._tag, "Quarantined")
+        }).pipe(Effect.provide(SqliteMailbox.layer({ dataDir })))
       }),
     )
 })

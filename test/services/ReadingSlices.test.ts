@@ -35,6 +35,7 @@ const reading = (outbound: ReadonlyArray<OutboundRow>): Reading => ({
   sessionState: [{ key: "k", value: "v" }],
   rejected: [{ table: "messages_out", id: "bad", reason: "content is not JSON" }],
   outgrown: false,
+  newestAt: null,
 })
 
 const Rows = Schema.Array(

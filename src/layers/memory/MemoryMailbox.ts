@@ -7,6 +7,7 @@ import type { EpochMs } from "../../domain/Instant.ts"
 import {
   type AckRow,
   type Carryover,
+  type GlanceProblem,
   Mailbox,
   MailboxError,
   type OutboundRow,
@@ -128,6 +129,25 @@ export const layer: Layer.Layer<Mailbox | ContainerSide> = Layer.effectContext(
   }),
 )
 
+const readingOf = (state: PairState, seen: ReadonlySet<string>): Reading => {
+  const acks = [...state.acks.values()]
+  const outbound = [...state.outbound.values()].filter((row) => !seen.has(row.id))
+  const instants = [
+    ...acks.map(({ changedAt }) => changedAt),
+    ...outbound.map(({ timestamp }) => timestamp),
+    state.tool?.startedAt ?? null,
+  ].filter((at) => at !== null)
+  return {
+    acks,
+    outbound,
+    tool: state.tool,
+    sessionState: [...state.sessionState].map(([key, value]) => ({ key, value })),
+    rejected: [],
+    outgrown: false,
+    newestAt: instants.length === 0 ? null : Math.max(...instants),
+  }
+}
+
 const hostSide = (pairs: Map<string, PairState>): Mailbox["Service"] => {
   const find = (pair: Pair): Effect.Effect<PairState, MailboxError> => {
     const state = pairs.get(keyOf(pair))
@@ -135,14 +155,12 @@ const hostSide = (pairs: Map<string, PairState>): Mailbox["Service"] => {
       ? Effect.fail(new MailboxError({ message: `there is no pair ${keyOf(pair)}` }))
       : Effect.succeed(state)
   }
-  const readable = (pair: Pair): Effect.Effect<PairState, Unreadable | Quarantined> => {
+  const readable = (pair: Pair): PairState | GlanceProblem => {
     const state = pairs.get(keyOf(pair))
-    if (state === undefined)
-      return Effect.fail(new Unreadable({ message: `there is no pair ${keyOf(pair)}` }))
-    if (state.fault === "unreadable") return Effect.fail(new Unreadable({ message: "made unreadable" }))
-    if (state.fault === "defect") return Effect.die(new Error("a defect in the code that reads this pair"))
-    if (state.fault === "quarantined") return Effect.fail(new Quarantined({ reason: "made hostile" }))
-    return Effect.succeed(state)
+    if (state === undefined) return new Unreadable({ message: `there is no pair ${keyOf(pair)}` })
+    if (state.fault === "unreadable") return new Unreadable({ message: "made unreadable" })
+    if (state.fault === "defect") throw new Error("a defect in the code that reads this pair")
+    return state.fault === "quarantined" ? new Quarantined({ reason: "made hostile" }) : state
   }
   return Mailbox.of({
     paths: (pair) => ({ inDir: `${keyOf(pair)}/in`, outDir: `${keyOf(pair)}/out` }),
@@ -184,20 +202,17 @@ const hostSide = (pairs: Map<string, PairState>): Mailbox["Service"] => {
           state.revision = projection.revision
         })
       }),
-    glance: (pair) =>
-      Effect.map(readable(pair), (state) => ({
-        stamp: String(state.writes),
-        heartbeatMtime: state.heartbeat,
-      })),
+    glance: (pair) => {
+      const state = readable(pair)
+      return "_tag" in state
+        ? state
+        : { _tag: "Glance", stamp: String(state.writes), heartbeatMtime: state.heartbeat }
+    },
     read: (pair, { seen }) =>
-      Effect.map(readable(pair), (state): Reading => ({
-        acks: [...state.acks.values()],
-        outbound: [...state.outbound.values()].filter((row) => !seen.has(row.id)),
-        tool: state.tool,
-        sessionState: [...state.sessionState].map(([key, value]) => ({ key, value })),
-        rejected: [],
-        outgrown: false,
-      })),
+      Effect.suspend(() => {
+        const state = readable(pair)
+        return "_tag" in state ? Effect.fail(state) : Effect.succeed(readingOf(state, seen))
+      }),
     removeBelow: (session, below) =>
       Effect.sync(() => {
         const prefix = `${session.groupId}/${session.sessionId}/`

@@ -143,7 +143,8 @@ const takeTool = ({ database, outlet, shape }: Pass): void => {
     .prepare<[], Cells>(
       `SELECT ${textColumn("current_tool", limits.addressBytes)},
         ${optional("tool_declared_timeout_ms", integerColumn("tool_declared_timeout_ms"))},
-        ${optional("tool_started_at", textColumn("tool_started_at", limits.wordBytes))}
+        ${optional("tool_started_at", textColumn("tool_started_at", limits.wordBytes))},
+        ${textColumn("updated_at", limits.wordBytes)}
       FROM container_state NOT INDEXED WHERE id = 1 LIMIT 1`,
     )
     .get()

@@ -3,6 +3,7 @@
  * more than one batch. A bad row is reported while the good ones go on. Pure: no file and no database is in reach.
  */
 import { Result } from "effect"
+import type { EpochMs } from "../../domain/Instant.ts"
 import type { AckRow, OutboundRow, Reading, ToolInFlight } from "../../services/Mailbox.ts"
 import type { OutboundTable } from "./ExchangeSchema.ts"
 import type { Cells, OutboundBatch, OutboundTotals } from "./OutboundBatch.ts"
@@ -45,6 +46,10 @@ export const makeOutboundCollector = (): OutboundCollector => {
   const sessionState: Array<Reading["sessionState"][number]> = []
   let stateBytes = 0
   let tool: ToolInFlight | null = null
+  let newestAt: EpochMs | null = null
+  const dated = (at: EpochMs | null) => {
+    if (at !== null && at > (newestAt ?? -1)) newestAt = at
+  }
 
   const accept = <A>(
     table: OutboundTable,
@@ -58,12 +63,19 @@ export const makeOutboundCollector = (): OutboundCollector => {
 
   const take: Readonly<Record<OutboundTable, (cells: Cells) => void>> = {
     processing_ack: (cells) =>
-      accept("processing_ack", cells["message_id"], decodeAck(cells), (row) => acks.push(row)),
+      accept("processing_ack", cells["message_id"], decodeAck(cells), (row) => {
+        acks.push(row)
+        dated(row.changedAt)
+      }),
     messages_out: (cells) =>
-      accept("messages_out", cells["id"], decodeOutbound(cells), (row) => outbound.push(row)),
+      accept("messages_out", cells["id"], decodeOutbound(cells), (row) => {
+        outbound.push(row)
+        dated(row.timestamp)
+      }),
     container_state: (cells) =>
       accept("container_state", "1", decodeTool(cells), (row) => {
-        tool = row
+        tool = row.tool
+        dated(row.updatedAt)
       }),
     session_state: (cells) =>
       accept("session_state", cells["key"], decodeState(cells), (row) => {
@@ -85,6 +97,7 @@ export const makeOutboundCollector = (): OutboundCollector => {
         sessionState,
         rejected: rejections.done(),
         outgrown,
+        newestAt,
       }
     },
   }
@@ -96,4 +109,5 @@ export const joinReadings = (first: Reading, next: Reading): Reading => ({
   outbound: [...first.outbound, ...next.outbound].slice(0, limits.outbound).sort(bySeq),
   rejected: [...first.rejected, ...next.rejected].slice(0, limits.rejected + 1),
   outgrown: first.outgrown || next.outgrown || first.outbound.length + next.outbound.length > limits.outbound,
+  newestAt: next.newestAt === null ? first.newestAt : Math.max(first.newestAt ?? 0, next.newestAt),
 })

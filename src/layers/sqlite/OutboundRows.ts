@@ -144,11 +144,15 @@ export const decodeAck = (cells: Cells): Result.Result<AckRow, string> =>
 export const decodeState = (cells: Cells): Result.Result<{ key: string; value: string }, string> =>
   decode(() => ({ key: text(cells, "key"), value: text(cells, "value") }))
 
-/** The row of `container_state`; null when no tool is in flight. */
-export const decodeTool = (cells: Cells): Result.Result<ToolInFlight | null, string> =>
+/** The row of `container_state`: the tool in flight, null when there is none, and when that was written. */
+export const decodeTool = (
+  cells: Cells,
+): Result.Result<{ readonly tool: ToolInFlight | null; readonly updatedAt: EpochMs | null }, string> =>
   decode(() => {
+    const updatedAt = typeof cells["updated_at"] === "string" ? timeOrNull(cells["updated_at"]) : null
     const tool = textOrNull(cells, "current_tool")
-    if (tool === null) return null
+    if (tool === null) return { tool, updatedAt }
     const declaredTimeoutMs: Millis | null = integerOrNull(cells, "tool_declared_timeout_ms", 0, MAX_EPOCH_MS)
-    return { tool, declaredTimeoutMs, startedAt: timeOrNull(textOrNull(cells, "tool_started_at")) }
+    const startedAt = timeOrNull(textOrNull(cells, "tool_started_at"))
+    return { tool: { tool, declaredTimeoutMs, startedAt }, updatedAt }
   })

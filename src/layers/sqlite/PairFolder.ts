@@ -8,7 +8,13 @@ import * as path from "node:path"
 import { formatExchangeTime } from "../../domain/ExchangeTime.ts"
 import type { IncarnationNumber } from "../../domain/Ids.ts"
 import { MAX_EPOCH_MS } from "../../domain/Instant.ts"
-import { type Carryover, type Glance, Quarantined } from "../../services/Mailbox.ts"
+import {
+  type Carryover,
+  type Glance,
+  type GlanceProblem,
+  Quarantined,
+  Unreadable,
+} from "../../services/Mailbox.ts"
 import { imageOf, INBOUND_SQL, OUTBOUND_SQL } from "./ExchangeSchema.ts"
 
 /** The bytes that every new pair starts from. */
@@ -102,23 +108,35 @@ const stampOf = (stat: fs.BigIntStats, now: number): string => {
   return `${stat.ino}.${stat.size}.${stat.mtimeNs}.${stat.ctimeNs}${fresh}`
 }
 
+const LSTAT = { bigint: true, throwIfNoEntry: false } as const
+
+/** What stands in the way of lstat: the container's doing, or trouble of the host that may pass. */
+const glanceProblem = (error: unknown): GlanceProblem => {
+  const code = error instanceof Error && "code" in error ? error.code : null
+  return code === "ENOTDIR" || code === "ELOOP"
+    ? new Quarantined({ reason: "the out directory is not a directory" })
+    : new Unreadable({ message: `outbound.db can't be read now: ${String(error)}` })
+}
+
 /**
- * Three lstat calls. The change time is in the stamp because a container can't set it; one that is too young to be trusted
- * makes the stamp unique, so that the next look reads again.
+ * Two lstat calls. The change time is in the stamp because a container can't set it; one that is too young to be trusted makes the
+ * stamp unique, so that the next look reads again. A commit changes the database before it ends its journal, so the journal tells
+ * nothing more.
  */
-export const glance = (outDir: string): Glance => {
-  const file = `${outDir}/outbound.db`
-  const options = { bigint: true, throwIfNoEntry: false } as const
-  const database = fs.lstatSync(file, options)
-  if (database === undefined) throw new Quarantined({ reason: "outbound.db is missing" })
-  if (!database.isFile()) throw new Quarantined({ reason: "outbound.db is not a regular file" })
-  const heartbeat = fs.lstatSync(`${outDir}/.heartbeat`, options)
-  const now = Date.now()
-  const mtime = heartbeat?.isFile() === true ? Number(heartbeat.mtimeNs / 1_000_000n) : -1
-  return {
-    // A commit changes the database before it ends its journal, so the journal tells nothing that this does not.
-    stamp: stampOf(database, now),
-    heartbeatMtime: mtime >= 0 && mtime <= MAX_EPOCH_MS ? mtime : null,
+export const glance = (outDir: string): Glance | GlanceProblem => {
+  try {
+    const database = fs.lstatSync(`${outDir}/outbound.db`, LSTAT)
+    if (database === undefined) return new Quarantined({ reason: "outbound.db is missing" })
+    if (!database.isFile()) return new Quarantined({ reason: "outbound.db is not a regular file" })
+    const heartbeat = fs.lstatSync(`${outDir}/.heartbeat`, LSTAT)
+    const mtime = heartbeat?.isFile() === true ? Number(heartbeat.mtimeNs / 1_000_000n) : -1
+    return {
+      _tag: "Glance",
+      stamp: stampOf(database, Date.now()),
+      heartbeatMtime: mtime >= 0 && mtime <= MAX_EPOCH_MS ? mtime : null,
+    }
+  } catch (error) {
+    return glanceProblem(error)
   }
 }
 

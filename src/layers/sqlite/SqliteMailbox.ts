@@ -86,13 +86,10 @@ const make = Effect.fnUntraced(function* (options: SqliteMailboxOptions) {
 
     glance: (pair) => {
       const { outDir } = pairPaths(dataDir, pair)
-      return Effect.try({
-        try: () => {
-          const seen = glance(outDir)
-          return late.delete(outDir) ? { ...seen, stamp: `${seen.stamp}+${++lateLooks}` } : seen
-        },
-        catch: readFailure,
-      })
+      const seen = glance(outDir)
+      return seen._tag === "Glance" && late.delete(outDir)
+        ? { ...seen, stamp: `${seen.stamp}+${++lateLooks}` }
+        : seen
     },
 
     read: Effect.fn("Mailbox.read")(function* (pair, { mode, seen }) {

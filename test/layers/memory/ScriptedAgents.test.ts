@@ -20,6 +20,7 @@ import { type AgentScript, SimulatedEngine } from "../../../src/layers/memory/Si
 import { SimulatedRuntime } from "../../../src/layers/memory/SimulatedRuntime.ts"
 import { ContainerRuntime, type RuntimeEvent } from "../../../src/services/ContainerRuntime.ts"
 import { Mailbox, type Pair } from "../../../src/services/Mailbox.ts"
+import { glanced } from "../../contract/Mailbox.contract.ts"
 
 const install = InstallId.make("scripted1")
 const pair: Pair = { groupId: GroupId.make("family"), sessionId: SessionId.make("one"), incarnation: 1 }
@@ -116,7 +117,7 @@ const run = Effect.fnUntraced(function* (
     answers: Effect.map(read, ({ outbound }) =>
       outbound.map((row) => [row.inReplyTo, JSON.parse(row.content).text]),
     ),
-    heartbeat: Effect.map(mailbox.glance(pair), (glance) => glance.heartbeatMtime),
+    heartbeat: Effect.sync(() => glanced(mailbox, pair).heartbeatMtime),
     rings: () => events.filter((event) => event._tag === "Line" && event.line === DOORBELL).length,
     exit: () => events.find((event) => event._tag === "Exited")?.exit,
   }
