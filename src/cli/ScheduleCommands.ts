@@ -3,8 +3,10 @@ import { Effect, Option, Result } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
 import { parseExchangeTime } from "../domain/ExchangeTime.ts"
 import { SeriesId, SessionId } from "../domain/Ids.ts"
-import { describeSchedule, nextSlot, parseSchedule, validateZone } from "../domain/Recurrence.ts"
+import { describeSchedule, nextSlot, parseSchedule } from "../domain/Recurrence.ts"
 import { RunOutcome } from "../domain/Run.ts"
+import { describeProblem } from "../domain/TextProblem.ts"
+import { parseZone } from "../domain/Zone.ts"
 import { connectReading } from "./Connection.ts"
 import { instant, show, table } from "./Output.ts"
 import { positionFlags } from "./PageFlags.ts"
@@ -62,7 +64,9 @@ export const nextCommand = Command.make(
     json,
   },
   Effect.fn(function* (input) {
-    const zone = yield* orCommandError(validateZone(input.tz))
+    const zone = yield* orCommandError(
+      Result.mapError(parseZone(input.tz), (problem) => ({ message: describeProblem(input.tz, problem) })),
+    )
     if (input.count < 1 || input.count > 1_000) {
       return yield* new CommandError({ message: `--count ${input.count} is not between 1 and 1000` })
     }

@@ -10,7 +10,7 @@ import type { EpochMs } from "./Instant.ts"
 import { MAX_SLOT } from "./ScheduleText.ts"
 import type { Schedule } from "./Series.ts"
 
-export { MAX_SCHEDULE_LENGTH, MAX_SLOT, parseSchedule, ScheduleError, validateZone } from "./ScheduleText.ts"
+export { MAX_SCHEDULE_LENGTH, MAX_SLOT, parseSchedule, ScheduleError } from "./ScheduleText.ts"
 export { describeSchedule, formatSchedule } from "./ScheduleWords.ts"
 
 /** `preview` gives at most this many slots. */

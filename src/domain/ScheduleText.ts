@@ -2,13 +2,16 @@
  * Schedules as people and agents write them, read into the canonical form that is stored. Everything that could be wrong with
  * a schedule is found here, when it is created, with the reason, the position and the remedy; a stored one can't fail later.
  */
-import { Duration, Option, Result, Schema } from "effect"
+import { Result, Schema } from "effect"
 import { parseCron } from "./CronSchedule.ts"
-import { DAY_MS, EpochMs, HOUR_MS, MINUTE_MS, SECOND_MS } from "./Instant.ts"
+import { parseDuration, parseDurationOrMillis } from "./DurationText.ts"
+import { EpochMs, HOUR_MS, MINUTE_MS, SECOND_MS } from "./Instant.ts"
 import type { Schedule } from "./Series.ts"
-import { canonicalZone, instantOfLocal } from "./ZoneOffsets.ts"
+import { describeProblem, MAX_QUOTED, refuseText as refuse, type TextProblem } from "./TextProblem.ts"
+import { parseZone } from "./Zone.ts"
+import { instantOfLocal } from "./ZoneOffsets.ts"
 
-/** A schedule or zone that is refused. */
+/** A schedule, or the zone that it was to be read in, that is refused. */
 export class ScheduleError extends Schema.TaggedError<ScheduleError>()("ScheduleError", {
   /** What was given, cut to 200 characters. */
   input: Schema.String,
@@ -18,8 +21,7 @@ export class ScheduleError extends Schema.TaggedError<ScheduleError>()("Schedule
   remedy: Schema.String,
 }) {
   override get message(): string {
-    const at = this.position === null ? "" : ` (at character ${this.position + 1})`
-    return `${JSON.stringify(this.input)} is refused: ${this.reason}${at}. ${this.remedy}`
+    return describeProblem(this.input, this)
   }
 }
 
@@ -34,32 +36,8 @@ const FORMS =
   'Write an interval ("every 5m", "PT5M"), a cron expression ("0 9 * * 1-5", "@daily"), ' +
   'or an instant ("2026-12-01T09:00", "in 10m").'
 
-/** What a reader of one form finds; `position` counts from the start of what it was given. */
-interface Refusal {
-  readonly reason: string
-  readonly position: number | null
-  readonly remedy: string
-}
-
-const refuse = (reason: string, position: number | null, remedy: string): Result.Result<never, Refusal> =>
-  Result.fail({ reason, position, remedy })
-
-const toError = (input: string, refusal: Refusal): ScheduleError =>
-  new ScheduleError({ ...refusal, input: input.slice(0, MAX_SCHEDULE_LENGTH) })
-
-/** The canonical IANA name of a zone, whatever its case or alias (`asia/calcutta` is `Asia/Kolkata`). */
-export const validateZone = (zone: string): Result.Result<string, ScheduleError> => {
-  const canonical = canonicalZone(zone)
-  return canonical === null
-    ? Result.fail(
-        toError(zone, {
-          reason: "there is no such time zone",
-          position: null,
-          remedy: 'Give an IANA name such as "Europe/Paris" or "UTC".',
-        }),
-      )
-    : Result.succeed(canonical)
-}
+const toError = (input: string, problem: TextProblem): ScheduleError =>
+  new ScheduleError({ ...problem, input: input.slice(0, MAX_QUOTED) })
 
 /**
  * Reads any form of schedule. `zone` is where cron fields and times without an offset are read; `now` anchors an interval, and
@@ -69,9 +47,9 @@ export const parseSchedule = (
   text: string,
   options: { readonly zone: string; readonly now: EpochMs },
 ): Result.Result<Schedule, ScheduleError> => {
-  const zone = validateZone(options.zone)
-  if (Result.isFailure(zone)) return Result.fail(zone.failure)
-  const fail = (refusal: Refusal) => Result.fail(toError(text, refusal))
+  const zone = parseZone(options.zone)
+  if (Result.isFailure(zone)) return Result.fail(toError(options.zone, zone.failure))
+  const fail = (problem: TextProblem) => Result.fail(toError(text, problem))
   if (text.length > MAX_SCHEDULE_LENGTH)
     return fail({
       reason: `it is longer than ${MAX_SCHEDULE_LENGTH} characters`,
@@ -87,7 +65,7 @@ export const parseSchedule = (
   return fail({ ...read.failure, position: position === null ? null : position + offset })
 }
 
-const readForm = (text: string, zone: string, now: EpochMs): Result.Result<Schedule, Refusal> => {
+const readForm = (text: string, zone: string, now: EpochMs): Result.Result<Schedule, TextProblem> => {
   const keyword = /^(every|in|once|at)(?:\s+|$)/i.exec(text)
   if (keyword !== null) {
     const skipped = keyword[0].length
@@ -98,9 +76,9 @@ const readForm = (text: string, zone: string, now: EpochMs): Result.Result<Sched
         : keyword[1]!.toLowerCase() === "in"
           ? readDelay(rest, now)
           : readInstant(rest, zone, now)
-    return Result.mapError(read, (refusal) => ({
-      ...refusal,
-      position: refusal.position === null ? null : refusal.position + skipped,
+    return Result.mapError(read, (problem) => ({
+      ...problem,
+      position: problem.position === null ? null : problem.position + skipped,
     }))
   }
   if (/^[+-]?P/i.test(text) || /^\d+$/.test(text)) return readInterval(text, now)
@@ -114,7 +92,7 @@ const readForm = (text: string, zone: string, now: EpochMs): Result.Result<Sched
     return refuse(
       "it is neither an interval, nor a cron expression, nor an instant",
       0,
-      Result.isSuccess(readDuration(text)) ? `Write "every ${text}" or "in ${text}".` : FORMS,
+      Result.isSuccess(readLength(text, parseDuration)) ? `Write "every ${text}" or "in ${text}".` : FORMS,
     )
   return refuse(
     cron.failure.reason,
@@ -127,8 +105,14 @@ const readForm = (text: string, zone: string, now: EpochMs): Result.Result<Sched
   )
 }
 
-const readInterval = (text: string, now: EpochMs): Result.Result<Schedule, Refusal> => {
-  const length = /^\d+$/.test(text) ? Result.succeed(Number(text)) : readDuration(text)
+/** A unit alone is one of it: "every minute". */
+const readLength = (text: string, parse: typeof parseDuration): ReturnType<typeof parseDuration> =>
+  /^(?!P)[a-z]+$/i.test(text)
+    ? Result.mapError(parse(`1${text}`), (problem) => ({ ...problem, position: 0 }))
+    : parse(text)
+
+const readInterval = (text: string, now: EpochMs): Result.Result<Schedule, TextProblem> => {
+  const length = readLength(text, parseDurationOrMillis)
   if (Result.isFailure(length)) return Result.fail(length.failure)
   if (length.success < MIN_INTERVAL_MS)
     return refuse("the interval is shorter than one second", 0, 'The shortest is "every 1s", or "1000".')
@@ -137,81 +121,12 @@ const readInterval = (text: string, now: EpochMs): Result.Result<Schedule, Refus
   return Result.succeed({ _tag: "Interval", everyMs: length.success, anchor: now })
 }
 
-const readDelay = (text: string, now: EpochMs): Result.Result<Schedule, Refusal> => {
-  const length = readDuration(text)
+const readDelay = (text: string, now: EpochMs): Result.Result<Schedule, TextProblem> => {
+  const length = readLength(text, parseDuration)
   if (Result.isFailure(length)) return Result.fail(length.failure)
   if (length.success < 1 || length.success > MAX_INTERVAL_MS)
     return refuse("the delay must be more than nothing and at most ten years", 0, 'Example: "in 10m".')
   return Result.succeed({ _tag: "Once", at: now + length.success })
-}
-
-const UNITS: Readonly<Record<string, number>> = {
-  ms: 1,
-  millisecond: 1,
-  s: SECOND_MS,
-  sec: SECOND_MS,
-  second: SECOND_MS,
-  m: MINUTE_MS,
-  min: MINUTE_MS,
-  minute: MINUTE_MS,
-  h: HOUR_MS,
-  hr: HOUR_MS,
-  hour: HOUR_MS,
-  d: DAY_MS,
-  day: DAY_MS,
-  w: 7 * DAY_MS,
-  week: 7 * DAY_MS,
-}
-const UNIT_REMEDY = 'Use ms, s, m, h, d or w: "90s", "1h30m", "2 days", or ISO 8601: "PT5M".'
-const CALENDAR_UNIT = /^(?:mo|month|months|y|yr|year|years)$/
-
-/** A length of time in whole milliseconds: ISO 8601, `1h30m`, `2 hours and 5 minutes`, or a unit alone. */
-const readDuration = (text: string): Result.Result<number, Refusal> => {
-  if (text === "") return refuse("the length of time is missing", 0, UNIT_REMEDY)
-  if (/^[+-]?P/i.test(text)) return readIsoDuration(text)
-  const alone = unitOf(text)
-  if (alone !== undefined) return Result.succeed(alone)
-  const part = /(\d+(?:\.\d+)?)\s*([a-z]+)(?:\s*,\s*|\s+and\s+|\s*)/iy
-  let total = 0
-  let position = 0
-  while (position < text.length) {
-    part.lastIndex = position
-    const match = part.exec(text)
-    if (match === null) return refuse("this is no length of time", position, UNIT_REMEDY)
-    const unit = unitOf(match[2]!)
-    const unitPosition = position + match[0].indexOf(match[2]!)
-    if (unit === undefined)
-      return CALENDAR_UNIT.test(match[2]!.toLowerCase())
-        ? refuse("months and years have no fixed length", unitPosition, "Use cron: @monthly, @yearly.")
-        : refuse(`there is no unit "${match[2]}"`, unitPosition, UNIT_REMEDY)
-    total += Number(match[1]) * unit
-    position = part.lastIndex
-  }
-  return wholeMillis(total)
-}
-
-const unitOf = (word: string): number | undefined => {
-  const name = word.toLowerCase()
-  const unit = Object.hasOwn(UNITS, name) ? UNITS[name] : undefined
-  if (unit !== undefined) return unit
-  const singular = name.endsWith("s") && name.length > 3 ? name.slice(0, -1) : name
-  return Object.hasOwn(UNITS, singular) ? UNITS[singular] : undefined
-}
-
-const readIsoDuration = (text: string): Result.Result<number, Refusal> => {
-  const parsed = Duration.fromIso(text.toUpperCase())
-  if (Option.isSome(parsed)) return wholeMillis(Duration.toMillis(parsed.value))
-  return /^[+-]?P[^T]*[YM]/i.test(text)
-    ? refuse("months and years have no fixed length", 0, "Use cron: @monthly, @yearly.")
-    : refuse("this is no ISO 8601 duration", 0, 'Examples: "PT30S", "PT5M", "PT1H30M", "P1D", "P1W".')
-}
-
-const wholeMillis = (millis: number): Result.Result<number, Refusal> => {
-  // 0.1 h is a whole number of milliseconds, but not after a multiplication of fractions.
-  const rounded = Math.round(millis)
-  return Math.abs(millis - rounded) < 1e-6
-    ? Result.succeed(rounded)
-    : refuse("it is not a whole number of milliseconds", 0, UNIT_REMEDY)
 }
 
 const INSTANT =
@@ -220,7 +135,7 @@ const INSTANT_REMEDY =
   'Write "2026-12-01T09:00", with "Z" or an offset such as "+01:00" if it is not local time.'
 
 /** An instant; without an offset in the given zone, or in the one that an RFC 9557 suffix (`[Europe/Paris]`) names. */
-const readInstant = (text: string, zone: string, now: EpochMs): Result.Result<Schedule, Refusal> => {
+const readInstant = (text: string, zone: string, now: EpochMs): Result.Result<Schedule, TextProblem> => {
   const match = INSTANT.exec(text)
   if (match === null)
     return /^\d{4}-\d\d-\d\d$/.test(text)
@@ -237,14 +152,10 @@ const readInstant = (text: string, zone: string, now: EpochMs): Result.Result<Sc
   if (part(6) > 59) return refuse(`there is no second ${match[6]}`, 17, INSTANT_REMEDY)
   const local =
     Date.UTC(year, month - 1, day, part(4), part(5), part(6)) + Number((match[7] ?? "").padEnd(3, "0"))
-  const named = match[9] === undefined ? zone : canonicalZone(match[9])
-  if (named === null)
-    return refuse(
-      `there is no time zone "${match[9]}"`,
-      text.indexOf("["),
-      'Give an IANA name: "[Europe/Paris]".',
-    )
-  const at = match[8] === undefined ? instantOfLocal(named, local) : local - offsetOf(match[8])
+  const named = parseZone(match[9] ?? zone)
+  if (Result.isFailure(named))
+    return refuse(`there is no time zone "${match[9]}"`, text.indexOf("["), named.failure.remedy)
+  const at = match[8] === undefined ? instantOfLocal(named.success, local) : local - offsetOf(match[8])
   if (at !== null && at > MAX_SLOT) return refuse("it lies after the year 9999", 0, "Give an earlier one.")
   if (at === null || year < 1970 || at <= now)
     return refuse("this instant has passed", 0, "Give one in the future.")

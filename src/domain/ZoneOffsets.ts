@@ -1,5 +1,5 @@
 /**
- * The offsets of a time zone as a line of spans, each with one offset to UTC, and the names of zones. Everything that
+ * The offsets of a time zone as a line of spans, each with one offset to UTC. Everything that
  * knows about daylight saving builds on spans: a gap or a repeated hour is the border between two of them. Offsets come from
  * the runtime's own zone data (Intl) and are cached, since one lookup there costs as much as a whole cron evaluation here.
  */
@@ -26,32 +26,6 @@ const PROBE_MS = 5 * DAY_MS
 const MAX_ZONES = 128
 const MAX_CHUNKS_PER_ZONE = 64
 
-/**
- * Intl answers with the names that the Unicode locale data froze around 2000. These are the ones that the IANA database has
- * replaced since; the list can't grow, as the frozen names are frozen.
- */
-const RENAMED: Readonly<Record<string, string>> = {
-  "Africa/Asmera": "Africa/Asmara",
-  "America/Buenos_Aires": "America/Argentina/Buenos_Aires",
-  "America/Catamarca": "America/Argentina/Catamarca",
-  "America/Cordoba": "America/Argentina/Cordoba",
-  "America/Jujuy": "America/Argentina/Jujuy",
-  "America/Mendoza": "America/Argentina/Mendoza",
-  "America/Coral_Harbour": "America/Atikokan",
-  "America/Godthab": "America/Nuuk",
-  "America/Indianapolis": "America/Indiana/Indianapolis",
-  "America/Louisville": "America/Kentucky/Louisville",
-  "Asia/Calcutta": "Asia/Kolkata",
-  "Asia/Katmandu": "Asia/Kathmandu",
-  "Asia/Rangoon": "Asia/Yangon",
-  "Asia/Saigon": "Asia/Ho_Chi_Minh",
-  "Atlantic/Faeroe": "Atlantic/Faroe",
-  "Europe/Kiev": "Europe/Kyiv",
-  "Pacific/Enderbury": "Pacific/Kanton",
-  "Pacific/Ponape": "Pacific/Pohnpei",
-  "Pacific/Truk": "Pacific/Chuuk",
-}
-
 const ZONE_NAME = /^[A-Za-z][A-Za-z0-9_+/-]{0,63}$/
 
 const zones = new Map<string, Zone>()
@@ -74,14 +48,9 @@ const openZone = (name: string): Zone | null => {
   return zone
 }
 
-/** The IANA name of a zone, whatever its case or alias; null when there is no such zone. */
-export const canonicalZone = (name: string): string | null => {
-  const zone = openZone(name)
-  if (zone === null) return null
-  const resolved = zone.format.resolvedOptions().timeZone
-  const renamed = RENAMED[resolved]
-  return renamed !== undefined && openZone(renamed) !== null ? renamed : resolved
-}
+/** What the platform calls a zone; null when it does not know it. Which names are zones at all is decided by `Zone.ts`. */
+export const platformZone = (name: string): string | null =>
+  openZone(name)?.format.resolvedOptions().timeZone ?? null
 
 const OFFSET = /GMT(?:([+-])(\d\d):(\d\d)(?::(\d\d))?)?$/
 

@@ -15,7 +15,7 @@ import {
   reportOf,
 } from "./configuration/ConfigurationError.ts"
 import { type JsonObject, readConfigurationFile, shapeIssues } from "./configuration/ConfigurationFile.ts"
-import { nearestName } from "./configuration/NearestName.ts"
+import { nearestName } from "../domain/NearestName.ts"
 import { environmentName } from "./configuration/Setting.ts"
 import { type Environment, makeReader } from "./configuration/SettingReader.ts"
 import * as Catalogue from "./configuration/SettingsCatalogue.ts"

@@ -7,7 +7,7 @@ import { fileURLToPath } from "node:url"
 import { defaultSandbox } from "../../src/domain/ContainerSpec.ts"
 import { defaultHostLimits, defaultPolicy, HostLimits, Policy } from "../../src/domain/Policy.ts"
 import { type ConfigurationIssue, loadSettings, unknownVariables } from "../../src/layers/Configuration.ts"
-import { nearestName } from "../../src/layers/configuration/NearestName.ts"
+import { nearestName } from "../../src/domain/NearestName.ts"
 import {
   formatBytes,
   formatDuration,

@@ -7,6 +7,7 @@ import { isTerminal, type Message } from "../../src/domain/Message.ts"
 import { defaultHostLimits, defaultPolicy } from "../../src/domain/Policy.ts"
 import type { Run } from "../../src/domain/Run.ts"
 import type { LedgerDriver, LedgerError } from "../../src/services/LedgerDriver.ts"
+import { refusedZones } from "../../src/services/ledger/FindSeries.ts"
 import type { NewSeries } from "../../src/services/ledger/SeriesTransitions.ts"
 import { emptyReading } from "../../src/services/Look.ts"
 import { SessionStore } from "../../src/services/SessionStore.ts"
@@ -642,6 +643,43 @@ export const seriesContract = (name: string, ledger: Layer.Layer<LedgerDriver, L
           )
           assert.strictEqual((yield* task(store)).status, "cancelled")
           assert.strictEqual(session.queued, waiting.length, "the session counts what it has")
+        }),
+      )
+    })
+
+    describe("a zone that nobody may choose any more", () => {
+      const dhaka: NewSeries = {
+        ...everyMinute,
+        schedule: { _tag: "Cron", expression: "0 9 * * *", zone: "BST" },
+      }
+
+      story("is refused for a new task, and where a task's zone changes", (store) =>
+        Effect.gen(function* () {
+          const made = yield* Effect.flip(store.createSeries(SESSION, { ...everyMinute, zone: "BST" }))
+          assert.include(made.message, "Europe/London")
+          yield* store.createSeries(SESSION, { ...everyMinute, zone: "us/eastern" })
+          assert.strictEqual((yield* task(store)).zone, "America/New_York")
+          const changed = yield* Effect.flip(
+            store.changeSeries(T1, { _tag: "Update", change: { zone: "PST" } }),
+          )
+          assert.include(changed.message, "America/Los_Angeles")
+        }),
+      )
+
+      story("keeps firing where it is stored, can be updated otherwise, and is listed", (store) =>
+        Effect.gen(function* () {
+          yield* store.createSeries(SESSION, dhaka)
+          yield* at(store, 3 * HOUR)
+          assert.deepStrictEqual(slotsOf(yield* open(store)), [180])
+          yield* store.changeSeries(T1, { _tag: "Update", change: { prompt: "tock" } })
+          const listed = yield* store.read((reader) => refusedZones(reader, 10))
+          assert.deepStrictEqual(
+            listed.map(({ id, kind, zone }) => [kind, id, zone]),
+            [["task", T1, "BST"]],
+          )
+          assert.include(first(listed).problem, "Europe/London")
+          yield* store.changeSeries(T1, { _tag: "Cancel" })
+          assert.deepStrictEqual(yield* store.read((reader) => refusedZones(reader, 10)), [])
         }),
       )
     })

@@ -6,7 +6,7 @@ import { type FileHandle, open } from "node:fs/promises"
 import { Effect } from "effect"
 import { badValue, type ConfigurationIssue } from "./ConfigurationError.ts"
 import { withoutComments } from "./JsonComments.ts"
-import { nearestName } from "./NearestName.ts"
+import { nearestName } from "../../domain/NearestName.ts"
 import { keyOf, type Setting } from "./Setting.ts"
 import {
   channelFields,

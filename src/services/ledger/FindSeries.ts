@@ -1,7 +1,10 @@
-/** Which series an id means, and in which session a session's tasks are at home. */
+/** Which series an id means, in which session a session's tasks are at home, and which rows have a zone that is no longer taken. */
+import { Result } from "effect"
 import type { MessageId, SeriesId, SessionId } from "../../domain/Ids.ts"
 import type { Series } from "../../domain/Series.ts"
 import type { Session } from "../../domain/Session.ts"
+import { describeProblem } from "../../domain/TextProblem.ts"
+import { parseZone } from "../../domain/Zone.ts"
 import type { LedgerReader } from "../LedgerDriver.ts"
 
 /** By its own id, or by that of one of its occurrences, which is what an agent has before its eyes. */
@@ -27,4 +30,34 @@ export const taskHome = (
 ): SessionId => {
   if (session.origin !== "task" || !session.key.startsWith(RUN_KEY)) return session.id
   return findSeries(reader, session.key.slice(RUN_KEY.length))?.sessionId ?? session.id
+}
+
+/** A zone that was taken once and that nobody may choose now. Its tasks go on; `problem` names the zones that may have been meant. */
+export interface RefusedZone {
+  readonly kind: "group" | "task"
+  readonly id: string
+  readonly zone: string
+  readonly problem: string
+}
+
+const PAGE = 1_000
+
+/** The groups, and the tasks that have not ended, whose zone is refused today; at most `limit`. */
+export const refusedZones = (reader: LedgerReader, limit: number): ReadonlyArray<RefusedZone> => {
+  const found: Array<RefusedZone> = []
+  const look = (kind: RefusedZone["kind"], id: string, zone: string | null): void => {
+    const parsed = zone === null ? null : parseZone(zone)
+    if (zone !== null && parsed !== null && Result.isFailure(parsed))
+      found.push({ kind, id, zone, problem: describeProblem(zone, parsed.failure) })
+  }
+  for (const { id, zone } of reader.groups()) look("group", id, zone)
+  for (const status of ["active", "paused"] as const) {
+    let after: SeriesId | undefined
+    do {
+      const page = reader.seriesList({ status }, { limit: PAGE, after })
+      for (const { id, zone } of page) look("task", id, zone)
+      after = page.length < PAGE ? undefined : page.at(-1)?.id
+    } while (after !== undefined && found.length < limit)
+  }
+  return found.slice(0, limit)
 }

@@ -7,7 +7,7 @@ import { parseExchangeTime } from "../../domain/ExchangeTime.ts"
 import { MessageId, type SeriesId } from "../../domain/Ids.ts"
 import type { EpochMs } from "../../domain/Instant.ts"
 import type { Message, Priority } from "../../domain/Message.ts"
-import { parseSchedule, validateZone } from "../../domain/Recurrence.ts"
+import { parseSchedule } from "../../domain/Recurrence.ts"
 import type { RunOutcome } from "../../domain/Run.ts"
 import type { Schedule, Series } from "../../domain/Series.ts"
 import {
@@ -29,6 +29,8 @@ import {
   type SlotFate,
   type SlotRange,
 } from "../../domain/SlotDecision.ts"
+import { describeProblem } from "../../domain/TextProblem.ts"
+import { parseZone } from "../../domain/Zone.ts"
 import type { LedgerTx } from "../LedgerDriver.ts"
 import { findSeries } from "./FindSeries.ts"
 import { recordRun } from "./History.ts"
@@ -95,6 +97,15 @@ export const readPlan = (
   })
 }
 
+/** A zone that was named now; absent when none was. */
+const readZone = (text: string | undefined): Result.Result<string | undefined, Invalid> => {
+  if (text === undefined) return Result.succeed(undefined)
+  return Result.mapError(
+    parseZone(text),
+    (problem) => new Invalid({ field: "zone", message: describeProblem(text, problem) }),
+  )
+}
+
 export const readInstant = (field: string, text: string): Result.Result<EpochMs, Invalid> => {
   const parsed = parseExchangeTime(text)
   return Result.isSuccess(parsed)
@@ -113,10 +124,12 @@ export const createSeries = (unit: SessionUnit, wanted: NewSeries): Result.Resul
   }
   const session = unit.session()
   const { now } = unit.context
-  const { bounds, catchUp, firstAt, overlap, policy, zone, ...plain } = wanted
+  const { bounds, catchUp, firstAt, overlap, policy, zone: named, ...plain } = wanted
+  const zone = readZone(named)
+  if (Result.isFailure(zone)) return Result.fail(zone.failure)
   const slotted = {
     schedule: wanted.schedule,
-    zone: wanted.schedule._tag === "Cron" ? wanted.schedule.zone : (zone ?? zoneOf(unit)),
+    zone: wanted.schedule._tag === "Cron" ? wanted.schedule.zone : (zone.success ?? zoneOf(unit)),
     bounds: { ...unbounded, ...bounds },
   }
   const first = askedOr(firstAt, now) ?? firstSlot(slotted, now)
@@ -252,11 +265,10 @@ export const updateSeries = (
     change.zone !== undefined ||
     (change.recurrence !== undefined && change.recurrence !== null) ||
     (change.processAfter !== undefined && change.processAfter !== null)
-  const named = validateZone(change.zone ?? found.success.zone)
-  if (Result.isFailure(named)) {
-    return Result.fail(new Invalid({ field: "zone", message: named.failure.message }))
-  }
-  const zone = named.success
+  const named = readZone(change.zone)
+  if (Result.isFailure(named)) return Result.fail(named.failure)
+  // A stored name is not judged again: the list of names may have become stricter since.
+  const zone = named.success ?? found.success.zone
   const planned = planOf(unit, found.success, change, zone)
   if (Result.isFailure(planned)) return Result.fail(planned.failure)
   const { firstAt, schedule } = planned.success

@@ -3,7 +3,8 @@ import { Clock, Effect, Result } from "effect"
 import type { Group } from "../../domain/Group.ts"
 import { defaultGroupContainer } from "../../domain/GroupContainer.ts"
 import type { GroupId } from "../../domain/Ids.ts"
-import { validateZone } from "../../domain/Recurrence.ts"
+import { describeProblem } from "../../domain/TextProblem.ts"
+import { parseZone } from "../../domain/Zone.ts"
 import { Conflict, Invalid, NotFound } from "../ledger/Refusals.ts"
 import type { Nudge } from "../Nudge.ts"
 import { SessionStore } from "../SessionStore.ts"
@@ -63,8 +64,8 @@ const problemOf = (
   channels: KnownChannels,
 ): { readonly field: string; readonly message: string } | undefined => {
   if (group.zone !== null) {
-    const zone = validateZone(group.zone)
-    if (Result.isFailure(zone)) return { field: "zone", message: zone.failure.message }
+    const zone = parseZone(group.zone)
+    if (Result.isFailure(zone)) return { field: "zone", message: describeProblem(group.zone, zone.failure) }
   }
   if (group.provider.name === "command" && group.provider.command === null) {
     return {
