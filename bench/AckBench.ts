@@ -7,6 +7,7 @@ import { LedgerDriver } from "../src/services/LedgerDriver.ts"
 import { Mailbox } from "../src/services/Mailbox.ts"
 import { SessionStore } from "../src/services/SessionStore.ts"
 import { Sweep } from "../src/services/Sweep.ts"
+import { amended, moved } from "../src/domain/MessageTransition.ts"
 import { addSessions, GROUP, message, onHost, sessionId } from "./Host.ts"
 import { atMost, type Bench, elapsed, median, ms, stopwatch, until } from "./Measure.ts"
 
@@ -19,10 +20,11 @@ const addHistory = Effect.fnUntraced(function* (count: number) {
   const driver = yield* LedgerDriver
   const { message: first } = yield* message(0, 0)
   yield* driver.transaction((tx) => {
-    const past = { ...first, state: "completed", endedAt: Date.now(), claimedAt: first.acceptedAt } as const
+    const claimed = Result.getOrThrow(moved(first, "claim", { claimedAt: first.acceptedAt }))
+    const past = Result.getOrThrow(moved(claimed, "complete", { endedAt: Date.now() }))
     tx.putMessage(past)
     for (let n = 1; n < count; n++) {
-      tx.putMessage({ ...past, id: MessageId.make(`past${n}`), seq: -2 * n })
+      tx.putMessage(amended(past, { id: MessageId.make(`past${n}`), seq: -2 * n }))
       tx.putDelivery({
         id: DeliveryId.make(`s0/past${n}`),
         sessionId: SESSION,

@@ -306,9 +306,9 @@ const tested: ReadonlyArray<Sabotage> = [
   {
     name: "terminal is not final",
     rule: "illegal transitions are refused",
-    file: "src/services/ledger/Accept.ts",
-    from: `  if (message.state !== "pending") {\n    return Result.fail(\n      new Conflict({\n        message: isTerminal`,
-    to: `  if (message.state === "completed") {\n    return Result.fail(\n      new Conflict({\n        message: isTerminal`,
+    file: "src/domain/MessageTransition.ts",
+    from: "isTerminal(state) ? undefined : TABLE[state][event]",
+    to: `TABLE[state === "claimed" ? "claimed" : "pending"][event]`,
     tests: transitions,
   },
   {

@@ -92,7 +92,7 @@ const showMessage = Command.make("show", { id, json: jsonFlag }, (input) =>
 
 const cancel = Command.make("cancel", { id, json: jsonFlag }, (input) =>
   Effect.gen(function* () {
-    const message = yield* (yield* connectDaemon).cancelMessage({ params: { id: input.id } })
+    const message = yield* (yield* connectDaemon).cancelMessage({ params: { id: input.id }, query: {} })
     yield* show(input.json, message, () => [`${message.id} is ${message.state}`])
   }),
 ).pipe(Command.withDescription("Cancel a message that no agent has claimed"))

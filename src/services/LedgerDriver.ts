@@ -12,6 +12,7 @@ import type { Incarnation } from "../domain/Incarnation.ts"
 import type { EpochMs } from "../domain/Instant.ts"
 import type { LedgerEvent } from "../domain/LedgerEvent.ts"
 import type { Message, MessageState, Priority } from "../domain/Message.ts"
+import type { MessageRow } from "../domain/MessageTransition.ts"
 import type { Run, RunOutcome } from "../domain/Run.ts"
 import type { Series, SeriesStatus } from "../domain/Series.ts"
 import type { Session, SessionStatus } from "../domain/Session.ts"
@@ -180,7 +181,7 @@ export interface LedgerTx extends LedgerReader {
     id: SessionId,
     rows: ReadonlyArray<{ readonly key: string; readonly value: string }>,
   ) => void
-  readonly putMessage: (row: Message) => void
+  readonly putMessage: (row: MessageRow) => void
   readonly putAttempt: (row: Attempt) => void
   readonly putIncarnation: (row: Incarnation) => void
   /** `position` is given by the driver when the row is new (pass 0). Returns it. */

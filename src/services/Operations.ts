@@ -11,6 +11,7 @@ import type { Message } from "../domain/Message.ts"
 import type { Run } from "../domain/Run.ts"
 import type { Series } from "../domain/Series.ts"
 import type { Session } from "../domain/Session.ts"
+import type { Cancellable } from "./ledger/Accept.ts"
 import type { ContainerRuntime, RuntimeUnavailable } from "./ContainerRuntime.ts"
 import type { Conflict, Full, Invalid, NotFound, Refusal } from "./ledger/Refusals.ts"
 import type { LedgerError } from "./LedgerDriver.ts"
@@ -81,7 +82,11 @@ export class Operations extends Context.Service<
     readonly send: (request: SendRequest) => Effect.Effect<SendReply, Refused>
     readonly messages: (filter: MessageQuery) => Effect.Effect<ReadonlyArray<Message>, LedgerError>
     readonly message: (id: MessageId) => Effect.Effect<MessageReport, NotFound | LedgerError>
-    readonly cancelMessage: (id: MessageId) => Effect.Effect<Message, NotFound | Conflict | LedgerError>
+    /** `running`: also one that a container works on; it is stopped, and the others that it claimed pay nothing. */
+    readonly cancelMessage: (
+      id: MessageId,
+      which?: Cancellable,
+    ) => Effect.Effect<Message, NotFound | Conflict | LedgerError>
     readonly redriveMessage: (
       id: MessageId,
     ) => Effect.Effect<Message, NotFound | Conflict | Full | Invalid | LedgerError>

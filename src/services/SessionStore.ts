@@ -17,6 +17,7 @@ import {
   accept,
   type Accepted,
   type Address,
+  type Cancellable,
   cancelMessage,
   type Draft,
   expireMessages,
@@ -92,7 +93,11 @@ export class SessionStore extends Context.Service<
       sessionId: SessionId,
       draft: Draft,
     ) => Effect.Effect<Accepted, NotFound | Conflict | Full | Invalid | LedgerError>
-    readonly cancelMessage: (id: MessageId) => Effect.Effect<Message, NotFound | Conflict | LedgerError>
+    /** `which`: `waiting` unless said; see `ledger/Accept.ts`. */
+    readonly cancelMessage: (
+      id: MessageId,
+      which?: Cancellable,
+    ) => Effect.Effect<Message, NotFound | Conflict | LedgerError>
     readonly redriveMessage: (
       id: MessageId,
       newId: MessageId,
@@ -278,7 +283,8 @@ const make = Effect.fnUntraced(function* (options: StoreOptions) {
         ),
       ),
     accept: (sessionId, draft) => transact("accept", (tx, known) => accept(tx, sessionId, draft, known)),
-    cancelMessage: (id) => transact("cancelMessage", (tx, known) => cancelMessage(tx, id, known)),
+    cancelMessage: (id, which = "waiting") =>
+      transact("cancelMessage", (tx, known) => cancelMessage(tx, id, which, known)),
     redriveMessage: (id, newId) =>
       transact("redriveMessage", (tx, known) => redriveMessage(tx, id, newId, known)),
     expireMessages: (limit) =>

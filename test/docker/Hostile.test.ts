@@ -134,7 +134,7 @@ describe.skipIf(dockerMissing !== null)("hostile agents in real containers", () 
             ({ statusReason }) => statusReason?.startsWith("its last") === true,
           )
           const http = yield* api(daemon)
-          yield* http.cancelMessage({ params: { id: id as never } }).pipe(Effect.ignore)
+          yield* http.cancelMessage({ params: { id: id as never }, query: {} }).pipe(Effect.ignore)
           yield* control(daemon, id, "release")
         }
         for (const name of SET_ASIDE) {

@@ -12,6 +12,7 @@ const LEGAL: ReadonlyArray<readonly [MessageState, MessageEvent, MessageState]> 
   ["claimed", "fail", "failed"],
   ["claimed", "retry", "pending"],
   ["claimed", "release", "pending"],
+  ["claimed", "cancel-running", "cancelled"],
 ]
 
 const refused = (state: MessageState, event: MessageEvent): IllegalTransition => {
@@ -32,7 +33,7 @@ describe("a message", () => {
   })
 
   it("that is claimed can't be cancelled, expired or claimed again, and the refusal says what to do", () => {
-    assert.include(refused("claimed", "cancel").message, "stop its session")
+    assert.include(refused("claimed", "cancel").message, "--running")
     assert.include(refused("claimed", "claim").message, "claimed already")
     assert.strictEqual(refused("claimed", "expire").state, "claimed")
   })

@@ -180,7 +180,9 @@ describe.skipIf("missing" in found)("a wall clock that is set while agents work"
           40_000,
           async () => ((await messageOf(world, "m-hang"))?.tries ?? 0) > 0,
         )
-        await ask(world, (http) => http.cancelMessage({ params: { id: MessageId.make("m-hang") } }))
+        await ask(world, (http) =>
+          http.cancelMessage({ params: { id: MessageId.make("m-hang") }, query: {} }),
+        )
 
         assert.strictEqual(await fired(), 1, "a slot fired twice")
         for (const id of ["m-forward", "m-back"]) {

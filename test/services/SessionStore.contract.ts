@@ -514,6 +514,41 @@ export const sessionStoreContract = (name: string, ledger: Layer.Layer<LedgerDri
         }),
       )
 
+      story(
+        "a running message that is cancelled ends at once, its container is stopped, the others pay nothing",
+        (store) =>
+          Effect.gen(function* () {
+            yield* accept("m1")
+            yield* accept("m2")
+            yield* wake
+            yield* store.ingest(
+              pair(1),
+              reading({ acks: [ack("m1", "processing"), ack("m2", "processing")] }),
+            )
+            const refused = yield* Effect.flip(store.cancelMessage(MessageId.make("m1")))
+            assert.include(refused.message, "messages cancel --running")
+            yield* store.cancelMessage(MessageId.make("m1"), "running")
+            assertMessage(yield* message("m1"), "cancelled", 0, 1)
+            const [attempt] = yield* store.read((reader) => reader.attempts(MessageId.make("m1"), 1))
+            assert.deepInclude(attempt, { outcome: "host-stopped", costsTry: false })
+            const life = yield* store.read((reader) => reader.incarnation(SESSION, 1))
+            assert.deepInclude(life, { phase: "stopping", stopReason: "cancelled" })
+            yield* store.endIncarnation(SESSION, 1, crash, reading({ acks: [ack("m2", "processing")] }))
+            assertMessage(yield* message("m1"), "cancelled", 0, 1)
+            assertMessage(yield* message("m2"), "pending", 0, 1)
+            const again = yield* Effect.flip(store.cancelMessage(MessageId.make("m1"), "running"))
+            assert.include(again.message, "has ended (cancelled)")
+          }),
+      )
+
+      story("a waiting message may be cancelled in case that it runs already", (store) =>
+        Effect.gen(function* () {
+          yield* accept("m1")
+          yield* store.cancelMessage(MessageId.make("m1"), "running")
+          assertMessage(yield* message("m1"), "cancelled", 0, 0)
+        }),
+      )
+
       story("a redrive is a new message that names the old one, with fresh tries", (store) =>
         Effect.gen(function* () {
           yield* accept("m1")

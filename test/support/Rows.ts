@@ -10,6 +10,7 @@ import { GroupId, MessageId, SeriesId, SessionId } from "../../src/domain/Ids.ts
 import { Incarnation } from "../../src/domain/Incarnation.ts"
 import { LedgerEvent } from "../../src/domain/LedgerEvent.ts"
 import { Message } from "../../src/domain/Message.ts"
+import { amended, type MessageRow } from "../../src/domain/MessageTransition.ts"
 import { Run } from "../../src/domain/Run.ts"
 import { Series } from "../../src/domain/Series.ts"
 import { Session } from "../../src/domain/Session.ts"
@@ -70,41 +71,44 @@ export const aSession = (fields: Partial<typeof Session.Encoded> = {}): Session 
   })
 
 /** A pending chat message of session `s1`, due at `T0`. */
-export const aMessage = (fields: Partial<typeof Message.Encoded> = {}): Message =>
-  decodeMessage({
-    id: "m1",
-    sessionId: "s1",
-    seq: 2,
-    kind: "chat",
-    state: "pending",
-    trigger: true,
-    onWake: false,
-    priority: 1,
-    dueAt: T0,
-    firstDueAt: fields.dueAt ?? T0,
-    expiresAt: null,
-    content: '{"text":"hello"}',
-    channelType: "hook",
-    platformId: "alice",
-    threadId: null,
-    sourceSessionId: null,
-    seriesId: null,
-    slot: null,
-    slotOrigin: null,
-    tries: 0,
-    attempts: 0,
-    admittedIn: 0,
-    revision: 1,
-    suspect: false,
-    acceptedAt: T0,
-    wokenAt: null,
-    claimedAt: null,
-    endedAt: null,
-    error: null,
-    result: null,
-    redriveOf: null,
-    ...fields,
-  })
+export const aMessage = (fields: Partial<typeof Message.Encoded> = {}): MessageRow =>
+  amended(
+    decodeMessage({
+      id: "m1",
+      sessionId: "s1",
+      seq: 2,
+      kind: "chat",
+      state: "pending",
+      trigger: true,
+      onWake: false,
+      priority: 1,
+      dueAt: T0,
+      firstDueAt: fields.dueAt ?? T0,
+      expiresAt: null,
+      content: '{"text":"hello"}',
+      channelType: "hook",
+      platformId: "alice",
+      threadId: null,
+      sourceSessionId: null,
+      seriesId: null,
+      slot: null,
+      slotOrigin: null,
+      tries: 0,
+      attempts: 0,
+      admittedIn: 0,
+      revision: 1,
+      suspect: false,
+      acceptedAt: T0,
+      wokenAt: null,
+      claimedAt: null,
+      endedAt: null,
+      error: null,
+      result: null,
+      redriveOf: null,
+      ...fields,
+    }),
+    {},
+  )
 
 /** Open: attempt 1 of `m1` by incarnation 1. */
 export const anAttempt = (fields: Partial<typeof Attempt.Encoded> = {}): Attempt =>

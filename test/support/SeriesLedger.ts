@@ -4,13 +4,12 @@
  */
 import { Effect, Result } from "effect"
 import type { EpochMs } from "../../src/domain/Instant.ts"
-import { isTerminal, type Message, type TerminalState } from "../../src/domain/Message.ts"
+import { isTerminal, type Message } from "../../src/domain/Message.ts"
 import { defaultHostLimits, defaultPolicy } from "../../src/domain/Policy.ts"
 import type { Run } from "../../src/domain/Run.ts"
 import type { Series } from "../../src/domain/Series.ts"
 import { LedgerDriver, type LedgerReader, type LedgerTx } from "../../src/services/LedgerDriver.ts"
-import { finishMessage } from "../../src/services/ledger/Finish.ts"
-import { openOf } from "../../src/services/ledger/Occurrences.ts"
+import { finishMessage, openOf } from "../../src/services/ledger/Finish.ts"
 import type { Refusal } from "../../src/services/ledger/Refusals.ts"
 import { createSeries, fireSlots, type NewSeries } from "../../src/services/ledger/SeriesTransitions.ts"
 import { openUnit, type SessionUnit, type TransitionContext } from "../../src/services/ledger/SessionUnit.ts"
@@ -21,6 +20,7 @@ export const TASK = tid("t1")
 /** The zone of the daemon, and so of every cron schedule here. */
 export const ZONE = "America/New_York"
 const MAX_ROWS = 100_000
+const ENDS = { completed: "complete", failed: "fail", skipped: "skip" } as const
 
 export interface SeriesLedger {
   /** What the series has become, with all its occurrences and runs, oldest first. */
@@ -42,7 +42,7 @@ export interface SeriesLedger {
     readonly buffered: ReadonlyArray<Message>
   }>
   readonly claim: (message: Message, now: EpochMs) => Effect.Effect<void>
-  readonly end: (message: Message, state: TerminalState, now: EpochMs) => Effect.Effect<void>
+  readonly end: (message: Message, state: keyof typeof ENDS | "expired", now: EpochMs) => Effect.Effect<void>
 }
 
 const contextAt = (now: EpochMs): TransitionContext => ({
@@ -118,11 +118,18 @@ export const makeSeriesLedger = Effect.fnUntraced(function* (
     }),
     claim: (message, at) =>
       inSessionOf(message, at, (unit, current) => {
-        unit.updateMessage(current, { state: "claimed", claimedAt: at, attempts: current.attempts + 1 })
+        unit.moveMessage(current, "claim", { claimedAt: at, attempts: current.attempts + 1 })
       }),
     end: (message, state, at) =>
       inSessionOf(message, at, (unit, current) => {
-        if (!isTerminal(current.state)) finishMessage(unit, current, { state, error: null, result: null })
+        if (isTerminal(current.state)) return
+        const nothing = { error: null, result: null }
+        if (state === "expired") {
+          finishMessage(unit, current, current.state === "claimed" ? "cancel-running" : "expire", nothing)
+          return
+        }
+        const claimed = current.state === "claimed" ? current : unit.moveMessage(current, "claim", {})
+        finishMessage(unit, claimed, ENDS[state], nothing)
       }),
   } satisfies SeriesLedger
 })

@@ -98,6 +98,7 @@ export class LedgerApi extends HttpApiGroup.make("ledger", { topLevel: true }).a
   }),
   HttpApiEndpoint.post("cancelMessage", "/messages/:id/cancel", {
     params: { id: MessageId },
+    query: { which: Schema.optional(Schema.Literals(["waiting", "running"])) },
     success: Message,
     error: refusals,
   }),

@@ -6,9 +6,10 @@ import { Result } from "effect"
 import type { GroupId, MessageId, SeriesId, SessionId } from "../../domain/Ids.ts"
 import type { EpochMs } from "../../domain/Instant.ts"
 import { isTerminal, type Message, type MessageKind, type Priority, wakes } from "../../domain/Message.ts"
+import { transition } from "../../domain/MessageTransition.ts"
 import type { Session, SessionMode, SessionOrigin } from "../../domain/Session.ts"
 import type { LedgerTx } from "../LedgerDriver.ts"
-import { finishMessage } from "./Finish.ts"
+import { cancelOpen, finishMessage } from "./Finish.ts"
 import { Conflict, Full, Invalid, NotFound } from "./Refusals.ts"
 import { openUnit, type SessionUnit, type TransitionContext, unitOf } from "./SessionUnit.ts"
 
@@ -153,12 +154,10 @@ export const insertDraft = (unit: SessionUnit, draft: Draft): Message => {
     threadId: draft.channelType === null ? session.threadId : draft.threadId,
     sessionId: session.id,
     seq: unit.nextSeq(),
-    state: "pending",
     firstDueAt: draft.dueAt,
     tries: 0,
     attempts: 0,
     admittedIn: 0,
-    revision: 0,
     suspect: false,
     acceptedAt: unit.context.now,
     wokenAt: null,
@@ -191,26 +190,25 @@ const refuseFull = (unit: SessionUnit, draft: Draft): Full | undefined => {
   return undefined
 }
 
-/** Cancels a pending message. A claimed one finishes; a terminal one stays what it is. */
+/** `waiting`: a claimed message is refused. `running`: it ends too, its container is stopped, and the others there pay nothing. */
+export type Cancellable = "waiting" | "running"
+
+/** Cancels a message that waits or, if that is asked for, one that runs. A terminal one stays what it is. */
 export const cancelMessage = (
   tx: LedgerTx,
   id: MessageId,
+  which: Cancellable,
   context: TransitionContext,
 ): Result.Result<Message, NotFound | Conflict> => {
   const message = tx.message(id)
   if (message === undefined) return Result.fail(NotFound.of("message", id))
-  if (message.state !== "pending") {
-    return Result.fail(
-      new Conflict({
-        message: isTerminal(message.state)
-          ? `message '${id}' has ended already (${message.state})`
-          : `message '${id}' is being processed; it finishes. Stop its session to end it sooner`,
-      }),
-    )
-  }
+  const event = which === "running" && message.state === "claimed" ? "cancel-running" : "cancel"
+  const next = transition(message.state, event)
+  if (Result.isFailure(next))
+    return Result.fail(new Conflict({ message: `message '${id}': ${next.failure.message}` }))
   const unit = openUnit(tx, message.sessionId, context)
   if (unit === undefined) return Result.fail(NotFound.of("session", message.sessionId))
-  const ended = finishMessage(unit, message, { state: "cancelled", error: null, result: null })
+  const ended = cancelOpen(unit, message, event === "cancel" ? null : "cancelled by an operator")
   unit.close()
   return Result.succeed(ended)
 }
@@ -256,8 +254,7 @@ export const expireMessages = (tx: LedgerTx, limit: number, context: TransitionC
     const session = tx.session(message.sessionId)
     if (session === undefined) continue
     const unit = unitOf(tx, session, context)
-    finishMessage(unit, message, {
-      state: "expired",
+    finishMessage(unit, message, "expire", {
       error: wakes(message)
         ? "not claimed within its time to live"
         : "context that no container took in time",

@@ -29,11 +29,7 @@ export const endIncarnation = (
   const reason = endReason(incarnation, exit)
   const outcome = attemptOutcome(reason)
   const why = describeEnd(incarnation, reason, exit)
-  for (const attempt of tx.openAttempts(sessionId)) {
-    const message = tx.message(attempt.messageId)
-    if (message === undefined) continue
-    closeAttempt(unit, message, attempt, { outcome, retryable: true, error: why, result: null })
-  }
+  closeOpenAttempts(unit, outcome, why)
   const waited = unadmit(unit, number)
   const ended: Incarnation = {
     ...incarnation,
@@ -69,6 +65,7 @@ export const failStart = (
   if (incarnation === undefined || incarnation.phase === "ended") return incarnation
   const unit = openUnit(tx, sessionId, context)
   if (unit === undefined) return undefined
+  closeOpenAttempts(unit, "host-stopped", `${failure.reason}: ${failure.message}`)
   unadmit(unit, number)
   const ended: Incarnation = {
     ...incarnation,
@@ -98,10 +95,18 @@ const failWake = (unit: SessionUnit, error: string): void => {
   if (session.wakeError !== error) unit.event("wake-failed", null, `${error}; next try in ${backoff} ms`)
 }
 
+const closeOpenAttempts = (unit: SessionUnit, outcome: AttemptOutcome, error: string): void => {
+  for (const attempt of unit.tx.openAttempts(unit.session().id)) {
+    const message = unit.tx.message(attempt.messageId)
+    if (message === undefined) continue
+    closeAttempt(unit, message, attempt, { outcome, retryable: true, error, result: null })
+  }
+}
+
 /** Takes back what was shown and is still open. Returns how many of them could have been claimed. */
 const unadmit = (unit: SessionUnit, number: number): number => {
   const shown = unit.tx.admittedOpen(unit.session().id, number, 100_000)
-  for (const message of shown) unit.updateMessage(message, { state: "pending", admittedIn: 0 })
+  for (const message of shown) unit.updateMessage(message, { admittedIn: 0 })
   return shown.filter((message) => message.trigger && message.kind !== "system").length
 }
 

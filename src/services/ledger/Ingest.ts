@@ -145,8 +145,7 @@ const claimInstant = (ack: AckRow, incarnation: Incarnation, now: EpochMs): Epoc
 
 const claimedRow = (unit: SessionUnit, message: Message, attempt: Attempt): Message => {
   unit.event("claimed", message.id, `attempt ${attempt.number} by incarnation ${attempt.incarnation}`)
-  return unit.updateMessage(message, {
-    state: "claimed",
+  return unit.moveMessage(message, "claim", {
     attempts: attempt.number,
     claimedAt: message.claimedAt ?? attempt.claimedAt,
     // A TTL ends at the first claim: what goes back to the queue has been taken up, and is owed its retries.
@@ -194,29 +193,26 @@ export const closeAttempt = (
   const died = end.outcome === "crashed" || end.outcome === "stuck"
   switch (decision._tag) {
     case "Complete":
-      return finishMessage(unit, message, {
-        state: "completed",
+      return finishMessage(unit, message, "complete", {
         error: end.error,
         result: end.result,
         suspect: false,
       })
     case "Skip":
-      return finishMessage(unit, message, {
-        state: "skipped",
+      return finishMessage(unit, message, "skip", {
         error: end.error,
         result: end.result,
         suspect: false,
       })
     case "Release":
-      return unit.updateMessage(message, { state: "pending", dueAt: decision.dueAt })
+      return unit.moveMessage(message, "release", { dueAt: decision.dueAt })
     case "Retry":
       unit.event(
         "retry",
         message.id,
         `try ${decision.tries} ended ${end.outcome}, next in ${decision.backoffMs} ms${end.error === null ? "" : `: ${end.error}`}`,
       )
-      return unit.updateMessage(message, {
-        state: "pending",
+      return unit.moveMessage(message, "retry", {
         tries: decision.tries,
         dueAt: decision.dueAt,
         admittedIn: 0,
@@ -224,8 +220,7 @@ export const closeAttempt = (
         error: end.error,
       })
     case "Fail":
-      return finishMessage(unit, message, {
-        state: "failed",
+      return finishMessage(unit, message, "fail", {
         tries: decision.tries,
         error: end.error ?? end.outcome,
         result: end.result,

@@ -1,35 +1,16 @@
 /**
- * Occurrences of a series in the ledger: made in the series' own session or, isolated, in a fresh one; held back until the one before
- * ends; cancelled while they run. The end of one arms nothing: it counts failures, and releases what was held back.
+ * Occurrences of a series in the ledger: made in the series' own session or, isolated, in a fresh one, and cancelled when they run
+ * for too long. What the end of one means to its series stands in `Finish.ts`.
  */
-import { MAX_EPOCH_MS, type EpochMs } from "../../domain/Instant.ts"
+import type { EpochMs } from "../../domain/Instant.ts"
 import { MessageId, SessionId } from "../../domain/Ids.ts"
-import type { Message, Priority, TerminalState } from "../../domain/Message.ts"
+import type { Message, Priority } from "../../domain/Message.ts"
 import type { Series } from "../../domain/Series.ts"
 import type { LedgerReader } from "../LedgerDriver.ts"
 import { insertDraft, plainDraft, resolveSession } from "./Accept.ts"
-import { requestStop } from "./Admission.ts"
 import { runKey } from "./FindSeries.ts"
-import { finishMessage } from "./Finish.ts"
+import { cancelOpen, HELD_BACK } from "./Finish.ts"
 import { inSession, type SessionUnit } from "./SessionUnit.ts"
-
-/** Open occurrences of one series that a transition deals with. */
-const MAX_OPEN = 2_000
-
-/** Runs of one series that its history keeps, beside what the retention by age takes; looked at every so many occurrences. */
-const MAX_RUNS_KEPT = 10_000
-const TRIM_EVERY = 100
-
-/** When an occurrence is due that waits for the one before it: never, until it is released. */
-const HELD_BACK: EpochMs = MAX_EPOCH_MS
-
-const isHeldBack = (message: Message): boolean => message.state === "pending" && message.dueAt === HELD_BACK
-
-export const openOf = (unit: SessionUnit, series: Pick<Series, "id">) => {
-  const rows = unit.tx.openOccurrences(series.id, MAX_OPEN)
-  const buffered = rows.filter(isHeldBack)
-  return { rows, buffered, running: rows.length - buffered.length }
-}
 
 export interface NewOccurrence {
   readonly id: MessageId
@@ -99,34 +80,6 @@ const isolatedSession = (unit: SessionUnit, series: Series, occurrence: MessageI
   return made._tag === "Success" ? made.success.id : undefined
 }
 
-/** Ends an open occurrence as cancelled. A container that works on it is stopped; its other claims pay nothing. */
-export const cancelOccurrence = (unit: SessionUnit, message: Message, why: string): void => {
-  inSession(unit, message.sessionId, (own) => {
-    const attempt = own.tx.openAttempt(message.id)
-    if (attempt !== undefined) {
-      const { now } = own.context
-      own.tx.putAttempt({ ...attempt, endedAt: now, outcome: "host-stopped", costsTry: false, error: why })
-      requestStop(own.tx, own.session().id, attempt.incarnation, "cancelled", why, own.context)
-    }
-    finishMessage(own, message, { state: "cancelled", error: why, result: null })
-  })
-}
-
-/** Ends the occurrences that nobody has claimed yet: all of them, or those that the schedule gave. */
-export const cancelPending = (
-  unit: SessionUnit,
-  series: Series,
-  why: string,
-  which: "all" | "schedule" = "all",
-): void => {
-  for (const { id } of openOf(unit, series).rows) {
-    // The end of one may have changed the others.
-    const message = unit.tx.message(id)
-    if (message?.state !== "pending") continue
-    if (which === "all" || message.slotOrigin === which) cancelOccurrence(unit, message, why)
-  }
-}
-
 /** An occurrence that is under work for longer than its series allows. */
 export interface Overdue {
   readonly message: Message
@@ -156,46 +109,7 @@ export const overdueOf = (
 export const cancelOverdue = (unit: SessionUnit, ageOrigin: EpochMs): number => {
   const overdue = overdueOf(unit.tx, unit.session().id, unit.context.now, ageOrigin)
   for (const { limitMs, message, ranMs } of overdue) {
-    cancelOccurrence(unit, message, `it ran for ${ranMs} ms; its task allows ${limitMs} ms (startToCloseMs)`)
+    cancelOpen(unit, message, `it ran for ${ranMs} ms; its task allows ${limitMs} ms (startToCloseMs)`)
   }
   return overdue.length
-}
-
-/** What the end of an occurrence means to its series. */
-export const onOccurrenceEnd = (unit: SessionUnit, ended: Message, state: TerminalState): void => {
-  const series = ended.seriesId === null ? undefined : unit.tx.series(ended.seriesId)
-  if (series === undefined) return
-  if (unit.session().id !== series.sessionId && unit.session().origin === "task") {
-    unit.change({ expiresAt: unit.context.now + series.policy.isolatedRetentionMs })
-  }
-  const failuresInRow =
-    state === "failed"
-      ? series.failuresInRow + 1
-      : state === "completed" || state === "skipped"
-        ? 0
-        : series.failuresInRow
-  const { pauseAfterFailures } = series.policy
-  const pauses =
-    series.status === "active" && pauseAfterFailures !== null && failuresInRow >= pauseAfterFailures
-  if (pauses) {
-    const note = `paused itself after ${failuresInRow} failed runs in a row`
-    unit.tx.putSeries({ ...series, failuresInRow, status: "paused", note, revision: series.revision + 1 })
-    unit.event("slot", ended.id, `task ${series.id} ${note}`)
-    unit.revision()
-    cancelPending(unit, series, note)
-    return
-  }
-  if (series.fired % TRIM_EVERY === 0) unit.tx.trimRuns(series.id, MAX_RUNS_KEPT)
-  if (failuresInRow !== series.failuresInRow) unit.tx.putSeries({ ...series, failuresInRow })
-  releaseNext(unit, series)
-}
-
-/** Lets the oldest occurrence go that was held back, when none runs any more. */
-const releaseNext = (unit: SessionUnit, series: Series): void => {
-  const { buffered, running } = openOf(unit, series)
-  const [next] = buffered.toSorted((a, b) => (a.slot ?? 0) - (b.slot ?? 0))
-  if (running > 0 || next === undefined) return
-  inSession(unit, next.sessionId, (own) =>
-    own.updateMessage(next, { dueAt: own.context.now, firstDueAt: own.context.now }),
-  )
 }

@@ -34,7 +34,8 @@ import { parseZone } from "../../domain/Zone.ts"
 import type { LedgerTx } from "../LedgerDriver.ts"
 import { findSeries } from "./FindSeries.ts"
 import { recordRun } from "./History.ts"
-import { cancelOccurrence, cancelPending, insertOccurrence, openOf } from "./Occurrences.ts"
+import { cancelOpen, cancelPending, openOf } from "./Finish.ts"
+import { insertOccurrence } from "./Occurrences.ts"
 import { Conflict, Full, Invalid, NotFound, type Refusal } from "./Refusals.ts"
 import { openUnit, type SessionUnit, type TransitionContext } from "./SessionUnit.ts"
 
@@ -475,7 +476,7 @@ const meetFate = (unit: SessionUnit, series: Series, fate: SlotFate): void => {
   if (unit.tx.occurrence(series.id, slot, "schedule") !== undefined) return
   if (fate._tag === "Replace") {
     for (const open of openOf(unit, series).rows) {
-      cancelOccurrence(unit, open, "the next occurrence took its place (overlap cancel-other)")
+      cancelOpen(unit, open, "the next occurrence took its place (overlap cancel-other)")
     }
   }
   const id = occurrenceId(`${series.id}-${slot}`)

@@ -3,7 +3,16 @@
  * be forgotten: the revision that inbound.db is projected by, the count of queued messages, and `wakeAt`, the index that lets
  * idle sessions cost nothing.
  */
+import { Result } from "effect"
 import { isTerminal, type Message } from "../../domain/Message.ts"
+import {
+  accepted,
+  type After,
+  amended,
+  type MessageEvent,
+  type MessagePatch,
+  moved,
+} from "../../domain/MessageTransition.ts"
 import { type HostLimits, type Policy, resolvePolicy } from "../../domain/Policy.ts"
 import type { EpochMs } from "../../domain/Instant.ts"
 import type { Group } from "../../domain/Group.ts"
@@ -36,8 +45,15 @@ export interface SessionUnit {
   readonly change: (patch: Partial<Session>) => void
   /** The revision that rows changed in this transaction carry. The first call bumps it. */
   readonly revision: () => number
-  readonly insertMessage: (message: Message) => Message
-  readonly updateMessage: (before: Message, patch: Partial<Message>) => Message
+  readonly insertMessage: (fields: Omit<Message, "state" | "revision">) => Message
+  /** Changes what is not its state. */
+  readonly updateMessage: (before: Message, patch: MessagePatch) => Message
+  /** Moves it to the state after the event. Dies where the table refuses that: callers ask first. */
+  readonly moveMessage: <Event extends MessageEvent>(
+    before: Message,
+    event: Event,
+    patch: MessagePatch,
+  ) => Message & { readonly state: After<Event> }
   /** The next even sequence number. */
   readonly nextSeq: () => number
   readonly event: (type: LedgerEventType, messageId: string | null, text: string) => void
@@ -104,16 +120,21 @@ export const unitOf = (
     session: () => session,
     change,
     revision,
-    insertMessage: (message) => {
-      const row: Message = { ...message, revision: revision() }
+    insertMessage: (fields) => {
+      const row = accepted({ ...fields, revision: revision() })
       tx.putMessage(row)
-      if (!isTerminal(row.state)) change({ queued: session.queued + 1 })
+      change({ queued: session.queued + 1 })
       return row
     },
     updateMessage: (before, patch) => {
-      const row: Message = { ...before, ...patch, revision: revision() }
+      const row = amended(before, { ...patch, revision: revision() })
       tx.putMessage(row)
-      if (!isTerminal(before.state) && isTerminal(row.state)) change({ queued: session.queued - 1 })
+      return row
+    },
+    moveMessage: (before, event, patch) => {
+      const row = Result.getOrThrow(moved(before, event, { ...patch, revision: revision() }))
+      tx.putMessage(row)
+      if (isTerminal(row.state)) change({ queued: session.queued - 1 })
       return row
     },
     nextSeq: () => {

@@ -4,6 +4,7 @@ import type { Delivery } from "../../domain/Delivery.ts"
 import { type DeliveryId, MessageId } from "../../domain/Ids.ts"
 import type { Message } from "../../domain/Message.ts"
 import { newId } from "../Ids.ts"
+import type { Cancellable } from "../ledger/Accept.ts"
 import { NotFound } from "../ledger/Refusals.ts"
 import type { Nudge } from "../Nudge.ts"
 import { SessionStore } from "../SessionStore.ts"
@@ -43,7 +44,8 @@ export const makeMessageRequests = Effect.fnUntraced(function* (options: {
       })
       return report ?? (yield* NotFound.of("message", id))
     }),
-    cancelMessage: (id: MessageId) => Effect.tap(store.cancelMessage(id), options.look.ring),
+    cancelMessage: (id: MessageId, which?: Cancellable) =>
+      Effect.tap(store.cancelMessage(id, which), options.look.ring),
     redriveMessage: Effect.fnUntraced(function* (id: MessageId) {
       const accepted = yield* store.redriveMessage(id, MessageId.make(yield* newId("m")))
       yield* options.look.ring

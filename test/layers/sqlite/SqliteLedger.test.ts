@@ -350,7 +350,7 @@ describe("a disk that is full", () => {
           assert.deepStrictEqual(new Set<string>(kept.map((message) => message.id)), accepted)
           yield* put(driver, (tx) => {
             for (const message of kept) {
-              tx.putMessage({ ...message, state: "completed", endedAt: 1, content: "" })
+              tx.putMessage(aMessage({ ...message, state: "completed", endedAt: 1, content: "" }))
             }
             tx.deleteHistory(2, 10_000)
           })
