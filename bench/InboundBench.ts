@@ -2,7 +2,7 @@
 import { Effect } from "effect"
 import { GroupId, MessageId, SessionId } from "../src/domain/Ids.ts"
 import type { Message } from "../src/domain/Message.ts"
-import * as SqliteMailbox from "../src/layers/sqlite/SqliteMailbox.ts"
+import * as SqliteMailbox from "../src/layers/exchange/SqliteMailbox.ts"
 import { Mailbox, type Pair, type Projection } from "../src/services/Mailbox.ts"
 import { dataDirectory } from "./Host.ts"
 import { atLeast, type Bench, median, perSecond, rounds } from "./Measure.ts"

@@ -46,7 +46,7 @@ const UNSTABLE_MODULES = new Set(
 )
 
 const CRON_PARSER_HOME = "src/domain/CronSchedule.ts"
-const SQLITE_HOME = "src/layers/sqlite/"
+const SQLITE_HOMES = ["src/layers/sqlite/", "src/layers/exchange/", "src/layers/outbound/"]
 const MEMORY_HOME = "src/layers/memory/"
 
 export const roomOf = (path: string): Room => {
@@ -122,8 +122,11 @@ const refusePackage = ({ importer, names, specifier }: ImportStatement): string 
     case "layers":
     case "main":
     case "testing":
-      if (specifier.split("/")[0] === "better-sqlite3" && !importer.startsWith(SQLITE_HOME))
-        return `only ${SQLITE_HOME} may import better-sqlite3`
+      if (
+        specifier.split("/")[0] === "better-sqlite3" &&
+        !SQLITE_HOMES.some((home) => importer.startsWith(home))
+      )
+        return `only ${SQLITE_HOMES.join(", ")} may import better-sqlite3`
       if (importer.startsWith(MEMORY_HOME) && !isPackage("effect", specifier))
         return `the in-memory layers must not import "${specifier}": they run where no host is`
       return null

@@ -47,6 +47,13 @@ export interface ProjectedMessage {
   readonly status: "pending" | "completed" | "failed"
 }
 
+/**
+ * When a container may take the row; null: at once. What is due by the host's clock has no time, because the container's clock may
+ * lag and would hold it back.
+ */
+export const processAfterOf = ({ dueAt }: Message, now: EpochMs): EpochMs | null =>
+  dueAt <= now ? null : dueAt
+
 /** A preview of a series, for listing only: its `process_after` is RFC 9557 text that no runner takes for due. */
 export interface ProjectedSeries {
   readonly id: string
@@ -166,6 +173,13 @@ export class Quarantined extends Schema.TaggedError<Quarantined>()("Quarantined"
 /** Why a glance told nothing. */
 export type GlanceProblem = Unreadable | Quarantined
 
+export interface ReadOptions {
+  /** Ids of outbound rows that are known already. */
+  readonly seen: ReadonlySet<string>
+  /** `live`: the container may be writing. `final`: the runtime confirmed its death, so a hot journal is rolled back on a copy. */
+  readonly mode: "live" | "final"
+}
+
 /** The host's own side failed: the pair could not be made or written. */
 export class MailboxError extends Schema.TaggedError<MailboxError>()("MailboxError", {
   message: Schema.String,
@@ -193,14 +207,8 @@ export class Mailbox extends Context.Service<
     ) => Effect.Effect<void, MailboxError | ProjectionBlocked>
     /** Cheap and synchronous: a pass calls it in a loop for every running session. Throws only defects. */
     readonly glance: (pair: Pair) => Glance | GlanceProblem
-    /**
-     * One bounded snapshot. `live`: the container may be writing. `final`: the runtime confirmed its death, so a hot journal
-     * is rolled back on a private copy.
-     */
-    readonly read: (
-      pair: Pair,
-      options: { readonly seen: ReadonlySet<string>; readonly mode: "live" | "final" },
-    ) => Effect.Effect<Reading, Unreadable | Quarantined>
+    /** One bounded snapshot. */
+    readonly read: (pair: Pair, options: ReadOptions) => Effect.Effect<Reading, Unreadable | Quarantined>
     /** Removes every pair of the session with a number below `below`, never following a link. */
     readonly removeBelow: (
       session: { readonly groupId: GroupId; readonly sessionId: SessionId },

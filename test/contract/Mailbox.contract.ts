@@ -27,6 +27,8 @@ export interface ContainerHand {
   readonly beat: (pair: Pair, at: number) => Effect.Effect<void>
   /** What it sees of messages_in: id and status, by seq. */
   readonly inbound: (pair: Pair) => Effect.Effect<ReadonlyArray<readonly [id: string, status: string]>>
+  /** Rows of messages_in that may be taken whatever its clock shows: previews are none. */
+  readonly takeable: (pair: Pair) => Effect.Effect<ReadonlyArray<string>>
   /** Its own session_state and messages_out as it finds them. */
   readonly carried: (
     pair: Pair,
@@ -140,6 +142,25 @@ export const mailboxContract = <R>(
             ["m1", "completed"],
             ["m2", "pending"],
           ])
+        }),
+    )
+
+    story(
+      "shows what is due without a time, so that a clock that lags holds nothing back",
+      (mailbox, container) =>
+        Effect.gen(function* () {
+          const pair = pairOf(1)
+          const hourAhead = Date.now() + 3_600_000
+          yield* mailbox.create(pair, nothingCarried)
+          yield* mailbox.project(
+            pair,
+            projection(1, [
+              [{ id: MessageId.make("past"), seq: 2, dueAt: 1_000 }, "pending"],
+              [{ id: MessageId.make("admitted"), seq: 4, dueAt: hourAhead }, "pending"],
+              [{ id: MessageId.make("context"), seq: 6, dueAt: hourAhead, trigger: false }, "pending"],
+            ]),
+          )
+          assert.deepStrictEqual(yield* container.takeable(pair), ["past", "admitted"])
         }),
     )
 

@@ -5,7 +5,7 @@ import * as os from "node:os"
 import * as path from "node:path"
 import * as MemoryMailbox from "../../src/layers/memory/MemoryMailbox.ts"
 import { ContainerSide } from "../../src/layers/memory/MemoryMailbox.ts"
-import * as SqliteMailbox from "../../src/layers/sqlite/SqliteMailbox.ts"
+import * as SqliteMailbox from "../../src/layers/exchange/SqliteMailbox.ts"
 import { OutboundId } from "../../src/domain/Ids.ts"
 import { Mailbox, type Pair } from "../../src/services/Mailbox.ts"
 import { type ContainerHand, mailboxContract } from "./Mailbox.contract.ts"
@@ -24,6 +24,10 @@ const inMemory: Effect.Effect<ContainerHand, never, ContainerSide | Mailbox> = E
     beat: side.beat,
     inbound: (pair) =>
       Effect.map(side.inbound(pair), (rows) => rows.map(({ id, status }) => [id, status] as const)),
+    takeable: (pair) =>
+      Effect.map(side.inbound(pair), (rows) =>
+        rows.filter(({ preview, processAfter }) => !preview && processAfter === null).map(({ id }) => id),
+      ),
     carried: (pair) =>
       Effect.orDie(
         Effect.map(mailbox.read(pair, { seen: new Set(), mode: "live" }), (reading) => ({
@@ -95,6 +99,13 @@ const onDisk: Effect.Effect<ContainerHand, never, Mailbox> = Effect.map(Mailbox,
           .prepare<[], { id: string; status: string }>("SELECT id, status FROM messages_in ORDER BY seq")
           .all()
           .map(({ id, status }) => [id, status] as const),
+      ),
+    takeable: (pair) =>
+      using(inbound(pair), (database) =>
+        database
+          .prepare<[], { id: string }>("SELECT id FROM messages_in WHERE process_after IS NULL ORDER BY seq")
+          .all()
+          .map(({ id }) => id),
       ),
     carried: (pair) =>
       using(outbound(pair), (database) => ({

@@ -6,7 +6,7 @@ import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
 import { observeHeartbeat } from "../../src/domain/Heartbeat.ts"
-import * as SqliteMailbox from "../../src/layers/sqlite/SqliteMailbox.ts"
+import * as SqliteMailbox from "../../src/layers/exchange/SqliteMailbox.ts"
 import { Mailbox } from "../../src/services/Mailbox.ts"
 import { glanced, nothingCarried, pairOf } from "../contract/Mailbox.contract.ts"
 

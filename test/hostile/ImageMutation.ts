@@ -1,6 +1,6 @@
 /** Mutates an honest outbound.db as bytes: where SQLite's format says what is where, it hits that more often than by chance. */
 import Database from "better-sqlite3"
-import { PAGE_BYTES } from "../../src/layers/sqlite/ExchangeSchema.ts"
+import { PAGE_BYTES } from "../../src/layers/exchange/ExchangeSchema.ts"
 import { honestImage, row, rows } from "./OutboundFile.ts"
 import type { Random } from "./Random.ts"
 

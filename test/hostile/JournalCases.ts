@@ -3,7 +3,7 @@ import { assert } from "@effect/vitest"
 import { execFileSync } from "node:child_process"
 import * as fs from "node:fs"
 import * as path from "node:path"
-import { PAGE_BYTES } from "../../src/layers/sqlite/ExchangeSchema.ts"
+import { PAGE_BYTES } from "../../src/layers/exchange/ExchangeSchema.ts"
 import { type HostileCase, hostile } from "./HostileCase.ts"
 import { GOOD_ROWS, type Place } from "./OutboundFile.ts"
 

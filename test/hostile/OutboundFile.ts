@@ -2,7 +2,7 @@
 import Database from "better-sqlite3"
 import * as fs from "node:fs"
 import * as path from "node:path"
-import { imageOf, OUTBOUND_SQL, PAGE_BYTES } from "../../src/layers/sqlite/ExchangeSchema.ts"
+import { imageOf, OUTBOUND_SQL, PAGE_BYTES } from "../../src/layers/exchange/ExchangeSchema.ts"
 
 /** Where a hostile container works: its `out/`, and a place of somebody else's that it must not reach. */
 export interface Place {

@@ -64,7 +64,7 @@ describe("reader processes", () => {
   it.live("end themselves when one request takes far too long and nobody is left to kill them", () =>
     Effect.sync(() => {
       const script = `
-        const { startWatchdog } = await import(${JSON.stringify(path.join(source, "layers/reader/ReaderWatchdog.ts"))})
+        const { startWatchdog } = await import(${JSON.stringify(path.join(source, "layers/outbound/ReaderWatchdog.ts"))})
         const watchdog = startWatchdog(200)
         for (let request = 0; request < 100; request++) { watchdog.begin(); watchdog.end() }
         console.log("answered a hundred")
@@ -85,19 +85,19 @@ describe("reader processes", () => {
   )
 
   it("are the only ones that load the code which opens a container's database", () => {
-    const copying = path.join(source, "layers/sqlite/OutboundCopy.ts")
+    const copying = path.join(source, "layers/outbound/OutboundCopy.ts")
     const daemon = loads(path.join(source, "cli/Up.ts"))
     assert.isTrue(
-      daemon.has(path.join(source, "layers/reader/ReaderPool.ts")),
+      daemon.has(path.join(source, "layers/outbound/ReaderPool.ts")),
       "the walk finds what is loaded",
     )
     assert.isFalse(daemon.has(copying))
-    assert.isFalse(daemon.has(path.join(source, "layers/sqlite/OutboundCells.ts")))
-    assert.isTrue(loads(path.join(source, "layers/reader/ReaderMain.ts")).has(copying))
+    assert.isFalse(daemon.has(path.join(source, "layers/outbound/OutboundCells.ts")))
+    assert.isTrue(loads(path.join(source, "layers/outbound/ReaderMain.ts")).has(copying))
   })
 
   it("load nothing but what they need: they start in milliseconds", () => {
-    const loaded = [...loads(path.join(source, "layers/reader/ReaderMain.ts"))]
+    const loaded = [...loads(path.join(source, "layers/outbound/ReaderMain.ts"))]
     for (const file of loaded)
       assert.notMatch(fs.readFileSync(file, "utf8"), /^import (?!type)[^;]*"effect/m, file)
   })

@@ -1,5 +1,5 @@
 /** The pages of a table do not form the tree that SQLite takes for granted. */
-import { PAGE_BYTES } from "../../src/layers/sqlite/ExchangeSchema.ts"
+import { PAGE_BYTES } from "../../src/layers/exchange/ExchangeSchema.ts"
 import { type HostileCase, hostile } from "./HostileCase.ts"
 import { execute, interiorPage, pageAt, reshape, rootOf, row, rows } from "./OutboundFile.ts"
 

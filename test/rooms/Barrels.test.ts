@@ -38,6 +38,7 @@ describe("barrels", () => {
     "channels",
     "credentials",
     "docker",
+    "exchange",
     "files",
     "http",
     "memory",

@@ -9,7 +9,7 @@ import { join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
 import { fileURLToPath } from "node:url"
 import Database from "better-sqlite3"
-import { imageOf, INBOUND_SQL, OUTBOUND_SQL } from "../../src/layers/sqlite/ExchangeSchema.ts"
+import { imageOf, INBOUND_SQL, OUTBOUND_SQL } from "../../src/layers/exchange/ExchangeSchema.ts"
 
 const NODE = fileURLToPath(new URL("../../node_modules/.bin/node", import.meta.url))
 const MAIN = fileURLToPath(new URL("../../container/agent-runner/main.ts", import.meta.url))

@@ -100,12 +100,12 @@ export const makeAgentWorld = Effect.fnUntraced(function* (process: AgentProcess
     poll: Effect.gen(function* () {
       const rows = yield* side.inbound(pair)
       const at = yield* now
-      const pending = rows.filter((row) => row.status === "pending" && row.processAfter !== null)
+      const pending = rows.filter((row) => row.status === "pending" && !row.preview)
       const shownAtFirst = (wakeIds ??= new Set(pending.filter((row) => row.onWake).map((row) => row.id)))
       return chooseBatch(
         pending.filter(
           (row) =>
-            (row.processAfter ?? Infinity) <= at &&
+            (row.processAfter ?? at) <= at &&
             row.tries > (acked.get(row.id) ?? -1) &&
             (!row.onWake || shownAtFirst.has(row.id)),
         ),

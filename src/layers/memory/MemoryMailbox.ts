@@ -2,7 +2,7 @@
  * The exchange pair in memory: the host's side as `Mailbox`, the container's side as `ContainerSide` for scripted agents, both on
  * the same rows. What a container writes goes through the same bounds as it does on disk, and faults can be set for tests.
  */
-import { Context, Effect, Layer } from "effect"
+import { Clock, Context, Effect, Layer } from "effect"
 import type { EpochMs } from "../../domain/Instant.ts"
 import {
   type AckRow,
@@ -12,8 +12,11 @@ import {
   MailboxError,
   type OutboundRow,
   type Pair,
-  ProjectionBlocked,
+  processAfterOf,
+  type ProjectedMessage,
   type ProjectedSeries,
+  type Projection,
+  ProjectionBlocked,
   Quarantined,
   type Reading,
   type ToolInFlight,
@@ -29,7 +32,9 @@ export interface InboundRow {
   readonly tries: number
   readonly trigger: boolean
   readonly onWake: boolean
-  /** Null: a preview row, never due. */
+  /** For listing only, never due. */
+  readonly preview: boolean
+  /** Null: due. */
   readonly processAfter: EpochMs | null
   readonly content: string
   readonly seriesId: string
@@ -113,6 +118,7 @@ const previewRow = (series: ProjectedSeries): InboundRow => ({
   tries: 0,
   trigger: false,
   onWake: false,
+  preview: true,
   processAfter: null,
   content: series.content,
   seriesId: series.id,
@@ -128,6 +134,34 @@ export const layer: Layer.Layer<Mailbox | ContainerSide> = Layer.effectContext(
     return Context.make(Mailbox, hostSide(pairs)).pipe(Context.add(ContainerSide, containerSide(pairs)))
   }),
 )
+
+const inboundRow = ({ message, status }: ProjectedMessage, now: EpochMs): InboundRow => ({
+  id: message.id,
+  seq: message.seq,
+  kind: message.kind,
+  status,
+  tries: message.tries,
+  trigger: message.trigger,
+  onWake: message.onWake,
+  preview: false,
+  processAfter: processAfterOf(message, now),
+  content: message.content,
+  seriesId: message.seriesId ?? message.id,
+  channelType: message.channelType,
+  platformId: message.platformId,
+  threadId: message.threadId,
+})
+
+const show = (state: PairState, { messages, revision, series }: Projection, now: EpochMs): void => {
+  if (state.revision >= revision) return
+  for (const projected of messages) state.inbound.set(projected.message.id, inboundRow(projected, now))
+  if (series !== null) {
+    for (const [id, row] of state.inbound)
+      if (row.preview) state.inbound.set(id, { ...row, status: "completed" })
+    for (const one of series) state.inbound.set(one.id, previewRow(one))
+  }
+  state.revision = revision
+}
 
 const readingOf = (state: PairState, seen: ReadonlySet<string>): Reading => {
   const acks = [...state.acks.values()]
@@ -174,33 +208,7 @@ const hostSide = (pairs: Map<string, PairState>): Mailbox["Service"] => {
         if (state.fault === "blocked") {
           return Effect.fail(new ProjectionBlocked({ message: "inbound.db is locked by its container" }))
         }
-        if (state.revision >= projection.revision) return Effect.void
-        return Effect.sync(() => {
-          for (const { message, status } of projection.messages) {
-            state.inbound.set(message.id, {
-              id: message.id,
-              seq: message.seq,
-              kind: message.kind,
-              status,
-              tries: message.tries,
-              trigger: message.trigger,
-              onWake: message.onWake,
-              processAfter: message.dueAt,
-              content: message.content,
-              seriesId: message.seriesId ?? message.id,
-              channelType: message.channelType,
-              platformId: message.platformId,
-              threadId: message.threadId,
-            })
-          }
-          if (projection.series !== null) {
-            for (const [id, row] of state.inbound) {
-              if (row.processAfter === null) state.inbound.set(id, { ...row, status: "completed" })
-            }
-            for (const series of projection.series) state.inbound.set(series.id, previewRow(series))
-          }
-          state.revision = projection.revision
-        })
+        return Effect.map(Clock.currentTimeMillis, (now) => show(state, projection, now))
       }),
     glance: (pair) => {
       const state = readable(pair)

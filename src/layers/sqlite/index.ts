@@ -1,6 +1,5 @@
-/** The SQLite layers as consumers import them: the ledger, the exchange pair, and the lock on a data directory with its probe. */
+/** The SQLite layers as consumers import them: the ledger, and the lock on a data directory with its probe. */
 export * as DataDirectoryLock from "./DataDirectoryLock.ts"
 export * as DataDirectoryProbe from "./DataDirectoryProbe.ts"
 export * as LockCheck from "./LockCheck.ts"
 export * as SqliteLedger from "./SqliteLedger.ts"
-export * as SqliteMailbox from "./SqliteMailbox.ts"

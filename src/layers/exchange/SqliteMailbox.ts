@@ -5,18 +5,27 @@
 import { Effect, Layer, Schedule } from "effect"
 import * as fs from "node:fs"
 import * as path from "node:path"
-import { Mailbox, MailboxError, type Pair, Quarantined, Unreadable } from "../../services/Mailbox.ts"
+import {
+  type Glance,
+  type GlanceProblem,
+  Mailbox,
+  MailboxError,
+  type Pair,
+  type ReadOptions,
+  Unreadable,
+} from "../../services/Mailbox.ts"
 import { pairDir, pairPaths, sessionDir, tmpDir } from "../files/DataDirectory.ts"
 import { makeTreeRemoval } from "../files/TreeRemoval.ts"
+import { glance } from "../outbound/Glance.ts"
 import {
   defaultReaderPoolOptions,
   Locked,
   makeReaderPool,
   type ReaderPoolOptions,
-} from "../reader/ReaderPool.ts"
-import { makeReadings } from "../reader/Readings.ts"
+} from "../outbound/ReaderPool.ts"
+import { makeReadings } from "../outbound/Readings.ts"
 import * as InboundWriter from "./InboundWriter.ts"
-import { createPair, glance, makeImages, removePairsBelow, sweepTemporary } from "./PairFolder.ts"
+import { createPair, makeImages, removePairsBelow, sweepTemporary } from "./PairFolder.ts"
 
 /** A container's own commits hold their lock for less than a millisecond. */
 const LOCKED_RETRIES = 5
@@ -24,11 +33,6 @@ const LOCKED_SCHEDULE = Schedule.spaced(4)
 /** A look waits so long for a reading; a container's file takes a few milliseconds, and a fresh reader process some tens. */
 const PATIENCE_MS = 250
 const LEFT_OVER_MS = 10 * 60_000
-
-const readFailure = (error: unknown): Unreadable | Quarantined =>
-  error instanceof Unreadable || error instanceof Quarantined
-    ? error
-    : new Unreadable({ message: `outbound.db can't be read now: ${String(error)}` })
 
 const hostFailure = (what: string) => (error: unknown) =>
   new MailboxError({ message: `${what}: ${String(error)}` })
@@ -41,20 +45,13 @@ export interface SqliteMailboxOptions {
   readonly patienceMs?: number
 }
 
-const make = Effect.fnUntraced(function* (options: SqliteMailboxOptions) {
-  const dataDir = path.resolve(options.dataDir)
-  const temporary = tmpDir(dataDir)
-  const images = makeImages()
+/** The container's side: looked at with lstat here, read by other processes. */
+const makeOutbound = Effect.fnUntraced(function* (options: SqliteMailboxOptions, temporary: string) {
   const readers = yield* makeReaderPool({ ...defaultReaderPoolOptions, ...options.readers })
   const readings = yield* makeReadings(options.patienceMs ?? PATIENCE_MS)
-  const locked = InboundWriter.makeLockedSince()
   /** Directories whose last reading began before the look that was told of it: the next stamp is unlike any other. */
   const late = new Set<string>()
   let lateLooks = 0
-  const removal = yield* makeTreeRemoval(temporary)
-  yield* Effect.promise(() => sweepTemporary(temporary, LEFT_OVER_MS))
-
-  const inbound = (pair: Pair) => path.join(pairPaths(dataDir, pair).inDir, "inbound.db")
 
   /** Where a reader may roll back what a dead container left: removed here, whatever becomes of the reader. */
   const privateDir = Effect.acquireRelease(
@@ -63,10 +60,52 @@ const make = Effect.fnUntraced(function* (options: SqliteMailboxOptions) {
         await fs.promises.mkdir(temporary, { recursive: true, mode: 0o700 })
         return await fs.promises.mkdtemp(path.join(temporary, "read-"))
       },
-      catch: readFailure,
+      catch: (error) => new Unreadable({ message: `outbound.db can't be read now: ${String(error)}` }),
     }),
     (directory) => Effect.promise(() => fs.promises.rm(directory, { recursive: true, force: true })),
   )
+
+  const once = Effect.fnUntraced(function* (outDir: string, { mode, seen }: ReadOptions) {
+    const request = { outDir, privateDir: mode === "live" ? null : yield* privateDir, seen: [...seen] }
+    return yield* readers.read(request).pipe(
+      Effect.retry({
+        times: LOCKED_RETRIES,
+        schedule: LOCKED_SCHEDULE,
+        while: (error) => error instanceof Locked,
+      }),
+    )
+  }, Effect.scoped)
+
+  return {
+    glance: (outDir: string): Glance | GlanceProblem => {
+      const seen = glance(outDir)
+      return seen._tag === "Glance" && late.delete(outDir)
+        ? { ...seen, stamp: `${seen.stamp}+${++lateLooks}` }
+        : seen
+    },
+    read: Effect.fnUntraced(function* (outDir: string, options: ReadOptions) {
+      const { mode } = options
+      if (mode === "final") {
+        yield* readings.forget(`live ${outDir}`)
+        late.delete(outDir)
+      }
+      const answer = yield* readings.ask(`${mode} ${outDir}`, once(outDir, options))
+      if (answer.came === "late" && mode === "live") late.add(outDir)
+      return answer.reading
+    }),
+  }
+})
+
+const make = Effect.fnUntraced(function* (options: SqliteMailboxOptions) {
+  const dataDir = path.resolve(options.dataDir)
+  const temporary = tmpDir(dataDir)
+  const images = makeImages()
+  const outbound = yield* makeOutbound(options, temporary)
+  const locked = InboundWriter.makeLockedSince()
+  const removal = yield* makeTreeRemoval(temporary)
+  yield* Effect.promise(() => sweepTemporary(temporary, LEFT_OVER_MS))
+
+  const inbound = (pair: Pair) => path.join(pairPaths(dataDir, pair).inDir, "inbound.db")
 
   return Mailbox.of({
     paths: (pair) => pairPaths(dataDir, pair),
@@ -84,34 +123,9 @@ const make = Effect.fnUntraced(function* (options: SqliteMailboxOptions) {
       locked.wait(inbound(pair), InboundWriter.project(inbound(pair), projection)),
     ),
 
-    glance: (pair) => {
-      const { outDir } = pairPaths(dataDir, pair)
-      const seen = glance(outDir)
-      return seen._tag === "Glance" && late.delete(outDir)
-        ? { ...seen, stamp: `${seen.stamp}+${++lateLooks}` }
-        : seen
-    },
+    glance: (pair) => outbound.glance(pairPaths(dataDir, pair).outDir),
 
-    read: Effect.fn("Mailbox.read")(function* (pair, { mode, seen }) {
-      const { outDir } = pairPaths(dataDir, pair)
-      const reading = Effect.gen(function* () {
-        const request = { outDir, privateDir: mode === "live" ? null : yield* privateDir, seen: [...seen] }
-        return yield* readers.read(request).pipe(
-          Effect.retry({
-            times: LOCKED_RETRIES,
-            schedule: LOCKED_SCHEDULE,
-            while: (error) => error instanceof Locked,
-          }),
-        )
-      }).pipe(Effect.scoped)
-      if (mode === "final") {
-        yield* readings.forget(`live ${outDir}`)
-        late.delete(outDir)
-      }
-      const answer = yield* readings.ask(`${mode} ${outDir}`, reading)
-      if (answer.came === "late" && mode === "live") late.add(outDir)
-      return answer.reading
-    }),
+    read: Effect.fn("Mailbox.read")((pair, mode) => outbound.read(pairPaths(dataDir, pair).outDir, mode)),
 
     removeBelow: Effect.fn("Mailbox.removeBelow")((session, below) =>
       Effect.tryPromise({

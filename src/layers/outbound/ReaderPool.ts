@@ -7,9 +7,9 @@ import { Effect, Exit, type Scope, Semaphore } from "effect"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import { Quarantined, type Reading, Unreadable } from "../../services/Mailbox.ts"
-import { joinReadings } from "../sqlite/OutboundReading.ts"
+import { joinReadings } from "./OutboundReading.ts"
 import type { ReaderRequest } from "./ReaderFrames.ts"
-import { type Exchange, type ReaderProcess, type ReaderUnavailable, startReader } from "./ReaderProcess.ts"
+import { type Exchange, type ReaderProcess, startReader } from "./ReaderProcess.ts"
 
 /** Its writer holds a lock that excludes readers; worth another try within milliseconds. */
 export class Locked extends Unreadable {}
@@ -85,22 +85,16 @@ class SuspectFile {
   }
 }
 
-const unavailable = ({ message }: ReaderUnavailable) => new Unreadable({ message })
-
-/** The processes start when they are needed, the first at once, and end with the scope. */
-export const makeReaderPool = Effect.fnUntraced(function* (
-  options: ReaderPoolOptions,
-): Effect.fn.Return<ReaderPool, never, Scope.Scope> {
-  const permits = yield* Semaphore.make(options.readers)
-  const slow = yield* Semaphore.make(1)
+/** The processes that are alive, and those of them that nobody uses just now. All end with the scope. */
+const makeStock = Effect.gen(function* () {
   const living = new Set<ReaderProcess>()
   const idle: Array<ReaderProcess> = []
   yield* Effect.addFinalizer(() =>
     Effect.forEach([...living], ({ end }) => end, { discard: true, concurrency: "unbounded" }),
   )
-
-  const start = Effect.tap(startReader, (reader) => Effect.sync(() => void living.add(reader)))
-
+  const start = Effect.tap(startReader, (reader) => Effect.sync(() => void living.add(reader))).pipe(
+    Effect.mapError(({ message }) => new Unreadable({ message })),
+  )
   const take = Effect.suspend(() => {
     for (let reader = idle.pop(); reader !== undefined; reader = idle.pop()) {
       if (reader.alive()) return Effect.succeed(reader)
@@ -108,80 +102,84 @@ export const makeReaderPool = Effect.fnUntraced(function* (
     }
     return start
   })
-
   const giveBack = (reader: ReaderProcess) =>
-    Effect.sync(() => {
-      if (reader.alive()) idle.push(reader)
-      else living.delete(reader)
-    })
-
+    Effect.sync(() => void (reader.alive() ? idle.push(reader) : living.delete(reader)))
   const dismiss = (reader: ReaderProcess) =>
     Effect.andThen(
       reader.end,
       Effect.sync(() => void living.delete(reader)),
     )
+  const pids = Effect.sync(() => [...living].filter((reader) => reader.alive()).map(({ pid }) => pid))
+  return { start, take, giveBack, dismiss, pids }
+})
+
+/** Two lanes of readings: the common one, and that of suspects and of much. A suspect is read once more, alone. */
+const makeLanes = Effect.fnUntraced(function* (options: ReaderPoolOptions) {
+  const stock = yield* makeStock
+  const permits = yield* Semaphore.make(options.readers)
+  const slow = yield* Semaphore.make(1)
+  const suspect = (why: string) => Effect.fail(new Quarantined({ reason: `reading outbound.db ${why}` }))
 
   /** In a process that reads others too. */
   const among = (lane: Semaphore.Semaphore, request: ReaderRequest, deadlineMs: number) =>
-    lane.withPermit(
-      Effect.acquireUseRelease(
-        Effect.interruptible(Effect.mapError(take, unavailable)),
-        (reader) => reader.ask(request, deadlineMs),
-        (reader, exit) =>
-          Exit.isSuccess(exit) && exit.value._tag !== "Overran" && exit.value._tag !== "Died"
-            ? giveBack(reader)
-            : dismiss(reader),
-      ),
-    )
+    lane
+      .withPermit(
+        Effect.acquireUseRelease(
+          Effect.interruptible(stock.take),
+          (reader) => reader.ask(request, deadlineMs),
+          (reader, exit) =>
+            Exit.isSuccess(exit) && exit.value._tag !== "Overran" && exit.value._tag !== "Died"
+              ? stock.giveBack(reader)
+              : stock.dismiss(reader),
+        ),
+      )
+      .pipe(Effect.flatMap(settle))
 
   const again = (request: ReaderRequest) =>
-    slow.withPermit(
-      Effect.acquireUseRelease(
-        Effect.interruptible(Effect.mapError(start, unavailable)),
-        (reader) => reader.ask(request, options.slowDeadlineMs),
-        dismiss,
-      ),
-    )
+    slow
+      .withPermit(
+        Effect.acquireUseRelease(
+          Effect.interruptible(stock.start),
+          (reader) => reader.ask(request, options.slowDeadlineMs),
+          stock.dismiss,
+        ),
+      )
+      .pipe(Effect.flatMap(settle))
 
-  const readPart = (request: ReaderRequest): Effect.Effect<Answered, Unreadable | Quarantined> =>
+  const first = (request: ReaderRequest): Effect.Effect<Answered, Unreadable | Quarantined> =>
     among(isLarge(request.outDir) ? slow : permits, request, options.deadlineMs).pipe(
-      Effect.flatMap(settle),
       Effect.catchTag("SuspectFile", ({ why }) =>
         Effect.logWarning(`reading ${request.outDir} ${why}; it is read once more, alone`).pipe(
           Effect.andThen(again(request)),
-          Effect.flatMap(settle),
-          Effect.catchTag("SuspectFile", (second) =>
-            Effect.fail(
-              new Quarantined({ reason: `reading outbound.db ${why}, and again alone it ${second.why}` }),
-            ),
-          ),
+          Effect.catchTag("SuspectFile", (second) => suspect(`${why}, and again alone it ${second.why}`)),
         ),
       ),
     )
 
   /** Whoever wrote so much waits for the others, in the lane that only such files are in. */
-  const readLaterPart = (request: ReaderRequest): Effect.Effect<Answered, Unreadable | Quarantined> =>
+  const later = (request: ReaderRequest): Effect.Effect<Answered, Unreadable | Quarantined> =>
     among(slow, request, options.slowDeadlineMs).pipe(
-      Effect.flatMap(settle),
-      Effect.catchTag("SuspectFile", ({ why }) =>
-        Effect.fail(new Quarantined({ reason: `reading outbound.db ${why}` })),
-      ),
+      Effect.catchTag("SuspectFile", ({ why }) => suspect(why)),
     )
 
+  yield* permits.withPermit(Effect.tap(stock.start, stock.giveBack)).pipe(Effect.ignore, Effect.forkScoped)
+  return { first, later, pids: stock.pids }
+})
+
+/** The processes start when they are needed, the first at once, and end with the scope. */
+export const makeReaderPool = Effect.fnUntraced(function* (
+  options: ReaderPoolOptions,
+): Effect.fn.Return<ReaderPool, never, Scope.Scope> {
+  const { first, later, pids } = yield* makeLanes(options)
   const read: ReaderPool["read"] = Effect.fnUntraced(function* (request) {
-    let { more, reading } = yield* readPart({ ...request, from: null })
+    let { more, reading } = yield* first({ ...request, from: null })
     for (let parts = 1; more !== null; parts++) {
       if (parts === MOST_PARTS) return { ...reading, outgrown: true }
-      const part: Answered = yield* readLaterPart({ ...request, from: more })
+      const part: Answered = yield* later({ ...request, from: more })
       reading = joinReadings(reading, part.reading)
       more = part.more
     }
     return reading
   })
-
-  yield* permits.withPermit(Effect.tap(start, giveBack)).pipe(Effect.ignore, Effect.forkScoped)
-  return {
-    read,
-    pids: Effect.sync(() => [...living].filter((reader) => reader.alive()).map(({ pid }) => pid)),
-  }
+  return { read, pids }
 })

@@ -9,7 +9,7 @@ import { execFileSync } from "node:child_process"
 import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
-import * as SqliteMailbox from "../../../src/layers/sqlite/SqliteMailbox.ts"
+import * as SqliteMailbox from "../../../src/layers/exchange/SqliteMailbox.ts"
 import { Mailbox } from "../../../src/services/Mailbox.ts"
 import { nothingCarried, pairOf, projection } from "../../contract/Mailbox.contract.ts"
 

@@ -3,7 +3,7 @@
  * schema can hang or exhaust the parser, and a tree whose pages are shared can be walked for ever, so neither reaches SQLite.
  * Everything here is linear in the file, and works on a private copy that nobody can change.
  */
-import { OUTBOUND_TABLES, type OutboundTable, PAGE_BYTES } from "./ExchangeSchema.ts"
+import { OUTBOUND_TABLES, type OutboundTable, PAGE_BYTES } from "../exchange/ExchangeSchema.ts"
 import { OutboundLimits } from "./OutboundLimits.ts"
 import { quarantine } from "./OutboundRefusal.ts"
 

@@ -4,7 +4,7 @@
  * and length are known. Runs in the reader process; `OutboundReading` makes sense of the cells in the daemon.
  */
 import Database from "better-sqlite3"
-import type { OutboundTable } from "./ExchangeSchema.ts"
+import type { OutboundTable } from "../exchange/ExchangeSchema.ts"
 import { type Cells, type OutboundBatch, type OutboundTotals, Refused } from "./OutboundBatch.ts"
 import { inspect, type OutboundShape } from "./OutboundImage.ts"
 import { OutboundLimits } from "./OutboundLimits.ts"

@@ -10,6 +10,7 @@ import { formatExchangeTime } from "../../domain/ExchangeTime.ts"
 import type { EpochMs } from "../../domain/Instant.ts"
 import {
   MailboxError,
+  processAfterOf,
   type ProjectedDelivery,
   type ProjectedMessage,
   type ProjectedSeries,
@@ -117,7 +118,11 @@ const using = <A, E>(
 const currentRevision = (database: Database.Database): number =>
   database.pragma("user_version", { simple: true }) as number
 
-const writeMessages = (database: Database.Database, messages: ReadonlyArray<ProjectedMessage>): void => {
+const writeMessages = (
+  database: Database.Database,
+  messages: ReadonlyArray<ProjectedMessage>,
+  now: EpochMs,
+): void => {
   if (messages.length === 0) return
   const upsert = database.prepare(
     `INSERT INTO messages_in (id, seq, kind, timestamp, status, process_after, recurrence, series_id, tries, trigger,
@@ -129,14 +134,15 @@ const writeMessages = (database: Database.Database, messages: ReadonlyArray<Proj
       platform_id = excluded.platform_id, channel_type = excluded.channel_type, thread_id = excluded.thread_id,
       content = excluded.content, source_session_id = excluded.source_session_id, on_wake = excluded.on_wake`,
   )
-  for (const { message, status } of messages)
+  for (const { message, status } of messages) {
+    const processAfter = processAfterOf(message, now)
     upsert.run(
       message.id,
       message.seq,
       message.kind,
       formatExchangeTime(message.acceptedAt),
       status,
-      formatExchangeTime(message.dueAt),
+      processAfter === null ? null : formatExchangeTime(processAfter),
       message.seriesId ?? message.id,
       message.tries,
       message.trigger ? 1 : 0,
@@ -147,6 +153,7 @@ const writeMessages = (database: Database.Database, messages: ReadonlyArray<Proj
       message.sourceSessionId,
       message.onWake ? 1 : 0,
     )
+  }
 }
 
 /**
@@ -232,7 +239,7 @@ const stage = (database: Database.Database, projection: Projection, now: EpochMs
       database.exec("ROLLBACK")
       return false
     }
-    writeMessages(database, projection.messages)
+    writeMessages(database, projection.messages, now)
     writeDelivered(database, projection.delivered)
     if (projection.series !== null) writeSeries(database, projection.series, now)
     if (projection.destinations !== null) writeDestinations(database, projection.destinations)

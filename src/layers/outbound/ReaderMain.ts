@@ -6,12 +6,13 @@
  * watchdog ends it then.
  */
 import * as fs from "node:fs"
-import { copyOutbound } from "../sqlite/OutboundCopy.ts"
-import { takeCells } from "../sqlite/OutboundCells.ts"
-import { OutboundRefusal } from "../sqlite/OutboundRefusal.ts"
+import { copyOutbound } from "./OutboundCopy.ts"
+import { takeCells } from "./OutboundCells.ts"
+import { OutboundRefusal } from "./OutboundRefusal.ts"
 import {
   encodeFrame,
   makeFrameSplitter,
+  parseRequest,
   type ReaderAnswer,
   type ReaderRequest,
   REQUEST_BYTES,
@@ -54,7 +55,7 @@ const serve = (): void => {
   send({ _tag: "Ready" })
   for (let got = fs.readSync(INPUT, piece); got > 0; got = fs.readSync(INPUT, piece))
     for (const text of split(Buffer.from(piece.subarray(0, got)))) {
-      const request = JSON.parse(text) as ReaderRequest
+      const request = parseRequest(text)
       watchdog.begin()
       send(answer(request))
       watchdog.end()

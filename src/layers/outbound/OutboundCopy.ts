@@ -9,7 +9,7 @@
 import Database from "better-sqlite3"
 import * as fs from "node:fs"
 import * as path from "node:path"
-import { PAGE_BYTES } from "./ExchangeSchema.ts"
+import { PAGE_BYTES } from "../exchange/ExchangeSchema.ts"
 import { checkHeader } from "./OutboundImage.ts"
 import { OutboundLimits } from "./OutboundLimits.ts"
 import { OutboundRefusal, quarantine } from "./OutboundRefusal.ts"

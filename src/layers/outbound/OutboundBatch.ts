@@ -2,7 +2,7 @@
  * What crosses from the reader process to the daemon: rows of cells that are bounded but not yet believed. Shared by both sides, so
  * it loads nothing.
  */
-import type { OutboundTable } from "./ExchangeSchema.ts"
+import type { OutboundTable } from "../exchange/ExchangeSchema.ts"
 
 /** Stands where a cell's value was not loaded, or not handed on. */
 export const Refused = { wrongType: -1, tooLong: -2, notJson: -3 } as const

@@ -6,8 +6,8 @@ import { Effect, Option, Schema } from "effect"
 import { spawn } from "node:child_process"
 import { fileURLToPath } from "node:url"
 import type { Reading } from "../../services/Mailbox.ts"
-import { makeOutboundCollector } from "../sqlite/OutboundReading.ts"
-import type { RefusalKind } from "../sqlite/OutboundRefusal.ts"
+import { makeOutboundCollector } from "./OutboundReading.ts"
+import type { RefusalKind } from "./OutboundRefusal.ts"
 import { parseAnswer } from "./ReaderAnswers.ts"
 import {
   ANSWER_BYTES,
@@ -61,8 +61,20 @@ const howItDied = (code: number | null, signal: string | null, complaint: string
   return `${signal === null ? `exit code ${code}` : signal}${said === "" ? "" : `: ${said}`}`
 }
 
-/** Spawns the process and waits until it answers. It inherits no environment, no descriptor and no working directory. */
-export const startReader: Effect.Effect<ReaderProcess, ReaderUnavailable> = Effect.callback((resume) => {
+/** The process with its pipes: one listener at a time, and whoever waits for its death. */
+interface Child {
+  readonly pid: number
+  readonly dead: () => boolean
+  readonly kill: () => void
+  readonly say: (request: ReaderRequest) => void
+  /** Null: nobody expects it to say anything, and a word of it is its end. */
+  readonly listen: (listener: Listener | null) => void
+  readonly isHeardBy: (listener: Listener) => boolean
+  readonly whenDead: (tell: () => void) => void
+}
+
+/** It inherits no environment, no descriptor and no working directory. */
+const spawnChild = (): Child => {
   const child = spawn(process.execPath, ["--no-warnings", `--max-old-space-size=${HEAP_MIB}`, entry], {
     cwd: "/",
     env: {},
@@ -71,8 +83,7 @@ export const startReader: Effect.Effect<ReaderProcess, ReaderUnavailable> = Effe
   let listener: Listener | null = null
   let complaint = ""
   let dead = false
-  const whenDead: Array<() => void> = []
-
+  const waiting: Array<() => void> = []
   const kill = () => void child.kill("SIGKILL")
   const passedAway = (how: string) => {
     if (dead) return
@@ -80,7 +91,7 @@ export const startReader: Effect.Effect<ReaderProcess, ReaderUnavailable> = Effe
     const last = listener
     listener = null
     last?.died(how)
-    for (const tell of whenDead.splice(0)) tell()
+    for (const tell of waiting.splice(0)) tell()
   }
   const split = makeFrameSplitter(ANSWER_BYTES)
   child.stdout.on("data", (piece: Buffer) => {
@@ -100,65 +111,88 @@ export const startReader: Effect.Effect<ReaderProcess, ReaderUnavailable> = Effe
   for (const stream of [child.stdin, child.stdout, child.stderr]) stream.on("error", kill)
   child.on("error", (error) => passedAway(error.message))
   child.on("close", (code, signal) => passedAway(howItDied(code, signal, complaint)))
+  return {
+    pid: child.pid ?? 0,
+    dead: () => dead,
+    kill,
+    say: (request) => void child.stdin.write(encodeFrame(request)),
+    listen: (next) => {
+      listener = next
+    },
+    isHeardBy: (one) => listener === one,
+    whenDead: (tell) => void waiting.push(tell),
+  }
+}
 
-  const ask = (request: ReaderRequest, deadlineMs: number): Effect.Effect<Exchange> =>
-    Effect.callback((answer) => {
-      const collector = makeOutboundCollector()
-      const settle = (exchange: Exchange) => {
-        clearTimeout(deadline)
-        listener = null
-        answer(Effect.succeed(exchange))
-      }
-      // A daemon that was busy itself finds its timers due before it hears what arrived in the meantime.
-      const deadline = setTimeout(() => setImmediate(overran), deadlineMs)
-      const overran = () => {
-        if (listener !== mine) return
-        settle({ _tag: "Overran", deadlineMs })
-        kill()
-      }
-      const mine: Listener = {
-        heard: (said) => {
-          if (said._tag === "Cells") collector.add(said)
-          else if (said._tag === "Done")
-            settle({ _tag: "Answered", reading: collector.done(said), more: said.more })
-          else if (said._tag === "Refusal") settle({ _tag: "Refused", kind: said.kind, reason: said.reason })
-          else kill()
-        },
-        died: (how) => settle({ _tag: "Died", how }),
-      }
-      if (dead) return settle({ _tag: "Died", how: "it was gone before it was asked" })
-      listener = mine
-      child.stdin.write(encodeFrame(request))
-      return Effect.sync(() => {
-        clearTimeout(deadline)
-        listener = null
-        kill()
-      })
+const ask = (child: Child, request: ReaderRequest, deadlineMs: number): Effect.Effect<Exchange> =>
+  Effect.callback((answer) => {
+    const collector = makeOutboundCollector()
+    const settle = (exchange: Exchange) => {
+      clearTimeout(deadline)
+      child.listen(null)
+      answer(Effect.succeed(exchange))
+    }
+    // A daemon that was busy itself finds its timers due before it hears what arrived in the meantime.
+    const deadline = setTimeout(() => setImmediate(overran), deadlineMs)
+    const overran = () => {
+      if (!child.isHeardBy(mine)) return
+      settle({ _tag: "Overran", deadlineMs })
+      child.kill()
+    }
+    const mine: Listener = {
+      heard: (said) => {
+        if (said._tag === "Cells") collector.add(said)
+        else if (said._tag === "Done")
+          settle({ _tag: "Answered", reading: collector.done(said), more: said.more })
+        else if (said._tag === "Refusal") settle({ _tag: "Refused", kind: said.kind, reason: said.reason })
+        else child.kill()
+      },
+      died: (how) => settle({ _tag: "Died", how }),
+    }
+    if (child.dead()) return settle({ _tag: "Died", how: "it was gone before it was asked" })
+    child.listen(mine)
+    child.say(request)
+    return Effect.sync(() => {
+      clearTimeout(deadline)
+      child.listen(null)
+      child.kill()
     })
-
-  /** Whoever may start another process has to know that this one is gone. */
-  const end: Effect.Effect<void> = Effect.callback((done) => {
-    if (dead) return done(Effect.void)
-    whenDead.push(() => done(Effect.void))
-    kill()
   })
 
-  const late = setTimeout(kill, START_MS)
-  listener = {
+/** Whoever may start another process has to know that this one is gone. */
+const end = (child: Child): Effect.Effect<void> =>
+  Effect.callback((done) => {
+    if (child.dead()) return done(Effect.void)
+    child.whenDead(() => done(Effect.void))
+    child.kill()
+  })
+
+/** Spawns the process and waits until it answers. */
+export const startReader: Effect.Effect<ReaderProcess, ReaderUnavailable> = Effect.callback((resume) => {
+  const child = spawnChild()
+  const late = setTimeout(child.kill, START_MS)
+  child.listen({
     heard: (said) => {
-      if (said._tag !== "Ready") return kill()
+      if (said._tag !== "Ready") return child.kill()
       clearTimeout(late)
-      listener = null
-      resume(Effect.succeed({ pid: child.pid ?? 0, alive: () => !dead, ask, end }))
+      child.listen(null)
+      resume(
+        Effect.succeed({
+          pid: child.pid,
+          alive: () => !child.dead(),
+          ask: (request, deadlineMs) => ask(child, request, deadlineMs),
+          end: end(child),
+        }),
+      )
     },
     died: (how) => {
       clearTimeout(late)
       resume(Effect.fail(new ReaderUnavailable({ message: `no process can be started to read it (${how})` })))
     },
-  }
+  })
   return Effect.suspend(() => {
     clearTimeout(late)
-    listener = null
-    return end
+    child.listen(null)
+    return end(child)
   })
 })

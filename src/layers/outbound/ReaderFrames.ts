@@ -2,8 +2,8 @@
  * How the daemon and a reader process talk over two pipes: a length of four bytes, then JSON of that many bytes. Shared by both
  * sides, so it loads nothing but Node. Every frame has a limit; whoever passes it is not talked to any more.
  */
-import type { OutboundBatch, OutboundTotals } from "../sqlite/OutboundBatch.ts"
-import type { RefusalKind } from "../sqlite/OutboundRefusal.ts"
+import type { OutboundBatch, OutboundTotals } from "./OutboundBatch.ts"
+import type { RefusalKind } from "./OutboundRefusal.ts"
 
 /** One file to read. */
 export interface ReaderRequest {
@@ -27,6 +27,24 @@ export type ReaderAnswer =
 export const REQUEST_BYTES = 4 * 1024 * 1024
 /** One row of the longest texts, every character escaped, with room. */
 export const ANSWER_BYTES = 16 * 1024 * 1024
+
+const isTextOrNull = (value: unknown): value is string | null => value === null || typeof value === "string"
+
+/** Looked at by hand: a Schema would cost the reader process most of its start. */
+export const parseRequest = (text: string): ReaderRequest => {
+  const value: unknown = JSON.parse(text)
+  if (typeof value === "object" && value !== null && "outDir" in value && "seen" in value) {
+    const {
+      from = null,
+      outDir,
+      privateDir = null,
+      seen,
+    } = value as Partial<Record<keyof ReaderRequest, unknown>>
+    if (typeof outDir === "string" && Array.isArray(seen) && isTextOrNull(privateDir) && isTextOrNull(from))
+      return { outDir, privateDir, seen: seen.map(String), from }
+  }
+  throw new TypeError("the request is not what the daemon sends")
+}
 
 const LENGTH_BYTES = 4
 

@@ -5,7 +5,7 @@
 import { Result } from "effect"
 import type { EpochMs } from "../../domain/Instant.ts"
 import type { AckRow, OutboundRow, Reading, ToolInFlight } from "../../services/Mailbox.ts"
-import type { OutboundTable } from "./ExchangeSchema.ts"
+import type { OutboundTable } from "../exchange/ExchangeSchema.ts"
 import type { Cells, OutboundBatch, OutboundTotals } from "./OutboundBatch.ts"
 import { OutboundLimits } from "./OutboundLimits.ts"
 import { decodeAck, decodeOutbound, decodeState, decodeTool } from "./OutboundRows.ts"
