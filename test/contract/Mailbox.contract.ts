@@ -156,11 +156,11 @@ export const mailboxContract = <R>(
             pair,
             projection(1, [
               [{ id: MessageId.make("past"), seq: 2, dueAt: 1_000 }, "pending"],
-              [{ id: MessageId.make("admitted"), seq: 4, dueAt: hourAhead }, "pending"],
-              [{ id: MessageId.make("context"), seq: 6, dueAt: hourAhead, trigger: false }, "pending"],
+              [{ id: MessageId.make("now"), seq: 4, dueAt: Date.now() }, "pending"],
+              [{ id: MessageId.make("later"), seq: 6, dueAt: hourAhead }, "pending"],
             ]),
           )
-          assert.deepStrictEqual(yield* container.takeable(pair), ["past", "admitted"])
+          assert.deepStrictEqual(yield* container.takeable(pair), ["past", "now"])
         }),
     )
 
