@@ -122,7 +122,7 @@ const sendTo = (sessions: ReadonlyArray<number>, round: number) =>
     const look = Effect.gen(function* () {
       yield* Effect.sleep(1)
       for (const id of ids) {
-        const { message: found } = yield* operations.message(id)
+        const { message: found } = yield* operations.message({ id: id })
         if (found.claimedAt !== null) claimed.add(id)
       }
     })

@@ -21,7 +21,7 @@ export const backupCommand = Command.make(
       const dataDir = yield* dataDirectory
       const target = path.resolve(input.file)
       if (yield* daemonAnswers(dataDir)) {
-        yield* (yield* connectDaemon).backup({ payload: { path: target } })
+        yield* (yield* connectDaemon).backup({ path: target })
       } else {
         yield* offlineBackup(path.join(dataDir, "lamplighter.db"), target)
       }

@@ -7,7 +7,7 @@ import * as fs from "node:fs"
 import { connect as connectSocket } from "node:net"
 import * as path from "node:path"
 import { socketPathProblem } from "../layers/http/PrivateSocket.ts"
-import { client } from "../layers/http/SocketClient.ts"
+import { type Client, client } from "../layers/http/SocketClient.ts"
 import { invocation } from "./Invocation.ts"
 import { offlineClient } from "./OfflineApi.ts"
 import { CommandError, dataDirectory } from "./Root.ts"
@@ -60,14 +60,14 @@ export const daemonAnswers = (dataDir: string): Effect.Effect<boolean, CommandEr
 export const connectDaemon = Effect.gen(function* () {
   const dataDir = yield* dataDirectory
   const socket = socketPath(dataDir)
-  return (yield* answers(socket)) === "answers" ? yield* client(socket) : yield* notRunning(dataDir)
+  return (yield* answers(socket)) === "answers" ? client(socket) : yield* notRunning(dataDir)
 })
 
 /** For commands that only read: the daemon if one runs, else the ledger as the last one left it. */
 export const connectReading = Effect.gen(function* () {
   const dataDir = yield* dataDirectory
   const socket = socketPath(dataDir)
-  if ((yield* answers(socket)) === "answers") return yield* client(socket)
+  if ((yield* answers(socket)) === "answers") return client(socket)
   const ledger = path.join(dataDir, "lamplighter.db")
   const problem = readingProblem(ledger)
   if (problem === "ENOENT") return yield* notRunning(dataDir)
@@ -76,7 +76,8 @@ export const connectReading = Effect.gen(function* () {
       message: `the ledger ${ledger} can't be read (${problem}); run the command as the user who owns it`,
     })
   }
-  return yield* offlineClient(dataDir, ledger)
+  const offline: Client = yield* offlineClient(dataDir, ledger)
+  return offline
 })
 
 const readingProblem = (file: string): string | undefined => {

@@ -38,13 +38,13 @@ export const eventsCommand = Command.make(
       const limit = Option.getOrUndefined(input.limit)
       let after = Option.getOrElse(input.after, () => 0)
       if (!input.follow) {
-        const rows = yield* api.events({ query: { sessionId, limit, after } })
+        const rows = yield* api.events({ sessionId, limit, after })
         return yield* show(input.json, rows, () => lines(rows))
       }
       return yield* untilInterrupted(
         Effect.gen(function* () {
           while (true) {
-            const rows = yield* api.events({ query: { sessionId, limit, after } })
+            const rows = yield* api.events({ sessionId, limit, after })
             after = rows.at(-1)?.position ?? after
             for (const row of rows) yield* Console.log(input.json ? JSON.stringify(row) : line(row))
             if (rows.length === 0) yield* Effect.sleep(FOLLOW_EVERY_MS)

@@ -174,7 +174,7 @@ const add = Command.make("add", { id, ...settings, json: jsonFlag }, (input) =>
     }
     const api = yield* connectDaemon
     yield* checkAgents(input.id, payload.destinations, api.groups())
-    const group = yield* api.addGroup({ payload })
+    const group = yield* api.addGroup(payload)
     const program = invocation(yield* dataDirectory)
     yield* show(input.json, group, () => [
       `group ${group.id} is there; talk to it with: ${program} send ${group.id} "hello" --wait`,
@@ -196,12 +196,13 @@ const set = Command.make(
   (input) =>
     Effect.gen(function* () {
       const api = yield* connectDaemon
-      const stored = yield* api.group({ params: { id: input.id } })
+      const stored = yield* api.group({ id: input.id })
       const changes = yield* changesOf(input, stored)
       yield* checkAgents(input.id, changes.destinations ?? [], api.groups())
       const group = yield* api.updateGroup({
-        params: { id: input.id },
-        payload: { revision: Option.getOrElse(input.revision, () => stored.revision), ...changes },
+        id: input.id,
+        revision: Option.getOrElse(input.revision, () => stored.revision),
+        ...changes,
       })
       yield* show(input.json, group, () => lines(group))
     }),
@@ -245,7 +246,7 @@ const lines = (group: Group): ReadonlyArray<string> => [
 
 const showGroup = Command.make("show", { id, json: jsonFlag }, (input) =>
   Effect.gen(function* () {
-    const group = yield* (yield* connectReading).group({ params: { id: input.id } })
+    const group = yield* (yield* connectReading).group({ id: input.id })
     yield* show(input.json, group, () => lines(group))
   }),
 ).pipe(Command.withDescription("Show one group"))

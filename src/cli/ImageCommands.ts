@@ -162,27 +162,25 @@ const settle = (verb: "approve" | "deny", description: string) =>
   Command.make(verb, { group, json: jsonFlag }, (input) =>
     Effect.gen(function* () {
       const api = yield* connectDaemon
-      const stored = yield* api.group({ params: { id: input.group } })
+      const stored = yield* api.group({ id: input.group })
       const { packages, requested } = stored.container
       if (!hasPackages(requested))
         return yield* new CommandError({
           message: `no agent of the group '${input.group}' waits for a package`,
         })
       const changed = yield* api.updateGroup({
-        params: { id: input.group },
-        payload: {
-          revision: stored.revision,
-          container: {
-            ...stored.container,
-            packages:
-              verb === "deny"
-                ? packages
-                : normalPackages({
-                    apt: [...packages.apt, ...requested.apt],
-                    npm: [...packages.npm, ...requested.npm],
-                  }),
-            requested: noPackages,
-          },
+        id: input.group,
+        revision: stored.revision,
+        container: {
+          ...stored.container,
+          packages:
+            verb === "deny"
+              ? packages
+              : normalPackages({
+                  apt: [...packages.apt, ...requested.apt],
+                  npm: [...packages.npm, ...requested.npm],
+                }),
+          requested: noPackages,
         },
       })
       yield* show(input.json, changed, () => [

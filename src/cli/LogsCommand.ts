@@ -61,7 +61,7 @@ interface Wanted {
 
 const printLog = Effect.fnUntraced(function* (input: Wanted) {
   const api = yield* connectReading
-  const find = Effect.map(api.session({ params: { id: input.session } }), ({ incarnations }) =>
+  const find = Effect.map(api.session({ id: input.session }), ({ incarnations }) =>
     Option.isSome(input.incarnation)
       ? incarnations.find(({ number }) => number === Option.getOrUndefined(input.incarnation))
       : incarnations[0],
@@ -75,7 +75,7 @@ const printLog = Effect.fnUntraced(function* (input: Wanted) {
   if (life.phase === "ended") return yield* printEnded(life, input.json)
   let seen = { stdout: "", stderr: "" }
   while (true) {
-    const output = yield* api.liveOutput({ params: { id: input.session } })
+    const output = yield* api.liveOutput({ id: input.session })
     if (output === null || output.incarnation !== life.number) break
     if (input.json) return yield* show(true, output, () => [])
     yield* Effect.sync(() => {

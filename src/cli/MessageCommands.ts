@@ -36,7 +36,7 @@ const list = Command.make(
         kind: Option.getOrUndefined(input.kind),
         limit,
         after: Option.getOrUndefined(input.after),
-        page: (page) => api.messages({ query: { ...query, ...page } }),
+        page: (page) => api.messages({ ...query, ...page }),
       })
       yield* show(input.json, messages, () =>
         table(
@@ -80,7 +80,7 @@ const ofKind = Effect.fnUntraced(function* <E, R>(wanted: {
 
 const showMessage = Command.make("show", { id, json: jsonFlag }, (input) =>
   Effect.gen(function* () {
-    const report = yield* (yield* connectReading).message({ params: { id: input.id } })
+    const report = yield* (yield* connectReading).message({ id: input.id })
     yield* show(input.json, report, () => [
       ...fields(report.message),
       `session: ${report.sessionStatus}${report.statusReason === null ? "" : ` (${report.statusReason})`}`,
@@ -92,14 +92,14 @@ const showMessage = Command.make("show", { id, json: jsonFlag }, (input) =>
 
 const cancel = Command.make("cancel", { id, json: jsonFlag }, (input) =>
   Effect.gen(function* () {
-    const message = yield* (yield* connectDaemon).cancelMessage({ params: { id: input.id }, query: {} })
+    const message = yield* (yield* connectDaemon).cancelMessage({ id: input.id })
     yield* show(input.json, message, () => [`${message.id} is ${message.state}`])
   }),
 ).pipe(Command.withDescription("Cancel a message that no agent has claimed"))
 
 const redrive = Command.make("redrive", { id, json: jsonFlag }, (input) =>
   Effect.gen(function* () {
-    const message = yield* (yield* connectDaemon).redriveMessage({ params: { id: input.id } })
+    const message = yield* (yield* connectDaemon).redriveMessage({ id: input.id })
     yield* show(input.json, message, () => [`${message.id} repeats ${input.id} and is ${message.state}`])
   }),
 ).pipe(Command.withDescription("Send an ended message again, as a new one that names the old"))
@@ -120,12 +120,10 @@ const listDeliveries = Command.make(
   (input) =>
     Effect.gen(function* () {
       const rows = yield* (yield* connectReading).deliveries({
-        query: {
-          sessionId: Option.getOrUndefined(input.session),
-          status: Option.getOrUndefined(input.status),
-          limit: Option.getOrUndefined(input.limit),
-          after: Option.getOrUndefined(input.after),
-        },
+        sessionId: Option.getOrUndefined(input.session),
+        status: Option.getOrUndefined(input.status),
+        limit: Option.getOrUndefined(input.limit),
+        after: Option.getOrUndefined(input.after),
       })
       yield* show(input.json, rows, () =>
         table(
@@ -149,7 +147,7 @@ const redriveDelivery = Command.make(
   { id: Argument.String("id").pipe(Argument.withSchema(DeliveryId)), json: jsonFlag },
   (input) =>
     Effect.gen(function* () {
-      const row = yield* (yield* connectDaemon).redriveDelivery({ payload: { id: input.id } })
+      const row = yield* (yield* connectDaemon).redriveDelivery({ id: input.id })
       yield* show(input.json, row, () => [`delivery ${row.id} is ${row.status}`])
     }),
 ).pipe(Command.withDescription("Try a dead delivery again"))

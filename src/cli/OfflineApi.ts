@@ -1,10 +1,6 @@
-/** The API without a daemon: the same handlers in this process, over the ledger opened for reading. What would change anything is refused. */
-import { Effect, Layer, Stream } from "effect"
-import { FetchHttpClient, HttpClient, HttpClientRequest, HttpRouter, HttpServer } from "effect/http"
-import { HttpApiClient } from "effect/http-api"
+/** The operations without a daemon: the same programs in this process, over the ledger opened for reading. What would change anything is refused. */
+import { Context, Effect, Layer, Stream } from "effect"
 import { loadSettings } from "../layers/Configuration.ts"
-import { Api } from "../layers/http/Api.ts"
-import { apiLayer } from "../layers/http/SocketServer.ts"
 import * as SqliteLedger from "../layers/sqlite/SqliteLedger.ts"
 import { ContainerRuntime, RuntimeUnavailable, StartError } from "../services/ContainerRuntime.ts"
 import { LedgerError } from "../services/LedgerDriver.ts"
@@ -28,30 +24,7 @@ export const offlineClient = Effect.fnUntraced(function* (dataDir: string, ledge
     look: nudge,
     deliver: nudge,
   }).pipe(Layer.provide(Layer.mergeAll(store, idleSweep, idleRuntime)))
-  const services = yield* Layer.build(operations)
-  const web = yield* Effect.acquireRelease(
-    Effect.sync(() =>
-      HttpRouter.toWebHandler(
-        apiLayer.pipe(
-          Layer.provide(Layer.succeedContext(services)),
-          Layer.provideMerge(HttpServer.layerServices),
-        ),
-        { disableLogger: true },
-      ),
-    ),
-    ({ dispose }) => Effect.promise(dispose),
-  )
-  const transport = yield* Layer.build(
-    FetchHttpClient.layer.pipe(
-      Layer.provide(
-        Layer.succeed(FetchHttpClient.Fetch, (input, init) => web.handler(new Request(input, init))),
-      ),
-    ),
-  )
-  return yield* HttpApiClient.make(Api, {
-    transformClient: (http) =>
-      http.pipe(HttpClient.mapRequest(HttpClientRequest.prependUrl("http://lamplighter"))),
-  }).pipe(Effect.provideContext(transport))
+  return Context.get(yield* Layer.build(operations), Operations)
 })
 
 const refused = Effect.fail(new LedgerError({ reason: "ReadOnly", message: "no daemon runs" }))

@@ -1,10 +1,9 @@
 /** The two flags of every listing: how many rows, and where the page starts. */
-import { Schema } from "effect"
 import { Flag } from "effect/cli"
-import { DEFAULT_PAGE, MAX_PAGE } from "../services/operations/Requests.ts"
+import { DEFAULT_PAGE, MAX_PAGE, PageLimit } from "../services/operations/Requests.ts"
 
 export const limitFlag = Flag.Int("limit").pipe(
-  Flag.withSchema(Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: MAX_PAGE }))),
+  Flag.withSchema(PageLimit),
   Flag.withDescription(`Rows of one page, at most ${MAX_PAGE}; ${DEFAULT_PAGE} if not said`),
   Flag.optional,
 )

@@ -28,13 +28,11 @@ export const runsCommand = Command.make(
   (input) =>
     Effect.gen(function* () {
       const rows = yield* (yield* connectReading).runs({
-        query: {
-          taskId: Option.getOrUndefined(input.task),
-          sessionId: Option.getOrUndefined(input.session),
-          outcome: Option.getOrUndefined(input.outcome),
-          limit: Option.getOrUndefined(input.limit),
-          after: Option.getOrUndefined(input.after),
-        },
+        taskId: Option.getOrUndefined(input.task),
+        sessionId: Option.getOrUndefined(input.session),
+        outcome: Option.getOrUndefined(input.outcome),
+        limit: Option.getOrUndefined(input.limit),
+        after: Option.getOrUndefined(input.after),
       })
       yield* show(input.json, rows, () =>
         table(

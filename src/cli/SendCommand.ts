@@ -95,23 +95,21 @@ export const sendCommand = Command.make("send", input, (given) =>
     const said = <A>(field: string, option: Option.Option<A>) =>
       Option.isSome(option) ? { [field]: option.value } : {}
     const reply = yield* api.send({
-      payload: {
-        kind: given.kind,
-        content,
-        ...(group === undefined ? {} : { groupId: group }),
-        ...said("id", given.id),
-        ...said("sessionId", given.session),
-        ...said("mode", given.mode),
-        ...said("channelType", given.channel),
-        ...said("platformId", given.platform),
-        ...said("threadId", given.thread),
-        ...said("userId", given.user),
-        priority: PRIORITIES[given.priority],
-        trigger: !given.context,
-        onWake: given.onWake,
-        ...(dueAt === undefined ? {} : { dueAt }),
-        ...(ttlMs === undefined ? {} : { ttlMs }),
-      },
+      kind: given.kind,
+      content,
+      ...(group === undefined ? {} : { groupId: group }),
+      ...said("id", given.id),
+      ...said("sessionId", given.session),
+      ...said("mode", given.mode),
+      ...said("channelType", given.channel),
+      ...said("platformId", given.platform),
+      ...said("threadId", given.thread),
+      ...said("userId", given.user),
+      priority: PRIORITIES[given.priority],
+      trigger: !given.context,
+      onWake: given.onWake,
+      ...(dueAt === undefined ? {} : { dueAt }),
+      ...(ttlMs === undefined ? {} : { ttlMs }),
     })
     const { message } = reply
     if (message === null) {
@@ -126,7 +124,7 @@ export const sendCommand = Command.make("send", input, (given) =>
     const report = yield* waitForEnd({
       id: message.id,
       timeoutMs,
-      look: api.message({ params: { id: message.id } }),
+      look: api.message({ id: message.id }),
       looked: ({ answers }) =>
         Effect.forEach(
           given.json ? [] : answers.filter((row) => !printed.has(row.id)),

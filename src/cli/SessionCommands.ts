@@ -22,12 +22,10 @@ const list = Command.make(
   (input) =>
     Effect.gen(function* () {
       const rows = yield* (yield* connectReading).sessions({
-        query: {
-          groupId: Option.getOrUndefined(input.group),
-          status: Option.getOrUndefined(input.status),
-          limit: Option.getOrUndefined(input.limit),
-          after: Option.getOrUndefined(input.after),
-        },
+        groupId: Option.getOrUndefined(input.group),
+        status: Option.getOrUndefined(input.status),
+        limit: Option.getOrUndefined(input.limit),
+        after: Option.getOrUndefined(input.after),
       })
       yield* show(input.json, rows, () =>
         table(
@@ -49,7 +47,7 @@ const list = Command.make(
 
 const showSession = Command.make("show", { id, json: jsonFlag }, (input) =>
   Effect.gen(function* () {
-    const report = yield* (yield* connectReading).session({ params: { id: input.id } })
+    const report = yield* (yield* connectReading).session({ id: input.id })
     yield* show(input.json, report, () => [
       ...fields(report.session),
       "",
@@ -80,8 +78,8 @@ const verb = (what: SessionVerb) =>
   Command.make(what, { id, json: jsonFlag }, (input) =>
     Effect.gen(function* () {
       const session = yield* (yield* connectDaemon).controlSession({
-        params: { id: input.id },
-        payload: { what },
+        id: input.id,
+        what,
       })
       yield* show(input.json, session, () => [`session ${session.id} is ${session.status}`])
     }),

@@ -4,6 +4,7 @@ import { Argument, Command, Flag } from "effect/cli"
 import { GroupId, SeriesId, SessionId } from "../domain/Ids.ts"
 import { describeSchedule } from "../domain/Recurrence.ts"
 import { SeriesStatus } from "../domain/Series.ts"
+import { PageLimit } from "../services/operations/Requests.ts"
 import type { TaskChange } from "../services/operations/Tasks.ts"
 import { connectDaemon, connectReading } from "./Connection.ts"
 import { instant, show, table } from "./Output.ts"
@@ -46,20 +47,18 @@ const taskAdd = Command.make(
     const said = yield* saidOf(input)
     const api = yield* connectDaemon
     const task = yield* api.addTask({
-      payload: {
-        ttlMs: null,
-        ...said,
-        groupId: input.group,
-        schedule: input.schedule,
-        prompt: input.prompt,
-        name: Option.getOrNull(input.name),
-        script: Option.getOrNull(input.script),
-        zone: Option.getOrNull(input.zone),
-        ...(Option.isSome(input.session) ? { sessionId: input.session.value } : {}),
-        ...(Option.isSome(input.id) ? { id: input.id.value } : {}),
-      },
+      ttlMs: null,
+      ...said,
+      groupId: input.group,
+      schedule: input.schedule,
+      prompt: input.prompt,
+      name: Option.getOrNull(input.name),
+      script: Option.getOrNull(input.script),
+      zone: Option.getOrNull(input.zone),
+      ...(Option.isSome(input.session) ? { sessionId: input.session.value } : {}),
+      ...(Option.isSome(input.id) ? { id: input.id.value } : {}),
     })
-    const report = yield* api.task({ params: { id: task.id }, query: {} })
+    const report = yield* api.task({ id: task.id })
     yield* show(input.json, echoed(report), () => echo(report))
   }),
 ).pipe(Command.withDescription("Add a recurring or one-off task"))
@@ -76,13 +75,11 @@ const taskList = Command.make(
   (input) =>
     Effect.gen(function* () {
       const tasks = yield* (yield* connectReading).tasks({
-        query: {
-          groupId: Option.getOrUndefined(input.group),
-          sessionId: Option.getOrUndefined(input.session),
-          status: Option.getOrUndefined(input.status),
-          limit: Option.getOrUndefined(input.limit),
-          after: Option.getOrUndefined(input.after),
-        },
+        groupId: Option.getOrUndefined(input.group),
+        sessionId: Option.getOrUndefined(input.session),
+        status: Option.getOrUndefined(input.status),
+        limit: Option.getOrUndefined(input.limit),
+        after: Option.getOrUndefined(input.after),
       })
       yield* show(input.json, tasks, () =>
         table(
@@ -105,7 +102,7 @@ const taskShow = Command.make(
   { id: Argument.String("id").pipe(Argument.withSchema(SeriesId)), json },
   (input) =>
     Effect.gen(function* () {
-      const report = yield* (yield* connectReading).task({ params: { id: input.id }, query: {} })
+      const report = yield* (yield* connectReading).task({ id: input.id })
       const { runs, task } = report
       yield* show(input.json, report, () => [
         `task: ${task.id}${task.name === null ? "" : ` (${task.name})`}, ${task.status}${task.note === null ? "" : `: ${task.note}`}`,
@@ -160,24 +157,22 @@ const taskUpdate = Command.make(
       const said = yield* saidOf(input)
       const api = yield* connectDaemon
       const task = yield* api.changeTask({
-        params: { id: input.id },
-        payload: {
+        id: input.id,
+        change: {
+          _tag: "Update",
           change: {
-            _tag: "Update",
-            change: {
-              ...said,
-              ...(Option.isSome(input.schedule) ? { recurrence: input.schedule.value } : {}),
-              ...(Option.isSome(input.zone) ? { zone: input.zone.value } : {}),
-              ...(Option.isSome(input.prompt) ? { prompt: input.prompt.value } : {}),
-              ...(Option.isSome(input.script)
-                ? { script: input.script.value === "-" ? null : input.script.value }
-                : {}),
-              ...(Option.isSome(input.revision) ? { revision: input.revision.value } : {}),
-            },
+            ...said,
+            ...(Option.isSome(input.schedule) ? { recurrence: input.schedule.value } : {}),
+            ...(Option.isSome(input.zone) ? { zone: input.zone.value } : {}),
+            ...(Option.isSome(input.prompt) ? { prompt: input.prompt.value } : {}),
+            ...(Option.isSome(input.script)
+              ? { script: input.script.value === "-" ? null : input.script.value }
+              : {}),
+            ...(Option.isSome(input.revision) ? { revision: input.revision.value } : {}),
           },
         },
       })
-      const report = yield* api.task({ params: { id: task.id }, query: {} })
+      const report = yield* api.task({ id: task.id })
       yield* show(input.json, echoed(report), () => [...echo(report), `revision: ${task.revision}`])
     }),
 ).pipe(Command.withDescription("Change a task; a claimed occurrence finishes as it was"))
@@ -185,7 +180,7 @@ const taskUpdate = Command.make(
 const id = Argument.String("id").pipe(Argument.withSchema(SeriesId))
 
 const changed = Effect.fnUntraced(function* (series: SeriesId, change: TaskChange, asJson: boolean) {
-  const task = yield* (yield* connectDaemon).changeTask({ params: { id: series }, payload: { change } })
+  const task = yield* (yield* connectDaemon).changeTask({ id: series, change })
   yield* show(asJson, task, () => [
     `task ${task.id} is ${task.status}${task.note === null ? "" : `: ${task.note}`}, next ${task.status === "active" ? instant(task.nextSlot) : "-"}`,
   ])
@@ -238,8 +233,10 @@ const taskBackfill = Command.make(
       const from = yield* instantOf("from", input.from)
       const to = yield* instantOf("to", input.to)
       const made = yield* (yield* connectDaemon).backfillTask({
-        params: { id: input.id },
-        payload: { name: input.name, from, to },
+        id: input.id,
+        name: input.name,
+        from,
+        to,
       })
       yield* show(input.json, made, () => [`${made.length} runs of task ${input.id} are queued`])
     }),
@@ -247,12 +244,12 @@ const taskBackfill = Command.make(
 
 const taskPreview = Command.make(
   "preview",
-  { id, count: Flag.Int("count").pipe(Flag.withDefault(10)), json },
+  { id, count: Flag.Int("count").pipe(Flag.withSchema(PageLimit), Flag.withDefault(10)), json },
   (input) =>
     Effect.gen(function* () {
       const { next, task } = yield* (yield* connectReading).task({
-        params: { id: input.id },
-        query: { count: input.count },
+        id: input.id,
+        count: input.count,
       })
       yield* show(input.json, { next: next.map(instant) }, () =>
         next.map((slot) => localInstant(slot, task.zone)),
@@ -265,7 +262,7 @@ const taskRun = Command.make(
   { id: Argument.String("id").pipe(Argument.withSchema(SeriesId)), json },
   (input) =>
     Effect.gen(function* () {
-      const message = yield* (yield* connectDaemon).runTask({ params: { id: input.id } })
+      const message = yield* (yield* connectDaemon).runTask({ id: input.id })
       yield* show(input.json, message, () => [`run ${message.id}`])
     }),
 )

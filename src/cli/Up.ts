@@ -144,7 +144,7 @@ const run = Effect.fnUntraced(function* (settings: Settings) {
   }).pipe(Layer.provideMerge(sweep))
   const api = SocketServer.layer(socketPath(dataDir)).pipe(Layer.provideMerge(operations))
   return yield* Effect.gen(function* () {
-    const groups = yield* (yield* Operations).groups
+    const groups = yield* (yield* Operations).groups()
     yield* Effect.logInfo(
       `lamplighter is up in ${dataDir} (runtime ${settings.runtime}); talk to it from another terminal: ${firstWords(dataDir, groups)}`,
     )

@@ -214,16 +214,17 @@ export const makeOperators = (world: World): Operators => {
   }
 
   const control = (session: SessionId, what: "stop" | "hold" | "wake" | "release") =>
-    Effect.flatMap(Operations, (operations) => operations.controlSession(session, what))
+    Effect.flatMap(Operations, (operations) => operations.controlSession({ id: session, what }))
 
   const changeTask = (id: string, change: "Pause" | "Resume" | "CatchUp") =>
     Effect.flatMap(Operations, (operations) =>
-      operations.changeTask(
-        SeriesId.make(id),
-        change === "Pause"
-          ? { _tag: "Pause", note: null }
-          : { _tag: "Resume", pausedSlots: change === "CatchUp" ? "catch-up" : "record" },
-      ),
+      operations.changeTask({
+        id: SeriesId.make(id),
+        change:
+          change === "Pause"
+            ? { _tag: "Pause", note: null }
+            : { _tag: "Resume", pausedSlots: change === "CatchUp" ? "catch-up" : "record" },
+      }),
     )
 
   const meddle = (fault: Fault): void => {
@@ -245,7 +246,7 @@ export const makeOperators = (world: World): Operators => {
         if (victim === undefined) return
         return attempt(
           fault,
-          Effect.flatMap(Operations, (operations) => operations.cancelMessage(victim.id)),
+          Effect.flatMap(Operations, (operations) => operations.cancelMessage({ id: victim.id })),
         )
       }
       case "operator-redrive": {
@@ -253,7 +254,7 @@ export const makeOperators = (world: World): Operators => {
         if (victim === undefined) return
         return attempt(
           fault,
-          Effect.flatMap(Operations, (operations) => operations.redriveMessage(victim.id)),
+          Effect.flatMap(Operations, (operations) => operations.redriveMessage({ id: victim.id })),
         )
       }
       case "operator-pause":
@@ -267,9 +268,12 @@ export const makeOperators = (world: World): Operators => {
         return attempt(
           fault,
           Effect.flatMap(Operations, (operations) =>
-            operations.changeTask(task.id, {
-              _tag: "Update",
-              change: { prompt: "tock", recurrence: fault.nth % 2 === 0 ? "every 30m" : "*/25 * * * *" },
+            operations.changeTask({
+              id: task.id,
+              change: {
+                _tag: "Update",
+                change: { prompt: "tock", recurrence: fault.nth % 2 === 0 ? "every 30m" : "*/25 * * * *" },
+              },
             }),
           ),
         )
@@ -277,7 +281,7 @@ export const makeOperators = (world: World): Operators => {
         if (task === undefined) return
         return attempt(
           fault,
-          Effect.flatMap(Operations, (operations) => operations.runTask(task.id)),
+          Effect.flatMap(Operations, (operations) => operations.runTask({ id: task.id })),
         )
       case "operator-backfill": {
         if (task === undefined) return
@@ -285,7 +289,7 @@ export const makeOperators = (world: World): Operators => {
         return attempt(
           fault,
           Effect.flatMap(Operations, (operations) =>
-            operations.backfillTask(task.id, { name: `again${fault.nth % 2}`, from: to - fault.ms, to }),
+            operations.backfillTask({ id: task.id, name: `again${fault.nth % 2}`, from: to - fault.ms, to }),
           ),
         )
       }

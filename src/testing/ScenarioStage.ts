@@ -90,27 +90,30 @@ export const schedule = (scenario: ReadScenario, stage: Stage): void => {
       if (session !== undefined)
         insist(
           `${does} ${session}`,
-          operate((operations) => operations.controlSession(session, does as "stop")),
+          operate((operations) => operations.controlSession({ id: session, what: does as "stop" })),
         )
       if (message !== undefined)
         insist(
           `${does} ${message}`,
           operate((operations) =>
-            does === "redrive" ? operations.redriveMessage(message) : operations.cancelMessage(message),
+            does === "redrive"
+              ? operations.redriveMessage({ id: message })
+              : operations.cancelMessage({ id: message }),
           ),
         )
       if (task !== undefined)
         insist(
           `${does} ${task}`,
           operate((operations) =>
-            operations.changeTask(
-              task,
-              does === "pause"
-                ? { _tag: "Pause", note: null }
-                : does === "resume"
-                  ? { _tag: "Resume" }
-                  : { _tag: "Cancel" },
-            ),
+            operations.changeTask({
+              id: task,
+              change:
+                does === "pause"
+                  ? { _tag: "Pause", note: null }
+                  : does === "resume"
+                    ? { _tag: "Resume" }
+                    : { _tag: "Cancel" },
+            }),
           ),
         )
     })

@@ -149,7 +149,7 @@ describe.skipIf(privateEngineMissing !== null)("a daemon whose engine is restart
         const { message } = yield* reported(daemon, "m-a", completed)
         assert.strictEqual(message.tries, 0)
         const http = yield* api(daemon)
-        const { incarnations } = yield* http.session({ params: { id: message.sessionId } })
+        const { incarnations } = yield* http.session({ id: message.sessionId })
         const [, first] = incarnations
         assert.strictEqual(incarnations.length, 2)
         assert.strictEqual(first?.reason, "lost")

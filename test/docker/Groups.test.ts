@@ -25,8 +25,8 @@ const hostFolder = Effect.acquireRelease(
 const change = (daemon: DockerDaemon, container: Partial<GroupContainer>) =>
   Effect.flatMap(api(daemon), (http) =>
     http.updateGroup({
-      params: { id: "g1" as never },
-      payload: { container: { ...defaultGroupContainer, ...container } },
+      id: "g1" as never,
+      container: { ...defaultGroupContainer, ...container },
     }),
   )
 
@@ -164,9 +164,7 @@ describe.skipIf(dockerMissing !== null)("a group's containers, on a real engine"
           dockerCommand("inspect", "-f", format, container ?? "").trim(),
           `${128 * 1024 * 1024} 1234:1234 false`,
         )
-        const shown = yield* Effect.flatMap(api(daemon), (http) =>
-          http.group({ params: { id: "g1" as never } }),
-        )
+        const shown = yield* Effect.flatMap(api(daemon), (http) => http.group({ id: "g1" as never }))
         assert.strictEqual(shown.container.sandbox.openFiles, 333)
       }),
     LIMIT_MS,
@@ -188,12 +186,10 @@ describe.skipIf(dockerMissing !== null)("a group's containers, on a real engine"
         yield* addGroup(daemon, null)
         const http = yield* api(daemon)
         yield* http.updateGroup({
-          params: { id: "g1" as never },
-          payload: {
-            imageTag: foreign,
-            runnerReoffers: false,
-            container: { ...defaultGroupContainer, sandbox: { command: ["node", "/opt/agent/main.mjs"] } },
-          },
+          id: "g1" as never,
+          imageTag: foreign,
+          runnerReoffers: false,
+          container: { ...defaultGroupContainer, sandbox: { command: ["node", "/opt/agent/main.mjs"] } },
         })
         assert.deepStrictEqual(yield* answerTo(daemon, "m1"), ["GO"])
         // It never looks twice at an id: a retry needs a fresh container, and gets one.

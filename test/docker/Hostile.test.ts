@@ -35,7 +35,7 @@ const attack = (daemon: DockerDaemon, name: string, id = `m-${name}`) =>
 const sessionOf = Effect.fnUntraced(function* (daemon: DockerDaemon, id: string) {
   const http = yield* api(daemon)
   const { message } = yield* report(daemon, id)
-  return yield* http.session({ params: { id: message.sessionId } })
+  return yield* http.session({ id: message.sessionId })
 })
 
 const until = Effect.fnUntraced(function* (
@@ -65,7 +65,7 @@ const holds = Effect.fnUntraced(function* (what: string, look: () => boolean) {
 const control = Effect.fnUntraced(function* (daemon: DockerDaemon, id: string, verb: "release" | "stop") {
   const http = yield* api(daemon)
   const { message } = yield* report(daemon, id)
-  yield* http.controlSession({ params: { id: message.sessionId }, payload: { what: verb } })
+  yield* http.controlSession({ id: message.sessionId, what: verb })
 })
 
 describe.skipIf(dockerMissing !== null)("hostile agents in real containers", () => {
@@ -134,7 +134,7 @@ describe.skipIf(dockerMissing !== null)("hostile agents in real containers", () 
             ({ statusReason }) => statusReason?.startsWith("its last") === true,
           )
           const http = yield* api(daemon)
-          yield* http.cancelMessage({ params: { id: id as never }, query: {} }).pipe(Effect.ignore)
+          yield* http.cancelMessage({ id: id as never }).pipe(Effect.ignore)
           yield* control(daemon, id, "release")
         }
         for (const name of SET_ASIDE) {

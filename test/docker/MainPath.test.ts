@@ -38,13 +38,13 @@ const holds = Effect.fnUntraced(function* (what: string, look: () => boolean) {
 const textsOf = (answers: ReadonlyArray<{ readonly content: string }>) =>
   answers.map(({ content }) => (JSON.parse(content) as { readonly text: string }).text)
 
-const sessions = (daemon: DockerDaemon) => Effect.flatMap(api(daemon), (http) => http.sessions({ query: {} }))
+const sessions = (daemon: DockerDaemon) => Effect.flatMap(api(daemon), (http) => http.sessions({}))
 
 const lives = (daemon: DockerDaemon, id: string) =>
   Effect.gen(function* () {
     const http = yield* api(daemon)
     const { message } = yield* report(daemon, id)
-    return (yield* http.session({ params: { id: message.sessionId } })).incarnations
+    return (yield* http.session({ id: message.sessionId })).incarnations
   })
 
 /** The agent image, there from the start, so that a test is not about building it. */
@@ -110,23 +110,21 @@ describe.skipIf(dockerMissing !== null)("the main path, on a real engine", () =>
         yield* addGroup(daemon, null)
         const http = yield* api(daemon)
         const task = yield* http.addTask({
-          payload: {
-            groupId: "g1" as never,
-            schedule: "every 1s",
-            prompt: "tick",
-            name: null,
-            script: null,
-            zone: null,
-            ttlMs: null,
-          },
+          groupId: "g1" as never,
+          schedule: "every 1s",
+          prompt: "tick",
+          name: null,
+          script: null,
+          zone: null,
+          ttlMs: null,
         })
         const deadline = Date.now() + 60_000
-        let runs = yield* http.runs({ query: { taskId: task.id } })
+        let runs = yield* http.runs({ taskId: task.id })
         while (runs.filter(({ outcome }) => outcome === "completed").length < 3) {
           if (Date.now() > deadline)
             return yield* Effect.die(new Error(`only these: ${JSON.stringify(runs)}`))
           yield* Effect.sleep(50)
-          runs = yield* http.runs({ query: { taskId: task.id } })
+          runs = yield* http.runs({ taskId: task.id })
         }
         assert.strictEqual(new Set(runs.map(({ slot }) => slot)).size, runs.length)
         assert.strictEqual(daemon.containers().length, 1)
@@ -304,18 +302,16 @@ describe.skipIf(dockerMissing !== null)("the main path, on a real engine", () =>
         )
         yield* addGroup(daemon, null)
         const http = yield* api(daemon)
-        const group = yield* http.group({ params: { id: "g1" as never } })
+        const group = yield* http.group({ id: "g1" as never })
         const { createdAt: _createdAt, revision: _revision, ...settings } = group
-        yield* http.addGroup({ payload: { ...settings, id: "g2" as never, imageTag: baseImage } })
+        yield* http.addGroup({ ...settings, id: "g2" as never, imageTag: baseImage })
         yield* sendText(daemon, "m1", "hello")
         yield* holds("the build runs", () => isBuilding(daemon))
         yield* http.send({
-          payload: {
-            id: "m2" as never,
-            groupId: "g2" as never,
-            kind: "chat",
-            content: { text: "beside it" },
-          },
+          id: "m2" as never,
+          groupId: "g2" as never,
+          kind: "chat",
+          content: { text: "beside it" },
         })
         const beside = yield* reported(daemon, "m2", completed)
         assert.deepStrictEqual(textsOf(beside.answers), ["echo: beside it"])
@@ -379,8 +375,8 @@ describe.skipIf(dockerMissing !== null)("the main path, on a real engine", () =>
         yield* addGroup(daemon, null)
         const http = yield* api(daemon)
         yield* http.updateGroup({
-          params: { id: "g1" as never },
-          payload: { imageTag: "somebody.example.org/agents:1" },
+          id: "g1" as never,
+          imageTag: "somebody.example.org/agents:1",
         })
         yield* sendText(daemon, "m1", "hello")
         const { message, wakeError } = yield* reported(daemon, "m1", (found) => found.wakeError !== null)

@@ -87,7 +87,7 @@ describe("a host whose sessions are hostile", () => {
                 const found = yield* until("set aside", id, ({ status }) => status === "quarantined")
                 assert.isAbove(found.statusReason?.length ?? 0, 20, one.name)
               }
-              const status = yield* operations.status
+              const status = yield* operations.status()
               assert.includeMembers(
                 status.quarantined.map(({ id }) => id),
                 mustBeSetAside.map(({ id }) => id),
@@ -103,9 +103,9 @@ describe("a host whose sessions are hostile", () => {
               for (const { id } of mustBeSetAside.slice(0, 5)) {
                 yield* until("read for the last time", id, givenUp)
                 const { incarnation } = yield* session(id)
-                yield* operations.controlSession(id, "release")
+                yield* operations.controlSession({ id: id, what: "release" })
                 yield* until("released", id, (found) => found.status === "active" && !found.live)
-                yield* operations.controlSession(id, "wake")
+                yield* operations.controlSession({ id: id, what: "wake" })
                 yield* until("alive again", id, (found) => found.live && found.incarnation > incarnation)
               }
               yield* honestTurn

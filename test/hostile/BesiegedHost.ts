@@ -97,7 +97,7 @@ export const onBesiegedHost = <A, E>(
       yield* daemon({ sweepIntervalMs: 60_000, pollIntervalMs: POLL_MS, ...nudges }).pipe(Effect.forkScoped)
       for (let n = 0; n < sessions; n++) {
         const { id } = yield* session(sessionId(n))
-        yield* operations.controlSession(id, "wake").pipe(Effect.orDie)
+        yield* operations.controlSession({ id: id, what: "wake" }).pipe(Effect.orDie)
         const { incarnation } = yield* until("running", id, ({ live }) => live)
         const outbound = path.join(
           mailbox.paths({ groupId: GROUP, sessionId: id, incarnation }).outDir,

@@ -269,7 +269,7 @@ describe("mutations of what a container controls", () => {
                 limit: 1_000,
               } as never))
                 JSON.stringify(encode(delivery))
-            assert.strictEqual((yield* operations.status).quarantined.length, 0)
+            assert.strictEqual((yield* operations.status()).quarantined.length, 0)
           }),
         )
         process.stdout.write(`fuzz: ${tally.toString()}\n`)
@@ -295,10 +295,10 @@ describe("mutations of what a container controls", () => {
                   id,
                   ({ statusReason }) => statusReason?.startsWith("its last files") === true,
                 )
-                yield* operations.controlSession(id, "release")
+                yield* operations.controlSession({ id: id, what: "release" })
                 yield* until("released", id, ({ live, status }) => status === "active" && !live)
                 const { incarnation } = yield* session(id)
-                yield* operations.controlSession(id, "wake")
+                yield* operations.controlSession({ id: id, what: "wake" })
                 yield* until("alive again", id, (now) => now.live && now.incarnation > incarnation)
               }
               yield* honestTurn

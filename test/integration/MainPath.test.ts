@@ -121,23 +121,21 @@ describe("the main path, on SQLite and real processes", () => {
       yield* addGroup(daemon, null)
       const http = yield* api(daemon)
       const task = yield* http.addTask({
-        payload: {
-          groupId: "g1" as never,
-          schedule: "every 1s",
-          prompt: "tick",
-          name: null,
-          script: null,
-          zone: null,
-          ttlMs: null,
-        },
+        groupId: "g1" as never,
+        schedule: "every 1s",
+        prompt: "tick",
+        name: null,
+        script: null,
+        zone: null,
+        ttlMs: null,
       })
       const deadline = Date.now() + 15_000
-      let runs = yield* http.runs({ query: { taskId: task.id } })
+      let runs = yield* http.runs({ taskId: task.id })
       while (runs.filter((run) => run.outcome === "completed").length < 2) {
         if (Date.now() > deadline)
           return yield* Effect.die(new Error(`only these ran: ${JSON.stringify(runs)}`))
         yield* Effect.sleep(50)
-        runs = yield* http.runs({ query: { taskId: task.id } })
+        runs = yield* http.runs({ taskId: task.id })
       }
       const slots = runs.map((run) => run.slot)
       assert.strictEqual(new Set(slots).size, slots.length)

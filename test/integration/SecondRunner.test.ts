@@ -71,7 +71,7 @@ const ended = (id: string, wanted: (message: Message) => boolean) =>
     const operations = yield* Operations
     const deadline = Date.now() + 15_000
     while (true) {
-      const report = yield* operations.message(MessageId.make(id))
+      const report = yield* operations.message({ id: MessageId.make(id) })
       if (wanted(report.message)) return report
       if (Date.now() > deadline)
         return yield* Effect.die(new Error(`message ${id} stays ${JSON.stringify(report.message)}`))

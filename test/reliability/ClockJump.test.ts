@@ -70,16 +70,14 @@ esac
 const addGroup = (world: RealDaemon) =>
   ask(world, (http) =>
     http.addGroup({
-      payload: {
-        ...plainGroup(GroupId.make("g1")),
-        provider: { name: "command", command: ["bash", "-c", AGENT], timeoutMs: null, model: null },
-        policy: {
-          idleMs: 1_500,
-          graceMs: 1_000,
-          retryBaseMs: 100,
-          ceilingMs: 6_000,
-          claimToleranceMs: 5_000,
-        },
+      ...plainGroup(GroupId.make("g1")),
+      provider: { name: "command", command: ["bash", "-c", AGENT], timeoutMs: null, model: null },
+      policy: {
+        idleMs: 1_500,
+        graceMs: 1_000,
+        retryBaseMs: 100,
+        ceilingMs: 6_000,
+        claimToleranceMs: 5_000,
       },
     }),
   )
@@ -138,16 +136,14 @@ describe.skipIf("missing" in found)("a wall clock that is set while agents work"
         assert.isNotNull(
           await ask(world, (http) =>
             http.addTask({
-              payload: {
-                id: SeriesId.make("t-hourly"),
-                groupId: "g1" as never,
-                name: null,
-                prompt: "tick",
-                script: null,
-                schedule: "every 1h",
-                zone: null,
-                ttlMs: null,
-              },
+              id: SeriesId.make("t-hourly"),
+              groupId: "g1" as never,
+              name: null,
+              prompt: "tick",
+              script: null,
+              schedule: "every 1h",
+              zone: null,
+              ttlMs: null,
             }),
           ),
         )
@@ -180,9 +176,7 @@ describe.skipIf("missing" in found)("a wall clock that is set while agents work"
           40_000,
           async () => ((await messageOf(world, "m-hang"))?.tries ?? 0) > 0,
         )
-        await ask(world, (http) =>
-          http.cancelMessage({ params: { id: MessageId.make("m-hang") }, query: {} }),
-        )
+        await ask(world, (http) => http.cancelMessage({ id: MessageId.make("m-hang") }))
 
         assert.strictEqual(await fired(), 1, "a slot fired twice")
         for (const id of ["m-forward", "m-back"]) {

@@ -53,12 +53,12 @@ describe("one session's trouble", () => {
           yield* side.setFault(firstPair, "quarantined")
           yield* pass(2)
           const operations = yield* Operations
-          const { session } = yield* operations.session(SESSION)
+          const { session } = yield* operations.session({ id: SESSION })
           assert.strictEqual(session.status, "quarantined")
           assert.isNotNull(session.statusReason)
           assert.strictEqual((yield* messageOf("m2")).state, "completed")
           assert.strictEqual((yield* messageOf("m1")).tries, 0)
-          const status = yield* operations.status
+          const status = yield* operations.status()
           assert.deepStrictEqual(
             status.quarantined.map(({ id }) => id),
             [SESSION],
@@ -81,7 +81,7 @@ describe("one session's trouble", () => {
           yield* side.setFault(firstPair, "defect")
           yield* pass(1)
           const operations = yield* Operations
-          const { session } = yield* operations.session(SESSION)
+          const { session } = yield* operations.session({ id: SESSION })
           assert.strictEqual(session.status, "quarantined")
           assert.include(session.statusReason, "a defect in the code that reads this pair")
           // Set aside by the look that met the defect, before the last reading meets it again.
@@ -107,7 +107,7 @@ describe("one session's trouble", () => {
         yield* side.write(firstPair, lastRow("the last word"), 30_000)
         yield* side.setFault(firstPair, "quarantined")
         yield* pass(1)
-        assert.strictEqual((yield* operations.session(SESSION)).session.status, "quarantined")
+        assert.strictEqual((yield* operations.session({ id: SESSION })).session.status, "quarantined")
         yield* say(look, "m2", 60_000)
         yield* pass(2)
         assert.strictEqual(
@@ -117,7 +117,7 @@ describe("one session's trouble", () => {
         )
         assert.strictEqual((yield* channels.sends).length, 1)
         yield* side.setFault(firstPair, "none")
-        yield* operations.controlSession(SESSION, "release")
+        yield* operations.controlSession({ id: SESSION, what: "release" })
         yield* pass(1)
         const texts = (yield* channels.sends).map(({ delivery }) => delivery.content)
         assert.include(texts.join(), "the last word")
@@ -140,10 +140,10 @@ describe("one session's trouble", () => {
           yield* side.write(firstPair, lastRow("never seen"), 30_000)
           yield* pass(1)
           yield* say(look, "m2", 60_000)
-          yield* operations.controlSession(SESSION, "release")
+          yield* operations.controlSession({ id: SESSION, what: "release" })
           yield* pass(1)
           assert.strictEqual((yield* messageOf("m2")).state, "completed")
-          assert.strictEqual((yield* operations.session(SESSION)).session.status, "active")
+          assert.strictEqual((yield* operations.session({ id: SESSION })).session.status, "active")
         }),
       ),
   )

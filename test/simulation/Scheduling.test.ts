@@ -95,7 +95,7 @@ const addTask = Effect.fnUntraced(function* (schedule: Schedule, more: Partial<N
 })
 
 const change = (operation: TaskChange) =>
-  Operations.use((operations) => operations.changeTask(TASK, operation))
+  Operations.use((operations) => operations.changeTask({ id: TASK, change: operation }))
 
 const seriesNow = SessionStore.use((store) => store.read((reader) => reader.series(TASK)!))
 

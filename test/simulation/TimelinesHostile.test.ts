@@ -38,7 +38,7 @@ describe("a container whose files can't be trusted", () => {
           assert.strictEqual((yield* messageOf("m1")).tries, 0)
           assert.isAtMost((yield* eventsOf("quarantined")).length, 2, "once while it ran, once at its end")
           const operations = yield* Operations
-          assert.strictEqual((yield* operations.session(SESSION)).session.status, "quarantined")
+          assert.strictEqual((yield* operations.session({ id: SESSION })).session.status, "quarantined")
         }),
       ),
     )
@@ -104,7 +104,7 @@ describe("a container whose files can't be trusted", () => {
         yield* pass(0.5)
         yield* side.setFault(life(2), "quarantined")
         yield* pass(1)
-        yield* operations.controlSession(SESSION, "release")
+        yield* operations.controlSession({ id: SESSION, what: "release" })
         yield* pass(1)
         assert.deepStrictEqual(yield* store.read((reader) => reader.sessionState(SESSION)), [
           { key: "conversation", value: "c1" },

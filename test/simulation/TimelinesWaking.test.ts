@@ -36,10 +36,10 @@ describe("waking", () => {
         const engine = yield* SimulatedEngine
         yield* say(look, "m1", 0)
         yield* pass(0.25)
-        yield* operations.controlSession(SESSION, "wake")
-        yield* operations.controlSession(SESSION, "wake")
+        yield* operations.controlSession({ id: SESSION, what: "wake" })
+        yield* operations.controlSession({ id: SESSION, what: "wake" })
         yield* pass(2)
-        assert.strictEqual((yield* operations.session(SESSION)).session.status, "active")
+        assert.strictEqual((yield* operations.session({ id: SESSION })).session.status, "active")
         assert.strictEqual(engine.starts(SESSION), 1)
         assert.strictEqual((yield* messageOf("m1")).state, "completed")
       }),

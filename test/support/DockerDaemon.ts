@@ -103,15 +103,13 @@ export const dockerDaemon: Effect.Effect<DockerDaemon, never, Scope.Scope> = Eff
 export const sendTo = (daemon: LiveDaemon, thread: string, id: string, text: string) =>
   Effect.flatMap(api(daemon), (http) =>
     http.send({
-      payload: {
-        id: MessageId.make(id),
-        groupId: "g1" as never,
-        mode: "per-thread",
-        channelType: "stdout",
-        threadId: thread,
-        kind: "chat",
-        content: { text },
-      },
+      id: MessageId.make(id),
+      groupId: "g1" as never,
+      mode: "per-thread",
+      channelType: "stdout",
+      threadId: thread,
+      kind: "chat",
+      content: { text },
     }),
   )
 

@@ -85,7 +85,7 @@ export const agentsOf = (dataDir: string): ReadonlyArray<number> =>
       }
     })
 
-export const api = (daemon: LiveDaemon) => client(path.join(daemon.dataDir, "daemon.sock"))
+export const api = (daemon: LiveDaemon) => Effect.succeed(client(path.join(daemon.dataDir, "daemon.sock")))
 
 /** Adds a group whose agent is a small program, with limits that a test can wait for. */
 export const addGroup = (
@@ -95,28 +95,29 @@ export const addGroup = (
 ) =>
   Effect.flatMap(api(daemon), (http) =>
     http.addGroup({
-      payload: {
-        ...plainGroup(GroupId.make("g1")),
-        provider: {
-          name: command === null ? "echo" : "command",
-          command,
-          timeoutMs: null,
-          model: null,
-        },
-        policy: { retryBaseMs: 100, graceMs: 1_000, wakeBackoffBaseMs: 100, ...policy },
+      ...plainGroup(GroupId.make("g1")),
+      provider: {
+        name: command === null ? "echo" : "command",
+        command,
+        timeoutMs: null,
+        model: null,
       },
+      policy: { retryBaseMs: 100, graceMs: 1_000, wakeBackoffBaseMs: 100, ...policy },
     }),
   )
 
 export const sendText = (daemon: LiveDaemon, id: string, text: string) =>
   Effect.flatMap(api(daemon), (http) =>
     http.send({
-      payload: { id: MessageId.make(id), groupId: "g1" as never, kind: "chat", content: { text } },
+      id: MessageId.make(id),
+      groupId: "g1" as never,
+      kind: "chat",
+      content: { text },
     }),
   )
 
 export const report = (daemon: LiveDaemon, id: string) =>
-  Effect.flatMap(api(daemon), (http) => http.message({ params: { id: MessageId.make(id) } }))
+  Effect.flatMap(api(daemon), (http) => http.message({ id: MessageId.make(id) }))
 
 /** Looks until the message is as wanted. */
 export const until = Effect.fnUntraced(function* (

@@ -9,7 +9,7 @@ import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
 import { MessageId, GroupId } from "../../src/domain/Ids.ts"
-import { client } from "../../src/layers/http/SocketClient.ts"
+import { type Client, client } from "../../src/layers/http/SocketClient.ts"
 import { labelsOf } from "../../src/layers/process/AgentArguments.ts"
 import * as SqliteLedger from "../../src/layers/sqlite/SqliteLedger.ts"
 import { LedgerDriver, type LedgerReader } from "../../src/services/LedgerDriver.ts"
@@ -143,38 +143,32 @@ export const untilUp = async (world: RealDaemon): Promise<void> => {
   while (!world.isUp() && Date.now() < deadline) await pause(20)
 }
 
-type Client = Effect.Success<ReturnType<typeof client>>
-
 /** One request, given up soon: the daemon may die at any moment. Null: no good answer. */
 export const ask = <A, E>(
   world: RealDaemon,
   request: (http: Client) => Effect.Effect<A, E>,
 ): Promise<A | null> =>
   Effect.runPromise(
-    client(path.join(world.dataDir, "daemon.sock")).pipe(
-      Effect.flatMap(request),
+    request(client(path.join(world.dataDir, "daemon.sock"))).pipe(
       Effect.timeout("3 seconds"),
       Effect.catchCause(() => Effect.succeed(null)),
-      Effect.scoped,
     ),
   )
 
 export const addEchoGroup = (world: RealDaemon) =>
   ask(world, (http) =>
     http.addGroup({
-      payload: {
-        ...plainGroup(GroupId.make("g1")),
-        // Backoffs that a test can wait for.
-        policy: {
-          idleMs: 1_500,
-          graceMs: 1_000,
-          retryBaseMs: 100,
-          wakeBackoffBaseMs: 100,
-          wakeBackoffCapMs: 2_000,
-          deliveryBaseMs: 100,
-          deliveryCapMs: 2_000,
-          deliveryLimit: 1_000,
-        },
+      ...plainGroup(GroupId.make("g1")),
+      // Backoffs that a test can wait for.
+      policy: {
+        idleMs: 1_500,
+        graceMs: 1_000,
+        retryBaseMs: 100,
+        wakeBackoffBaseMs: 100,
+        wakeBackoffCapMs: 2_000,
+        deliveryBaseMs: 100,
+        deliveryCapMs: 2_000,
+        deliveryLimit: 1_000,
       },
     }),
   )
@@ -186,15 +180,13 @@ export const sendText = (world: RealDaemon, id: string, place: number) => sendTo
 export const sendTo = (world: RealDaemon, id: string, platformId: string) =>
   ask(world, (http) =>
     http.send({
-      payload: {
-        id: MessageId.make(id),
-        groupId: "g1" as never,
-        mode: "shared",
-        channelType: "journal",
-        platformId,
-        kind: "chat",
-        content: { text: id },
-      },
+      id: MessageId.make(id),
+      groupId: "g1" as never,
+      mode: "shared",
+      channelType: "journal",
+      platformId,
+      kind: "chat",
+      content: { text: id },
     }),
   )
 

@@ -1,14 +1,61 @@
-/** The typed client of a running daemon, through the socket in its data directory. It lives as long as its scope. */
-import { NodeHttpClient } from "@effect/platform-node"
-import { Effect, Layer } from "effect"
-import { HttpClient, HttpClientRequest } from "effect/http"
-import { HttpApiClient } from "effect/http-api"
-import { Api } from "./Api.ts"
+/** The client of a running daemon, through the socket in its data directory: the operations, each a request of its own. */
+import { Effect, Schema } from "effect"
+import { request } from "node:http"
+import { Invalid } from "../../services/ledger/Refusals.ts"
+import type { OperationsThat } from "../../services/operations/Contract.ts"
+import { notUnderstood, wire } from "./Wire.ts"
 
-export const client = Effect.fnUntraced(function* (socketPath: string) {
-  const transport = yield* Layer.build(NodeHttpClient.layerUndiciOptions({ connect: { socketPath } }))
-  return yield* HttpApiClient.make(Api, {
-    transformClient: (http) =>
-      http.pipe(HttpClient.mapRequest(HttpClientRequest.prependUrl("http://lamplighter"))),
-  }).pipe(Effect.provideContext(transport))
-})
+/** Nobody took the request, or nobody answered it: the daemon is gone, or on its way out. */
+export class Unanswered extends Schema.TaggedError<Unanswered>()("Unanswered", { message: Schema.String }) {}
+
+/** What answered is no daemon of this version. */
+export class UnexpectedAnswer extends Schema.TaggedError<UnexpectedAnswer>()("UnexpectedAnswer", {
+  message: Schema.String,
+}) {}
+
+export type Client = OperationsThat<Invalid | Unanswered | UnexpectedAnswer>
+
+/** As long as a ledger may take to be copied without a word in between. */
+const SILENCE_MS = 300_000
+
+const post = (socketPath: string, name: string, body: string) =>
+  Effect.callback<{ readonly status: number; readonly body: string }, Unanswered>((resume) => {
+    const failed = (cause: Error) => resume(Effect.fail(new Unanswered({ message: cause.message })))
+    const headers = { "content-type": "application/json", "content-length": Buffer.byteLength(body) }
+    const sent = request({ socketPath, path: `/${name}`, method: "POST", headers, timeout: SILENCE_MS })
+    sent.once("timeout", () => sent.destroy(new Error(`no word for ${SILENCE_MS / 1_000} s`)))
+    sent.on("error", failed)
+    sent.once("response", (response) => {
+      const chunks: Array<Buffer> = []
+      response.on("data", (chunk: Buffer) => chunks.push(chunk))
+      response.once("error", failed)
+      response.once("end", () =>
+        resume(
+          Effect.succeed({ status: response.statusCode ?? 0, body: Buffer.concat(chunks).toString("utf8") }),
+        ),
+      )
+    })
+    sent.end(body)
+    return Effect.sync(() => sent.destroy())
+  })
+
+export const client = (socketPath: string): Client =>
+  Object.fromEntries(
+    Array.from(wire, ([name, operation]) => {
+      const unexpected = ({ message }: Error) => new UnexpectedAnswer({ message: `${name}: ${message}` })
+      const call = Effect.fnUntraced(function* (input: unknown = {}) {
+        const body = yield* Schema.encodeUnknownEffect(operation.input)(input).pipe(
+          Effect.mapError((problem) => notUnderstood(name, problem)),
+        )
+        const answer = yield* post(socketPath, name, body)
+        if (answer.status === 200) {
+          return yield* Effect.mapError(Schema.decodeEffect(operation.output)(answer.body), unexpected)
+        }
+        return yield* Effect.flatMap(
+          Effect.mapError(Schema.decodeEffect(operation.error)(answer.body), unexpected),
+          Effect.fail,
+        )
+      })
+      return [name, call]
+    }),
+  ) as Client

@@ -2,14 +2,14 @@
 import { Clock, Effect, Result } from "effect"
 import type { Group } from "../../domain/Group.ts"
 import { defaultGroupContainer } from "../../domain/GroupContainer.ts"
-import type { GroupId } from "../../domain/Ids.ts"
 import { describeProblem } from "../../domain/TextProblem.ts"
 import { parseZone } from "../../domain/Zone.ts"
 import { Conflict, Invalid, NotFound } from "../ledger/Refusals.ts"
 import type { Nudge } from "../Nudge.ts"
 import { SessionStore } from "../SessionStore.ts"
+import type { InputOf } from "./Contract.ts"
 import type { KnownChannels } from "./KnownChannels.ts"
-import type { GroupChange, NewGroup } from "./Requests.ts"
+import type { NewGroup } from "./Requests.ts"
 import { isImageName } from "../../domain/ImagePlan.ts"
 
 export const makeGroupRequests = Effect.fnUntraced(function* (options: {
@@ -19,14 +19,14 @@ export const makeGroupRequests = Effect.fnUntraced(function* (options: {
   const store = yield* SessionStore
   const check = (group: Settings) => checkGroup(group, options.channels)
 
-  const group = Effect.fnUntraced(function* (id: GroupId) {
+  const group = Effect.fnUntraced(function* ({ id }: InputOf<"group">) {
     const found = yield* store.read((reader) => reader.group(id))
     return found ?? (yield* NotFound.of("group", id))
   })
 
   return {
     group,
-    groups: store.read((reader) => reader.groups()),
+    groups: () => store.read((reader) => reader.groups()),
     addGroup: Effect.fnUntraced(function* (added: NewGroup) {
       yield* check(added)
       const stored = yield* store.read((reader) => reader.group(added.id))
@@ -43,8 +43,8 @@ export const makeGroupRequests = Effect.fnUntraced(function* (options: {
         revision: 1,
       })
     }),
-    updateGroup: Effect.fnUntraced(function* (id: GroupId, { revision, ...change }: GroupChange) {
-      const stored = yield* group(id)
+    updateGroup: Effect.fnUntraced(function* ({ id, revision, ...change }: InputOf<"updateGroup">) {
+      const stored = yield* group({ id })
       const changed: Group = { ...stored, ...change, revision: (revision ?? stored.revision) + 1 }
       yield* check(changed)
       return yield* Effect.tap(store.putGroup(changed), options.look.ring)

@@ -3,8 +3,9 @@ import { Clock, Effect } from "effect"
 import { describeGroupContainer } from "../../domain/GroupContainer.ts"
 import { SessionStore } from "../SessionStore.ts"
 import { Sweep } from "../Sweep.ts"
+import type { InputOf } from "./Contract.ts"
 import { pageOf } from "./Page.ts"
-import { DEFAULT_PAGE, type EventQuery, type RunQuery, type Status } from "./Requests.ts"
+import { DEFAULT_PAGE, type Status } from "./Requests.ts"
 
 /** Later than any instant that a ledger holds. */
 const FAR_FUTURE = Number.MAX_SAFE_INTEGER
@@ -17,20 +18,20 @@ export const makeHistoryRequests = Effect.fnUntraced(function* (options: {
   const sweep = yield* Sweep
 
   return {
-    runs: ({ outcome, sessionId, taskId, ...page }: RunQuery) =>
+    runs: ({ outcome, sessionId, taskId, ...page }: InputOf<"runs"> = {}) =>
       store.read((reader) =>
         reader.runs(
           { sessionId, seriesId: taskId, outcomes: outcome === undefined ? undefined : [outcome] },
           pageOf(page),
         ),
       ),
-    events: ({ order, sessionId, ...page }: EventQuery) =>
+    events: ({ order, sessionId, ...page }: InputOf<"events"> = {}) =>
       store.read((reader) =>
         order === "newest-first"
           ? reader.lastEvents({ sessionId }, pageOf(page))
           : reader.events({ sessionId }, pageOf({ ...page, after: page.after ?? 0 })),
       ),
-    status: Effect.gen(function* () {
+    status: Effect.fnUntraced(function* () {
       const now = yield* Clock.currentTimeMillis
       const runtimeDown = yield* sweep.down
       return yield* store.read((reader): Status => ({
@@ -55,6 +56,6 @@ export const makeHistoryRequests = Effect.fnUntraced(function* (options: {
           .filter(({ says }) => says.length > 0),
       }))
     }),
-    backup: store.backup,
+    backup: ({ path }: InputOf<"backup">) => Effect.as(store.backup(path), { path }),
   }
 })

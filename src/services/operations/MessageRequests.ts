@@ -1,15 +1,15 @@
 /** Requests about messages and deliveries: what went in, what came out, and what to do about either. */
 import { Effect } from "effect"
 import type { Delivery } from "../../domain/Delivery.ts"
-import { type DeliveryId, MessageId } from "../../domain/Ids.ts"
+import { MessageId } from "../../domain/Ids.ts"
 import type { Message } from "../../domain/Message.ts"
 import { newId } from "../Ids.ts"
-import type { Cancellable } from "../ledger/Accept.ts"
 import { NotFound } from "../ledger/Refusals.ts"
 import type { Nudge } from "../Nudge.ts"
 import { SessionStore } from "../SessionStore.ts"
+import type { InputOf } from "./Contract.ts"
 import { pageOf } from "./Page.ts"
-import { DEFAULT_PAGE, type DeliveryQuery, type MessageQuery, type MessageReport } from "./Requests.ts"
+import { DEFAULT_PAGE, type MessageReport } from "./Requests.ts"
 
 /** Nameless rows belong to a message until this long after its end: the look that follows it has then happened. */
 const LAST_LOOK_MS = 1_500
@@ -21,14 +21,14 @@ export const makeMessageRequests = Effect.fnUntraced(function* (options: {
   const store = yield* SessionStore
 
   return {
-    messages: ({ sessionId, state, taskId, ...page }: MessageQuery) =>
+    messages: ({ sessionId, state, taskId, ...page }: InputOf<"messages"> = {}) =>
       store.read((reader) =>
         reader.messages(
           { sessionId, seriesId: taskId, states: state === undefined ? undefined : [state] },
           pageOf(page),
         ),
       ),
-    message: Effect.fnUntraced(function* (id: MessageId) {
+    message: Effect.fnUntraced(function* ({ id }: InputOf<"message">) {
       const report = yield* store.read((reader): MessageReport | undefined => {
         const message = reader.message(id)
         if (message === undefined) return undefined
@@ -44,18 +44,19 @@ export const makeMessageRequests = Effect.fnUntraced(function* (options: {
       })
       return report ?? (yield* NotFound.of("message", id))
     }),
-    cancelMessage: (id: MessageId, which?: Cancellable) =>
+    cancelMessage: ({ id, which }: InputOf<"cancelMessage">) =>
       Effect.tap(store.cancelMessage(id, which), options.look.ring),
-    redriveMessage: Effect.fnUntraced(function* (id: MessageId) {
+    redriveMessage: Effect.fnUntraced(function* ({ id }: InputOf<"redriveMessage">) {
       const accepted = yield* store.redriveMessage(id, MessageId.make(yield* newId("m")))
       yield* options.look.ring
       return accepted.message
     }),
-    deliveries: ({ sessionId, status, ...page }: DeliveryQuery) =>
+    deliveries: ({ sessionId, status, ...page }: InputOf<"deliveries"> = {}) =>
       store.read((reader) =>
         reader.deliveries({ sessionId, statuses: status === undefined ? undefined : [status] }, pageOf(page)),
       ),
-    redriveDelivery: (id: DeliveryId) => Effect.tap(store.redriveDelivery(id), options.deliver.ring),
+    redriveDelivery: ({ id }: InputOf<"redriveDelivery">) =>
+      Effect.tap(store.redriveDelivery(id), options.deliver.ring),
   }
 })
 

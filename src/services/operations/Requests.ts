@@ -14,17 +14,14 @@ import { Session, SessionMode, SessionStatus } from "../../domain/Session.ts"
 export const MAX_PAGE = 1_000
 export const DEFAULT_PAGE = 200
 
-const PageLimit = Schema.NumberFromString.check(
-  Schema.isInt(),
-  Schema.isBetween({ minimum: 1, maximum: MAX_PAGE }),
-)
+export const PageLimit = Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: MAX_PAGE }))
 
 /** What every listing takes: how many rows, and the id or position of the last row of the page before. */
 export const page = { limit: Schema.optional(PageLimit), after: Schema.optional(Schema.String) }
 /** The same for listings whose pages continue at a position. */
 const positions = {
   limit: Schema.optional(PageLimit),
-  after: Schema.optional(Schema.NumberFromString.check(Schema.isInt())),
+  after: Schema.optional(Schema.Int),
 }
 
 /** A message to send. Without a session it goes to the one that group, mode and address resolve to. */

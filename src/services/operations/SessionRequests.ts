@@ -8,8 +8,9 @@ import { Conflict, Invalid, NotFound } from "../ledger/Refusals.ts"
 import type { Nudge } from "../Nudge.ts"
 import { SessionStore } from "../SessionStore.ts"
 import { Sweep } from "../Sweep.ts"
+import type { InputOf } from "./Contract.ts"
 import { pageOf } from "./Page.ts"
-import type { SessionQuery, SessionReport, SessionVerb } from "./Requests.ts"
+import type { SessionReport } from "./Requests.ts"
 
 /** Of what a running container wrote, per stream. */
 const LIVE_OUTPUT_BYTES = 64 * 1024
@@ -64,9 +65,9 @@ export const makeSessionRequests = Effect.fnUntraced(function* (options: { reado
   const runtime = yield* ContainerRuntime
 
   return {
-    sessions: ({ groupId, status, ...page }: SessionQuery) =>
+    sessions: ({ groupId, status, ...page }: InputOf<"sessions"> = {}) =>
       store.read((reader) => reader.sessions({ groupId, status }, pageOf(page))),
-    session: Effect.fnUntraced(function* (id: SessionId) {
+    session: Effect.fnUntraced(function* ({ id }: InputOf<"session">) {
       const report = yield* store.read((reader): SessionReport | undefined => {
         const session = reader.session(id)
         if (session === undefined) return undefined
@@ -74,7 +75,7 @@ export const makeSessionRequests = Effect.fnUntraced(function* (options: { reado
       })
       return report ?? (yield* NotFound.of("session", id))
     }),
-    liveOutput: Effect.fnUntraced(function* (id: SessionId) {
+    liveOutput: Effect.fnUntraced(function* ({ id }: InputOf<"liveOutput">) {
       const live = yield* store.read((reader) => {
         const session = reader.session(id)
         return session === undefined ? undefined : { row: reader.incarnation(id, session.incarnation) }
@@ -85,7 +86,7 @@ export const makeSessionRequests = Effect.fnUntraced(function* (options: { reado
       const output = yield* runtime.output(decodeHandle(row.handle), LIVE_OUTPUT_BYTES)
       return { incarnation: row.number, ...output }
     }),
-    controlSession: Effect.fnUntraced(function* (id: SessionId, what: SessionVerb) {
+    controlSession: Effect.fnUntraced(function* ({ id, what }: InputOf<"controlSession">) {
       const session = yield* store.read((reader) => reader.session(id))
       if (session === undefined) return yield* NotFound.of("session", id)
       if (what === "wake" && session.status !== "active") {

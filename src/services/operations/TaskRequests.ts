@@ -9,10 +9,11 @@ import { findSeries } from "../ledger/FindSeries.ts"
 import { Invalid, NotFound } from "../ledger/Refusals.ts"
 import type { Nudge } from "../Nudge.ts"
 import { SessionStore } from "../SessionStore.ts"
+import type { InputOf } from "./Contract.ts"
 import { pageOf } from "./Page.ts"
 import { MAX_PAGE } from "./Requests.ts"
 import { findsSession } from "./SessionRequests.ts"
-import type { BackfillRequest, TaskChange, TaskQuery, TaskReport, TaskRequest } from "./Tasks.ts"
+import type { TaskReport } from "./Tasks.ts"
 
 /** Instants and runs that a task's report shows. */
 const SHOWN_SLOTS = 3
@@ -24,7 +25,7 @@ export const makeTaskRequests = Effect.fnUntraced(function* (options: { readonly
   const looked = Effect.tap(options.look.ring)
 
   return {
-    addTask: Effect.fnUntraced(function* (request: TaskRequest) {
+    addTask: Effect.fnUntraced(function* (request: InputOf<"addTask">) {
       const session = yield* sessionFor({ groupId: request.groupId, sessionId: request.sessionId })
       const group = yield* store.read((reader) => reader.group(session.groupId))
       const zone = request.zone ?? group?.zone ?? store.options.zone
@@ -54,12 +55,12 @@ export const makeTaskRequests = Effect.fnUntraced(function* (options: { readonly
         }),
       )
     }),
-    changeTask: (id: SeriesId, change: TaskChange) => looked(store.changeSeries(id, change)),
-    runTask: Effect.fnUntraced(function* (id: SeriesId) {
+    changeTask: ({ id, change }: InputOf<"changeTask">) => looked(store.changeSeries(id, change)),
+    runTask: Effect.fnUntraced(function* ({ id }: InputOf<"runTask">) {
       return yield* looked(store.runSeriesNow(id, MessageId.make(yield* newId("run"))))
     }),
-    backfillTask: (id: SeriesId, request: BackfillRequest) => looked(store.backfillSeries(id, request)),
-    task: Effect.fnUntraced(function* (id: SeriesId, count: number = SHOWN_SLOTS) {
+    backfillTask: ({ id, ...request }: InputOf<"backfillTask">) => looked(store.backfillSeries(id, request)),
+    task: Effect.fnUntraced(function* ({ id, count = SHOWN_SLOTS }: InputOf<"task">) {
       const now = yield* Clock.currentTimeMillis
       const report = yield* store.read((reader): TaskReport | undefined => {
         const task = findSeries(reader, id)
@@ -79,7 +80,7 @@ export const makeTaskRequests = Effect.fnUntraced(function* (options: { readonly
       })
       return report ?? (yield* NotFound.of("task", id))
     }),
-    tasks: ({ groupId, sessionId, status, ...page }: TaskQuery) =>
+    tasks: ({ groupId, sessionId, status, ...page }: InputOf<"tasks"> = {}) =>
       store.read((reader) => reader.seriesList({ groupId, sessionId, status }, pageOf(page))),
   }
 })
