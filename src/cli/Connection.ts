@@ -9,7 +9,6 @@ import * as path from "node:path"
 import { socketPathProblem } from "../layers/http/PrivateSocket.ts"
 import { type Client, client } from "../layers/http/SocketClient.ts"
 import { invocation } from "./Invocation.ts"
-import { offlineClient } from "./OfflineApi.ts"
 import { CommandError, dataDirectory } from "./Root.ts"
 
 /** The socket on which a daemon listens. */
@@ -76,6 +75,7 @@ export const connectReading = Effect.gen(function* () {
       message: `the ledger ${ledger} can't be read (${problem}); run the command as the user who owns it`,
     })
   }
+  const { offlineClient } = yield* Effect.promise(() => import("./OfflineApi.ts"))
   const offline: Client = yield* offlineClient(dataDir, ledger)
   return offline
 })

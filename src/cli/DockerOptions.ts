@@ -1,6 +1,5 @@
 /** What the settings say to the layers of Docker, said once for the daemon and for the commands that ask the engine themselves. */
 import { fileURLToPath } from "node:url"
-import type { InstallId } from "../domain/Ids.ts"
 import type { Settings } from "../layers/Configuration.ts"
 import type { EngineOptions } from "../layers/docker/DockerEngine.ts"
 import type { ImageBuilderOptions } from "../layers/docker/ImageBuilder.ts"
@@ -14,11 +13,9 @@ export const engineOptions = ({ docker }: Settings): EngineOptions => ({
   changeMs: docker.changeTimeoutMs,
 })
 
-export const builderOptions = (
-  { docker }: Settings,
-  install: InstallId,
-): Omit<ImageBuilderOptions, "tell" | "now"> => ({
-  install,
+export const builderOptions = ({
+  docker,
+}: Settings): Omit<ImageBuilderOptions, "install" | "tell" | "now"> => ({
   agent: docker.image,
   base: docker.baseImage,
   build: docker.build,

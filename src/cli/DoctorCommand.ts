@@ -1,11 +1,10 @@
 /** `doctor`: whether this host can do what the settings ask of it, one line per question, each with what would help. */
-import { Effect, Option } from "effect"
+import { Effect, Option, Result } from "effect"
 import { Command } from "effect/cli"
 import * as fs from "node:fs"
-import { loadSettings, locate, type Settings } from "../layers/Configuration.ts"
+import { loadSettings, type Settings } from "../layers/Configuration.ts"
+import { locate } from "../layers/configuration/Location.ts"
 import { checkDataDirectory, checkDisk, nearestFolder } from "../layers/files/HostChecks.ts"
-import { checkLocks } from "../layers/sqlite/LockCheck.ts"
-import { checkEngine } from "../layers/docker/EngineChecks.ts"
 import type { Check } from "../domain/Check.ts"
 import { builderOptions, engineOptions } from "./DockerOptions.ts"
 import { show } from "./Output.ts"
@@ -33,6 +32,28 @@ const checkSettings = (settings: Settings): ReadonlyArray<Check> => [
 
 const MARKS = { ok: "ok", warning: "WARN", failure: "FAIL" } as const
 
+const badSettings = ({ message }: { readonly message: string }): Check => ({
+  name: "settings",
+  level: "failure",
+  message,
+  remedy: "correct what is named; docs/configuration.md describes every setting",
+})
+
+const checkDirectory = async (dataDir: string): Promise<ReadonlyArray<Check>> => {
+  const directory = await checkDataDirectory(dataDir)
+  if (directory.level === "failure") return [directory]
+  const { checkLocks } = await import("../layers/sqlite/LockCheck.ts")
+  const locks = await checkLocks(await nearestFolder(dataDir), process.execPath)
+  return [directory, locks, await checkDisk(dataDir)]
+}
+
+const checkDocker = async (settings: Settings): Promise<ReadonlyArray<Check>> => {
+  if (settings.runtime !== "docker") return []
+  const { checkEngine } = await import("../layers/docker/EngineChecks.ts")
+  const { agent, base, build } = builderOptions(settings)
+  return checkEngine(engineOptions(settings), { agent, base, build, strict: settings.docker.strictRuntime })
+}
+
 export const doctorCommand = Command.make("doctor", { runtime: runtimeFlag, json: jsonFlag }, (input) =>
   Effect.gen(function* () {
     const dataDir = yield* dataDirectory
@@ -43,34 +64,11 @@ export const doctorCommand = Command.make("doctor", { runtime: runtimeFlag, json
       })),
       Effect.result,
     )
-    const checks: Array<Check> = []
-    if (loaded._tag === "Success") checks.push(...checkSettings(loaded.success))
-    else
-      checks.push({
-        name: "settings",
-        level: "failure",
-        message: loaded.failure.message,
-        remedy: "correct what is named; docs/configuration.md describes every setting",
-      })
-    const directory = yield* Effect.promise(() => checkDataDirectory(dataDir))
-    checks.push(directory)
-    if (directory.level !== "failure") {
-      checks.push(
-        yield* Effect.promise(() =>
-          nearestFolder(dataDir).then((folder) => checkLocks(folder, process.execPath)),
-        ),
-      )
-      checks.push(yield* Effect.promise(() => checkDisk(dataDir)))
-    }
-    if (loaded._tag === "Success" && loaded.success.runtime === "docker") {
-      const settings = loaded.success
-      const { base, build, agent } = builderOptions(settings, "" as never)
-      checks.push(
-        ...(yield* Effect.promise(() =>
-          checkEngine(engineOptions(settings), { agent, base, build, strict: settings.docker.strictRuntime }),
-        )),
-      )
-    }
+    const checks: ReadonlyArray<Check> = [
+      ...Result.match(loaded, { onSuccess: checkSettings, onFailure: (error) => [badSettings(error)] }),
+      ...(yield* Effect.promise(() => checkDirectory(dataDir))),
+      ...(Result.isSuccess(loaded) ? yield* Effect.promise(() => checkDocker(loaded.success)) : []),
+    ]
     yield* show(input.json, checks, () =>
       checks.flatMap(({ level, message, name, remedy }) => [
         `${MARKS[level].padEnd(4)}  ${name}: ${message}`,
@@ -83,4 +81,4 @@ export const doctorCommand = Command.make("doctor", { runtime: runtimeFlag, json
         message: `${failures.map(({ name }) => name).join(", ")}: the daemon can't work like this`,
       })
   }),
-).pipe(Command.withDescription("Check whether this host can run the daemon, and say what would help"))
+)

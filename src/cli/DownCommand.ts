@@ -3,7 +3,6 @@ import { Clock, Effect } from "effect"
 import { Command, Flag } from "effect/cli"
 import * as fs from "node:fs"
 import * as path from "node:path"
-import { probeDataDirectory } from "../layers/sqlite/DataDirectoryProbe.ts"
 import { connectDaemon } from "./Connection.ts"
 import { isUnanswered } from "./Failure.ts"
 import { show } from "./Output.ts"
@@ -40,6 +39,9 @@ export const downCommand = Command.make(
         }),
       )
       // The lock goes last, when every container has stopped and the ledger is closed; it also goes with a daemon that dies meanwhile.
+      const { probeDataDirectory } = yield* Effect.promise(
+        () => import("../layers/sqlite/DataDirectoryProbe.ts"),
+      )
       while (probeDataDirectory(dataDir) === "held") {
         if ((yield* Clock.currentTimeMillis) - startedAt >= timeoutMs) {
           return yield* stopping("is still stopping its containers")

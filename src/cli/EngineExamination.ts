@@ -24,7 +24,6 @@ const examine = (settings: Settings): Effect.Effect<string | null, CommandError>
  * because then nobody knows; otherwise it keeps nobody waiting.
  */
 export const examineEngine = Effect.fnUntraced(function* (settings: Settings, warnings: Array<string>) {
-  if (settings.runtime !== "docker") return
   if (settings.docker.strictRuntime === "refuse") {
     const problem = yield* examine(settings)
     if (problem === null) return

@@ -52,4 +52,4 @@ export const eventsCommand = Command.make(
         }),
       )
     }),
-).pipe(Command.withDescription("Print the timeline: what happened, in order"))
+)

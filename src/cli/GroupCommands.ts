@@ -251,7 +251,4 @@ const showGroup = Command.make("show", { id, json: jsonFlag }, (input) =>
   }),
 ).pipe(Command.withDescription("Show one group"))
 
-export const groupCommand = Command.make("group").pipe(
-  Command.withDescription("Agent groups"),
-  Command.withSubcommands([add, list, showGroup, set]),
-)
+export const groupCommand = Command.make("group").pipe(Command.withSubcommands([add, list, showGroup, set]))

@@ -1,6 +1,7 @@
 /** What a wake asks of this host beyond its files, as the settings say: mounts, credentials, and what providers bring along. */
 import { Layer, Redacted } from "effect"
-import { locate, type Settings } from "../layers/Configuration.ts"
+import type { Settings } from "../layers/Configuration.ts"
+import { locate } from "../layers/configuration/Location.ts"
 import { makeGatewayCredentials, plainProxy } from "../layers/credentials/GatewayCredentials.ts"
 import { makeStaticCredentials } from "../layers/credentials/StaticCredentials.ts"
 import * as LocalMounts from "../layers/files/LocalMounts.ts"

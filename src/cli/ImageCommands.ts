@@ -63,7 +63,8 @@ const build = Command.make(
       if (only !== undefined && wanted.length === 0)
         return yield* new CommandError({ message: `there is no group '${only}'; 'group list' shows them` })
       const builder = makeImageBuilder(engine, {
-        ...builderOptions(settings, install),
+        ...builderOptions(settings),
+        install,
         tell: (line) => void process.stderr.write(`${line}\n`),
         now: () => Date.now(),
       })
@@ -192,7 +193,6 @@ const settle = (verb: "approve" | "deny", description: string) =>
   ).pipe(Command.withDescription(description))
 
 export const imageCommand = Command.make("image").pipe(
-  Command.withDescription("Container images"),
   Command.withSubcommands([
     build,
     list,

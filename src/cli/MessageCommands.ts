@@ -105,7 +105,6 @@ const redrive = Command.make("redrive", { id, json: jsonFlag }, (input) =>
 ).pipe(Command.withDescription("Send an ended message again, as a new one that names the old"))
 
 export const messagesCommand = Command.make("messages").pipe(
-  Command.withDescription("Messages"),
   Command.withSubcommands([list, showMessage, cancel, redrive]),
 )
 
@@ -153,6 +152,5 @@ const redriveDelivery = Command.make(
 ).pipe(Command.withDescription("Try a dead delivery again"))
 
 export const deliveriesCommand = Command.make("deliveries").pipe(
-  Command.withDescription("Deliveries"),
   Command.withSubcommands([listDeliveries, redriveDelivery]),
 )

@@ -1,7 +1,7 @@
 /** The program's name, the flags that every command takes, and where its data directory is. */
 import { Effect, Option, Schema } from "effect"
 import { Command, Flag } from "effect/cli"
-import { locate } from "../layers/Configuration.ts"
+import { locate } from "../layers/configuration/Location.ts"
 
 /** A command can't go on; the message says what would help. */
 export class CommandError extends Schema.TaggedError<CommandError>()("CommandError", {

@@ -143,4 +143,4 @@ export const sendCommand = Command.make("send", input, (given) =>
       })
     }
   }),
-).pipe(Command.withDescription("Send a message to a group's session"))
+)

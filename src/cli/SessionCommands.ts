@@ -86,6 +86,5 @@ const verb = (what: SessionVerb) =>
   ).pipe(Command.withDescription(descriptions[what]))
 
 export const sessionCommand = Command.make("session").pipe(
-  Command.withDescription("Sessions"),
   Command.withSubcommands([list, showSession, verb("stop"), verb("hold"), verb("wake"), verb("release")]),
 )

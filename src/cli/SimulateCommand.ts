@@ -55,6 +55,4 @@ export const simulateCommand = Command.make(
         })
       }
     }),
-).pipe(
-  Command.withDescription("Play a scenario (docs/simulation.md) to see what a policy does, without a daemon"),
 )

@@ -33,4 +33,4 @@ export const statusCommand = Command.make("status", { json: jsonFlag }, (input) 
       ),
     ])
   }),
-).pipe(Command.withDescription("Show what runs, what waits and what is wrong"))
+)

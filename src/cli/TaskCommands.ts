@@ -268,7 +268,6 @@ const taskRun = Command.make(
 )
 
 export const taskCommand = Command.make("task").pipe(
-  Command.withDescription("Recurring tasks"),
   Command.withSubcommands([
     taskAdd,
     taskList,

@@ -6,14 +6,12 @@ import type { Group } from "../domain/Group.ts"
 import type { InstallId } from "../domain/Ids.ts"
 import { loadSettings, type Settings, unknownVariables } from "../layers/Configuration.ts"
 import * as ChannelRegistry from "../layers/channels/ChannelRegistry.ts"
-import { DockerRuntime } from "../layers/docker/DockerRuntime.ts"
 import * as LocalWorkspace from "../layers/files/LocalWorkspace.ts"
 import * as SocketServer from "../layers/http/SocketServer.ts"
 import { ProcessRuntime } from "../layers/process/ProcessRuntime.ts"
-import { acquireDataDirectory } from "../layers/sqlite/DataDirectoryLock.ts"
+import { acquireDataDirectory, type DataDirectory } from "../layers/sqlite/DataDirectoryLock.ts"
 import * as SqliteLedger from "../layers/sqlite/SqliteLedger.ts"
 import * as SqliteMailbox from "../layers/exchange/SqliteMailbox.ts"
-import { CrashPoint } from "../services/CrashPoint.ts"
 import { daemon } from "../services/Daemon.ts"
 import { makeNudge } from "../services/Nudge.ts"
 import { Operations } from "../services/Operations.ts"
@@ -21,7 +19,6 @@ import { SessionStore } from "../services/SessionStore.ts"
 import { Sweep } from "../services/Sweep.ts"
 import { socketPath } from "./Connection.ts"
 import { builderOptions, engineOptions } from "./DockerOptions.ts"
-import { examineEngine } from "./EngineExamination.ts"
 import { hostServices } from "./HostServices.ts"
 import { invocation } from "./Invocation.ts"
 
@@ -44,27 +41,20 @@ const runtimeOf = (settings: Settings, install: InstallId, stopping: AbortSignal
         nodePath: process.execPath,
         maxOutputBytes: settings.maxLogBytes,
       })
-    : DockerRuntime.layer({
-        ...engineOptions(settings),
-        install,
-        runnerEntry,
-        image: settings.docker.image,
-        sandbox: settings.sandbox,
-        maxOutputBytes: settings.maxLogBytes,
-        images: { ...builderOptions(settings, install), giveUp: stopping },
-      })
-
-/** The crash point named by LAMPLIGHTER_CRASH_AT (`name` or `name#n`, the n-th time) kills the process: for crash tests. */
-const crashPoints = (wanted: string | undefined): Layer.Layer<never> => {
-  if (wanted === undefined || wanted === "") return Layer.empty
-  const [name, nth] = wanted.split("#")
-  let left = nth === undefined ? 1 : Number(nth)
-  return Layer.succeed(CrashPoint, (hit) =>
-    Effect.sync(() => {
-      if (hit === name && --left === 0) process.kill(process.pid, "SIGKILL")
-    }),
-  )
-}
+    : Layer.unwrap(
+        Effect.promise(async () => {
+          const { DockerRuntime } = await import("../layers/docker/DockerRuntime.ts")
+          return DockerRuntime.layer({
+            ...engineOptions(settings),
+            install,
+            runnerEntry,
+            image: settings.docker.image,
+            sandbox: settings.sandbox,
+            maxOutputBytes: settings.maxLogBytes,
+            images: { ...builderOptions(settings), giveUp: stopping },
+          })
+        }),
+      )
 
 const logging = (settings: Settings) => {
   const pretty = settings.log.format === "pretty" || (settings.log.format === "auto" && process.stderr.isTTY)
@@ -94,30 +84,27 @@ const firstWords = (dataDir: string, groups: ReadonlyArray<Group>): string => {
     : `${program} send ${group.id} "hello" --wait`
 }
 
-const run = Effect.fnUntraced(function* (settings: Settings) {
-  const directory = yield* acquireDataDirectory(settings.dataDir)
-  for (const { name, nearest } of unknownVariables(process.env)) {
-    if (name === "LAMPLIGHTER_CRASH_AT") continue
-    yield* Effect.logWarning(`nothing reads ${name}${nearest === null ? "" : `; did you mean ${nearest}?`}`)
-  }
-  const look = yield* makeNudge
-  const deliver = yield* makeNudge
-  const asked = yield* Deferred.make<void>()
-  const { dataDir } = settings
+/** What the host is warned of at its start; `status` shows what is returned, and what the engine adds later. */
+const examineHost = Effect.fnUntraced(function* (settings: Settings) {
+  for (const { name, nearest } of unknownVariables(process.env))
+    yield* Effect.logWarning(
+      `nothing reads ${name}${nearest === undefined ? "" : `; did you mean ${nearest}?`}`,
+    )
   const warnings: Array<string> = []
-  yield* examineEngine(settings, warnings)
+  if (settings.runtime === "docker") {
+    const { examineEngine } = yield* Effect.promise(() => import("./EngineExamination.ts"))
+    yield* examineEngine(settings, warnings)
+  }
+  return warnings
+})
+
+const sweepOf = (settings: Settings, { installId }: DataDirectory, stopping: AbortSignal) => {
+  const { dataDir, limits, policy, zone } = settings
   const ledger = SqliteLedger.layer({
     path: path.join(dataDir, "lamplighter.db"),
     mode: "read-write",
     commit: "group",
   })
-  const store = SessionStore.layer({
-    policy: settings.policy,
-    limits: settings.limits,
-    zone: settings.zone,
-  }).pipe(Layer.provide(ledger))
-  const stopping = new AbortController()
-  const runtime = runtimeOf(settings, directory.installId, stopping.signal)
   const workspace = LocalWorkspace.layer({
     dataDir,
     exitLogRetention: settings.exitLogRetention,
@@ -127,11 +114,27 @@ const run = Effect.fnUntraced(function* (settings: Settings) {
       ? { agentState: { skillsDir: settings.docker.skillsDir === "" ? null : settings.docker.skillsDir } }
       : {}),
   })
-  const base = Layer.mergeAll(store, runtime, ChannelRegistry.layer(settings.channels)).pipe(
+  return Sweep.layer(installId).pipe(
+    Layer.provideMerge(
+      Layer.mergeAll(
+        SessionStore.layer({ policy, limits, zone }).pipe(Layer.provide(ledger)),
+        runtimeOf(settings, installId, stopping),
+        ChannelRegistry.layer(settings.channels),
+      ),
+    ),
     Layer.provideMerge(workspace),
     Layer.provideMerge(SqliteMailbox.layer({ dataDir })),
   )
-  const sweep = Sweep.layer(directory.installId).pipe(Layer.provideMerge(base))
+}
+
+const run = Effect.fnUntraced(function* (settings: Settings) {
+  const { dataDir } = settings
+  const directory = yield* acquireDataDirectory(dataDir)
+  const warnings = yield* examineHost(settings)
+  const look = yield* makeNudge
+  const deliver = yield* makeNudge
+  const asked = yield* Deferred.make<void>()
+  const stopping = new AbortController()
   const operations = Operations.layer({
     runtime: settings.runtime,
     owners: settings.owners,
@@ -141,29 +144,26 @@ const run = Effect.fnUntraced(function* (settings: Settings) {
     channels: [...new Set(["stdout", ...Object.keys(settings.channels)])].sort(),
     warnings: () => warnings,
     shutdown: Effect.asVoid(Deferred.succeed(asked, undefined)),
-  }).pipe(Layer.provideMerge(sweep))
-  const api = SocketServer.layer(socketPath(dataDir)).pipe(Layer.provideMerge(operations))
+  })
+  const services = SocketServer.layer(socketPath(dataDir)).pipe(
+    Layer.provideMerge(operations),
+    Layer.provideMerge(sweepOf(settings, directory, stopping.signal)),
+    Layer.provideMerge(hostServices(settings)),
+  )
+  const loops = daemon({
+    sweepIntervalMs: settings.sweepIntervalMs,
+    pollIntervalMs: settings.pollIntervalMs,
+    look,
+    deliver,
+  })
   return yield* Effect.gen(function* () {
     const groups = yield* (yield* Operations).groups()
     yield* Effect.logInfo(
       `lamplighter is up in ${dataDir} (runtime ${settings.runtime}); talk to it from another terminal: ${firstWords(dataDir, groups)}`,
     )
-    const loops = daemon({
-      sweepIntervalMs: settings.sweepIntervalMs,
-      pollIntervalMs: settings.pollIntervalMs,
-      look,
-      deliver,
-    })
     // A shutdown waits for what is being started, but for no image.
     const untilStopped = Effect.onInterrupt(Effect.never, () => Effect.sync(() => stopping.abort()))
     yield* Effect.raceFirst(Effect.raceFirst(loops, Deferred.await(asked)), untilStopped)
     yield* Effect.logInfo("lamplighter has stopped: every container has ended")
-  }).pipe(
-    Effect.provide(
-      Layer.provideMerge(
-        api,
-        Layer.mergeAll(crashPoints(process.env["LAMPLIGHTER_CRASH_AT"]), hostServices(settings)),
-      ),
-    ),
-  )
+  }).pipe(Effect.provide(services))
 })

@@ -13,4 +13,4 @@ export const upCommand = Command.make("up", { runtime: runtimeFlag }, (input) =>
       up({ dataDir: yield* dataOption, runtime: Option.getOrUndefined(input.runtime) }),
     )
   }),
-).pipe(Command.withDescription("Run the daemon in the foreground"))
+)

@@ -3,25 +3,30 @@
  * setting is described once, in `configuration/SettingsCatalogue.ts`; docs/configuration.md is its manual.
  */
 import { Effect, Redacted } from "effect"
-import { homedir } from "node:os"
-import { join, resolve } from "node:path"
 import type { Sandbox } from "../domain/ContainerSpec.ts"
 import type { HostLimits, Policy } from "../domain/Policy.ts"
 import type { ChannelSettings } from "./channels/ChannelRegistry.ts"
-import { channelOfVariable, expandHome, readChannels } from "./configuration/ChannelConfiguration.ts"
+import { channelOfVariable, readChannels } from "./configuration/ChannelConfiguration.ts"
 import {
   type ConfigurationError,
   type ConfigurationIssue,
   reportOf,
 } from "./configuration/ConfigurationError.ts"
 import { type JsonObject, readConfigurationFile, shapeIssues } from "./configuration/ConfigurationFile.ts"
+import {
+  DATA_VARIABLE,
+  type Environment,
+  FILE_VARIABLE,
+  locate,
+  type LocateOptions,
+} from "./configuration/Location.ts"
 import { nearestName } from "../domain/NearestName.ts"
 import { environmentName } from "./configuration/Setting.ts"
-import { type Environment, makeReader } from "./configuration/SettingReader.ts"
+import { makeReader } from "./configuration/SettingReader.ts"
 import * as Catalogue from "./configuration/SettingsCatalogue.ts"
 
 export { ConfigurationError, type ConfigurationIssue } from "./configuration/ConfigurationError.ts"
-export type { Environment } from "./configuration/SettingReader.ts"
+export { type Environment, locate } from "./configuration/Location.ts"
 
 export interface Settings {
   /** Absolute. */
@@ -73,36 +78,8 @@ export interface Settings {
   }
 }
 
-export interface LoadOptions {
-  readonly env: Environment
-  /** Wins over LAMPLIGHTER_DATA: a command's own option. */
-  readonly dataDir?: string | undefined
-  /** Where `~` and the default data directory are; the user's home. */
-  readonly homeDir?: string | undefined
-  /** What relative paths of options and environment start at; the current directory. */
-  readonly workDir?: string | undefined
-}
-
-export const DATA_VARIABLE = "LAMPLIGHTER_DATA"
-export const FILE_VARIABLE = "LAMPLIGHTER_CONFIG"
-export const DEFAULT_FILE_NAME = "lamplighter.json"
-
-/** Where the configuration lives, before any of it is read. Empty variables count as unset. */
-export const locate = (options: LoadOptions) => {
-  const home = options.homeDir ?? homedir()
-  const fromWorkDir = (path: string) => resolve(options.workDir ?? process.cwd(), expandHome(path, home))
-  const dataDir = fromWorkDir(options.dataDir || options.env[DATA_VARIABLE] || "~/.lamplighter")
-  const named = options.env[FILE_VARIABLE]
-  return {
-    home,
-    dataDir,
-    file: named ? fromWorkDir(named) : join(dataDir, DEFAULT_FILE_NAME),
-    named: Boolean(named),
-  }
-}
-
 /** Reads and validates everything. Fails with all that is wrong, in one report. */
-export const loadSettings = (options: LoadOptions): Effect.Effect<Settings, ConfigurationError> =>
+export const loadSettings = (options: LocateOptions): Effect.Effect<Settings, ConfigurationError> =>
   Effect.gen(function* () {
     const { dataDir, file, home, named } = locate(options)
     const issues: Array<ConfigurationIssue> = []

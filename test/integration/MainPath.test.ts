@@ -171,7 +171,7 @@ describe("the main path, on SQLite and real processes", () => {
     it.live(`recovers from a death of the daemon at ${point}`, () =>
       Effect.gen(function* () {
         const daemon = yield* liveDaemon
-        const first = yield* Effect.promise(() => daemon.start({ LAMPLIGHTER_CRASH_AT: point }))
+        const first = yield* Effect.promise(() => daemon.start({ CRASH_AT: point }))
         yield* addGroup(daemon, null)
         yield* Effect.ignore(sendText(daemon, "m1", "hello"))
         assert.strictEqual(yield* Effect.promise(() => daemon.ended(first)), "SIGKILL")

@@ -10,6 +10,7 @@ import { MessageId, GroupId } from "../../src/domain/Ids.ts"
 import { plainGroup } from "../../src/domain/Group.ts"
 
 const main = path.resolve(import.meta.dirname, "../../src/main.ts")
+const crashingMain = path.resolve(import.meta.dirname, "CrashingMain.ts")
 const DEADLINE_MS = 15_000
 
 export interface LiveDaemon {
@@ -40,10 +41,14 @@ export const liveDaemon: Effect.Effect<LiveDaemon, never, Scope.Scope> = Effect.
         env: Readonly<Record<string, string>> = {},
         words: ReadonlyArray<string> = [],
       ): Promise<ChildProcess> => {
-        const child = spawn(process.execPath, [main, "--data", dataDir, "up", ...words], {
-          env: { ...process.env, ...env },
-          stdio: ["ignore", "pipe", "pipe"],
-        })
+        const child = spawn(
+          process.execPath,
+          ["CRASH_AT" in env ? crashingMain : main, "--data", dataDir, "up", ...words],
+          {
+            env: { ...process.env, ...env },
+            stdio: ["ignore", "pipe", "pipe"],
+          },
+        )
         children.push(child)
         return new Promise((resolve, reject) => {
           let heard = ""

@@ -1,7 +1,7 @@
 /** The configured channels as one service: a channel's name in the configuration is the `channelType` of its deliveries. */
 import { Effect, Layer, type Redacted } from "effect"
 import type { HttpClient } from "effect/http"
-import { NodeHttpClient } from "@effect/platform-node"
+import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
 import { type Channel, type ChannelError, Channels } from "../../services/Channels.ts"
 import * as FileChannel from "./FileChannel.ts"
 import * as StdoutChannel from "./StdoutChannel.ts"

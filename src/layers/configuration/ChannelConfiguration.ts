@@ -3,17 +3,14 @@
  * such as `LAMPLIGHTER_CHANNELS_MY_HOOK_SECRET`.
  */
 import { Effect, type Redacted } from "effect"
-import { isAbsolute, join, relative, resolve } from "node:path"
+import { isAbsolute, relative, resolve } from "node:path"
 import type { ChannelSettings } from "../channels/ChannelRegistry.ts"
 import { badValue, type ConfigurationIssue } from "./ConfigurationError.ts"
 import { isObject, type JsonObject } from "./ConfigurationFile.ts"
+import { type Environment, expandHome } from "./Location.ts"
 import { environmentName, keyOf } from "./Setting.ts"
-import type { Environment, SettingReader } from "./SettingReader.ts"
+import type { SettingReader } from "./SettingReader.ts"
 import * as Catalogue from "./SettingsCatalogue.ts"
-
-/** A leading `~` is the home directory. */
-export const expandHome = (path: string, home: string): string =>
-  path === "~" || path.startsWith("~/") ? join(home, path.slice(1)) : path
 
 /** `LAMPLIGHTER_CHANNELS_MY_HOOK_TIMEOUT_MS` speaks of the field `timeoutMs` of the channel `my-hook`. */
 export const channelOfVariable = (

@@ -2,10 +2,9 @@
 import { Config, ConfigProvider, Effect, Option } from "effect"
 import { badValue, type ConfigurationIssue } from "./ConfigurationError.ts"
 import type { JsonObject } from "./ConfigurationFile.ts"
+import type { Environment } from "./Location.ts"
 import { environmentName, keyOf, type Setting } from "./Setting.ts"
 import { staticSettings } from "./SettingsCatalogue.ts"
-
-export type Environment = Readonly<Record<string, string | undefined>>
 
 export interface SettingReader {
   /** The setting's value; after an issue was noted, a stand-in that nobody will use. */

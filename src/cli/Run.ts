@@ -1,0 +1,44 @@
+/** Runs what somebody typed. Wrong words are answered in a line on stderr, with where the help is; help that was asked for is printed whole. */
+import { Cause, Console, Effect, Exit } from "effect"
+import { CliError, CliOutput, Command } from "effect/cli"
+import { programFor } from "./CommandTable.ts"
+import { explain } from "./Failure.ts"
+import { interruptedExitCode } from "./Interruption.ts"
+import { programName } from "./Invocation.ts"
+
+const WRONG_WORDS = 2
+
+const presenter = CliOutput.layerPresenter({
+  present: (event) => {
+    if (event._tag !== "InvalidInvocation") return CliOutput.defaultPresenter.present(event)
+    const said = event.errors.map(({ message }) => message.replaceAll(/\s+/g, " ")).join("; ")
+    const help = [programName(), ...event.commandPath.slice(1), "--help"].join(" ")
+    return Console.error(`lamplighter: ${said}; see '${help}'`)
+  },
+})
+
+/** The command that the words name. What goes wrong is told on stderr; `exitCodeOf` says the rest. */
+export const runWords = (words: ReadonlyArray<string>) =>
+  Effect.promise(() => programFor(words)).pipe(
+    Effect.flatMap((program) => Command.runWith(program, { version: "0.1.0" })(words)),
+    Effect.tapCause((cause) => (Cause.hasInterruptsOnly(cause) ? Effect.void : report(cause))),
+    Effect.provide(presenter),
+    Effect.scoped,
+  )
+
+/** A failure that has a message is told in that message; a defect with everything that is known of it. */
+const report = (cause: Cause.Cause<unknown>): Effect.Effect<void> => {
+  const failure = cause.reasons.find((reason) => reason._tag === "Fail")
+  if (failure === undefined) return Console.error(Cause.pretty(cause))
+  return CliError.isCliError(failure.error)
+    ? Effect.void
+    : Console.error(`lamplighter: ${explain(failure.error)}`)
+}
+
+export const exitCodeOf = (exit: Exit.Exit<unknown, unknown>): number => {
+  if (Exit.isSuccess(exit)) return 0
+  if (Cause.hasInterruptsOnly(exit.cause)) return interruptedExitCode()
+  return exit.cause.reasons.some((reason) => reason._tag === "Fail" && CliError.isCliError(reason.error))
+    ? WRONG_WORDS
+    : 1
+}

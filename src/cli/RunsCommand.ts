@@ -1,0 +1,48 @@
+/** `runs`: what ran, what did not, and why. */
+import { Effect, Option } from "effect"
+import { Command, Flag } from "effect/cli"
+import { SeriesId, SessionId } from "../domain/Ids.ts"
+import { RunOutcome } from "../domain/Run.ts"
+import { connectReading } from "./Connection.ts"
+import { instant, show, table } from "./Output.ts"
+import { positionFlags } from "./PageFlags.ts"
+import { jsonFlag as json } from "./Root.ts"
+
+/** Of an error or a result in a table; `--json` has all that is kept. */
+const SHOWN_CHARS = 80
+
+export const runsCommand = Command.make(
+  "runs",
+  {
+    task: Flag.String("task").pipe(Flag.withSchema(SeriesId), Flag.optional),
+    session: Flag.String("session").pipe(Flag.withSchema(SessionId), Flag.optional),
+    outcome: Flag.Literals("outcome", RunOutcome.literals).pipe(Flag.optional),
+    ...positionFlags("the position of the last row of the page before"),
+    json,
+  },
+  (input) =>
+    Effect.gen(function* () {
+      const rows = yield* (yield* connectReading).runs({
+        taskId: Option.getOrUndefined(input.task),
+        sessionId: Option.getOrUndefined(input.session),
+        outcome: Option.getOrUndefined(input.outcome),
+        limit: Option.getOrUndefined(input.limit),
+        after: Option.getOrUndefined(input.after),
+      })
+      yield* show(input.json, rows, () =>
+        table(
+          ["ended", "task", "slot", "outcome", "took", "attempts", "count", "why or result"],
+          rows.map((row) => [
+            instant(row.endedAt),
+            row.seriesId ?? "-",
+            instant(row.slot),
+            row.outcome,
+            row.durationMs === null ? "-" : `${row.durationMs} ms`,
+            String(row.attempts),
+            String(row.count),
+            (row.error ?? row.result ?? "").slice(0, SHOWN_CHARS),
+          ]),
+        ),
+      )
+    }),
+)
