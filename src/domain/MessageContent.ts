@@ -22,7 +22,16 @@ export interface ContentProblem {
   readonly message: string
 }
 
-const bytes = (text: string): number => new TextEncoder().encode(text).byteLength
+const encoder = new TextEncoder()
+/** No UTF-16 unit takes more bytes in UTF-8. */
+const MAX_BYTES_OF_UNIT = 3
+
+const decoders = {
+  chat: Schema.decodeUnknownResult(contents.chat),
+  task: Schema.decodeUnknownResult(contents.task),
+  webhook: Schema.decodeUnknownResult(contents.webhook),
+  system: Schema.decodeUnknownResult(contents.system),
+} as const
 
 /** The JSON text that the ledger stores, or what is wrong with it. Extra fields are kept. */
 export const checkContent = (
@@ -30,14 +39,15 @@ export const checkContent = (
   content: unknown,
   maxBytes: number,
 ): Result.Result<string, ContentProblem> => {
-  const decoded = Schema.decodeUnknownResult(contents[kind] as Schema.Codec<unknown>)(content)
+  const decoded: Result.Result<unknown, Schema.SchemaError> = decoders[kind](content)
   if (Result.isFailure(decoded)) {
     return Result.fail({
       message: `the content does not fit a ${kind} message: ${decoded.failure.message}`,
     })
   }
   const text = JSON.stringify(content)
-  const size = bytes(text)
+  if (text.length * MAX_BYTES_OF_UNIT <= maxBytes) return Result.succeed(text)
+  const size = encoder.encode(text).byteLength
   return size <= maxBytes
     ? Result.succeed(text)
     : Result.fail({

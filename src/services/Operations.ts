@@ -48,7 +48,7 @@ const make = Effect.fnUntraced(function* (options: OperationsOptions) {
     ...(yield* makeMessageRequests(options)),
     ...(yield* makeTaskRequests(options)),
     ...(yield* makeHistoryRequests(options)),
-    send: yield* makeSending({ ...options, channels }),
+    ...(yield* makeSending({ ...options, channels })),
     shutdown: () => Effect.as(options.shutdown ?? Effect.void, { stopping: true } as const),
   })
 })

@@ -40,7 +40,7 @@ import { endIncarnation, failStart } from "./ledger/EndIncarnation.ts"
 import { findSeries } from "./ledger/FindSeries.ts"
 import { ingest, type Ingested } from "./ledger/Ingest.ts"
 import { projectionOf } from "./ledger/Projection.ts"
-import { Conflict, type Full, type Invalid, NotFound, type Refusal } from "./ledger/Refusals.ts"
+import { Conflict, type Full, NotFound, type Refusal } from "./ledger/Refusals.ts"
 import { cancelOverdue } from "./ledger/Occurrences.ts"
 import {
   type Backfill,
@@ -55,6 +55,7 @@ import {
   type SeriesChange,
   updateSeries,
 } from "./ledger/SeriesTransitions.ts"
+import { type Addressee, findSession, type HostRoles, type Incoming, send, type Sent } from "./ledger/Send.ts"
 import { openUnit, type SessionUnit, type TransitionContext } from "./ledger/SessionUnit.ts"
 import { LedgerDriver, type LedgerError, type LedgerReader, type LedgerTx } from "./LedgerDriver.ts"
 import type { Projection, Reading } from "./Mailbox.ts"
@@ -89,10 +90,17 @@ export class SessionStore extends Context.Service<
       readonly mode: SessionMode
       readonly address: Address
     }) => Effect.Effect<Session, NotFound | Conflict | LedgerError>
+    /** The session that a request means, made if it is the first of its conversation. */
+    readonly findSession: (to: Addressee, newId: SessionId) => Effect.Effect<Session, Refusal | LedgerError>
+    /** All in one transaction: each is accepted or refused by itself, those that were refused before as they were. */
+    readonly send: (
+      incoming: ReadonlyArray<Result.Result<Incoming, Refusal>>,
+      roles: HostRoles,
+    ) => Effect.Effect<ReadonlyArray<Result.Result<Sent, Refusal>>, LedgerError>
     readonly accept: (
       sessionId: SessionId,
       draft: Draft,
-    ) => Effect.Effect<Accepted, NotFound | Conflict | Full | Invalid | LedgerError>
+    ) => Effect.Effect<Accepted, NotFound | Conflict | Full | LedgerError>
     /** `which`: `waiting` unless said; see `ledger/Accept.ts`. */
     readonly cancelMessage: (
       id: MessageId,
@@ -101,7 +109,7 @@ export class SessionStore extends Context.Service<
     readonly redriveMessage: (
       id: MessageId,
       newId: MessageId,
-    ) => Effect.Effect<Accepted, NotFound | Conflict | Full | Invalid | LedgerError>
+    ) => Effect.Effect<Accepted, NotFound | Conflict | Full | LedgerError>
     readonly expireMessages: (limit: number) => Effect.Effect<number, LedgerError>
 
     readonly createSeries: (
@@ -281,6 +289,18 @@ const make = Effect.fnUntraced(function* (options: StoreOptions) {
           { ...wanted, key: sessionKey(mode, address), origin: "chat", address, expiresAt: null },
           known,
         ),
+      ),
+    findSession: (to, newId) =>
+      transact("resolveSession", (tx, known) =>
+        Result.map(findSession(tx, to, newId, known), ({ isNew, session }) => {
+          if (isNew) tx.putSession(session)
+          return session
+        }),
+      ),
+    send: (incoming, roles) =>
+      transact(
+        "send",
+        infallible((tx, known) => incoming.map(Result.flatMap((one) => send(tx, one, roles, known)))),
       ),
     accept: (sessionId, draft) => transact("accept", (tx, known) => accept(tx, sessionId, draft, known)),
     cancelMessage: (id, which = "waiting") =>

@@ -1,6 +1,6 @@
 /** The rules of the ledger, transition by transition, on any driver. The clock is the test's. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer } from "effect"
+import { Effect, Layer, Result } from "effect"
 import { TestClock } from "effect/testing"
 import type { Message, MessageState } from "../../src/domain/Message.ts"
 import { GroupId, MessageId, OutboundId, SeriesId, SessionId } from "../../src/domain/Ids.ts"
@@ -9,6 +9,8 @@ import type { LedgerDriver, LedgerError } from "../../src/services/LedgerDriver.
 import { plainDraft } from "../../src/services/ledger/Accept.ts"
 import { emptyReading } from "../../src/services/Look.ts"
 import type { AckRow, OutboundRow, Reading } from "../../src/services/Mailbox.ts"
+import { Invalid, type Refusal } from "../../src/services/ledger/Refusals.ts"
+import type { Incoming, Sent } from "../../src/services/ledger/Send.ts"
 import { SessionStore } from "../../src/services/SessionStore.ts"
 import { group as plainGroup, GROUP, SESSION } from "../../src/testing/Timeline.ts"
 
@@ -557,6 +559,91 @@ export const sessionStoreContract = (name: string, ledger: Layer.Layer<LedgerDri
           const redriven = yield* message("m2")
           assert.deepStrictEqual([redriven.redriveOf, redriven.state, redriven.tries], ["m1", "pending", 0])
           assert.strictEqual((yield* message("m1")).state, "cancelled")
+        }),
+      )
+    })
+
+    describe("messages from outside", () => {
+      const roles = { owners: ["olga"], globalAdmins: [] }
+      const incoming = (id: string, text: string, more: Partial<Incoming> = {}) =>
+        Result.succeed<Incoming>({
+          to: { groupId: GROUP, channelType: "test", platformId: "p9" },
+          newSessionId: SessionId.make(`new-${id}`),
+          said: { text, userId: null },
+          dueAt: null,
+          ttlMs: null,
+          draft: plainDraft({
+            id: MessageId.make(id),
+            kind: "chat",
+            content: JSON.stringify({ text }),
+            dueAt: 0,
+          }),
+          ...more,
+        })
+      const sent = (results: ReadonlyArray<Result.Result<Sent, Refusal>>) =>
+        results.map(Result.match({ onFailure: ({ _tag }) => _tag, onSuccess: ({ _tag }) => _tag }))
+      const sessionsOf = (store: SessionStore["Service"]) =>
+        store.read((reader) => reader.sessions({}, { limit: 9 }).map(({ id, queued }) => [id, queued]))
+
+      story(
+        "are accepted or refused one by one, in one transaction, and a refused one leaves nothing",
+        (store) =>
+          Effect.gen(function* () {
+            const before = yield* store.read((reader) => reader.events({}, { limit: 100 }).length)
+            const invalid = Result.fail(new Invalid({ field: "content", message: "no" }))
+            const results = yield* store.send(
+              [
+                incoming("m1", "/help", { to: { groupId: GROUP, channelType: "test", platformId: "other" } }),
+                incoming("m2", "hello"),
+                invalid,
+                incoming("m2", "hello"),
+                incoming("m2", "hello again"),
+                incoming("m3", "/compact"),
+                incoming("m4", "/compact", { said: { text: "/compact", userId: "olga" } }),
+                incoming("m5", "one too many"),
+                incoming("m6", "x", { to: { sessionId: SessionId.make("nobody") } }),
+                incoming("m7", "x", { to: {} }),
+              ],
+              roles,
+            )
+            assert.deepStrictEqual(sent(results), [
+              "Gated",
+              "Accepted",
+              "Invalid",
+              "Existing",
+              "Conflict",
+              "Gated",
+              "Accepted",
+              "Full",
+              "NotFound",
+              "Invalid",
+            ])
+            assert.deepStrictEqual(yield* sessionsOf(store), [
+              ["new-m2", 2],
+              [SESSION, 0],
+            ])
+            assert.strictEqual(
+              yield* store.read((reader) => reader.events({}, { limit: 100 }).length),
+              before,
+            )
+          }),
+        { maxQueuedMessages: 2 },
+      )
+
+      story("are due, and expire, by the clock of the transaction", (store) =>
+        Effect.gen(function* () {
+          yield* TestClock.adjust(5_000)
+          yield* store.send([incoming("m1", "hello", { ttlMs: 10 })], roles)
+          assert.deepInclude(yield* message("m1"), { acceptedAt: 5_000, dueAt: 5_000, expiresAt: 5_010 })
+        }),
+      )
+
+      story("are gated by the group's admins as they stand then", (store) =>
+        Effect.gen(function* () {
+          const clear = (id: string) => incoming(id, "/clear", { said: { text: "/clear", userId: "ada" } })
+          assert.deepStrictEqual(sent(yield* store.send([clear("m1")], roles)), ["Gated"])
+          yield* store.putGroup({ ...plainGroup, admins: ["ada"], createdAt: 0, revision: 2 })
+          assert.deepStrictEqual(sent(yield* store.send([clear("m1")], roles)), ["Accepted"])
         }),
       )
     })

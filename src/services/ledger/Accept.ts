@@ -10,7 +10,7 @@ import { transition } from "../../domain/MessageTransition.ts"
 import type { Session, SessionMode, SessionOrigin } from "../../domain/Session.ts"
 import type { LedgerTx } from "../LedgerDriver.ts"
 import { cancelOpen, finishMessage } from "./Finish.ts"
-import { Conflict, Full, Invalid, NotFound } from "./Refusals.ts"
+import { Conflict, Full, NotFound } from "./Refusals.ts"
 import { openUnit, type SessionUnit, type TransitionContext, unitOf } from "./SessionUnit.ts"
 
 /** Where an incoming message comes from, and so where its answer goes. */
@@ -71,33 +71,34 @@ export const sessionKey = (mode: SessionMode, address: Address): string => {
   }
 }
 
-/** Finds the session of that key, or makes it with the id given. */
-export const resolveSession = (
+/** A session as it is wanted: found by its key, or made with the id given. */
+export interface WantedSession {
+  readonly id: SessionId
+  readonly groupId: GroupId
+  readonly key: string
+  readonly origin: SessionOrigin
+  readonly address: Address
+  readonly expiresAt: EpochMs | null
+}
+
+/** The session of that key or a new one, which is not written yet. */
+export const foundOrNew = (
   tx: LedgerTx,
-  wanted: {
-    readonly id: SessionId
-    readonly groupId: GroupId
-    readonly key: string
-    readonly origin: SessionOrigin
-    readonly address: Address
-    readonly expiresAt: EpochMs | null
-  },
+  wanted: WantedSession,
   context: TransitionContext,
-): Result.Result<Session, NotFound | Conflict> => {
+): Result.Result<{ readonly session: Session; readonly isNew: boolean }, NotFound | Conflict> => {
   if (tx.group(wanted.groupId) === undefined) return Result.fail(NotFound.of("group", wanted.groupId))
   const existing = tx.sessionByKey(wanted.groupId, wanted.key)
-  if (existing !== undefined) return Result.succeed(existing)
+  if (existing !== undefined) return Result.succeed({ session: existing, isNew: false })
   if (tx.session(wanted.id) !== undefined) {
     return Result.fail(
       new Conflict({ message: `a session with the id '${wanted.id}' exists with another key` }),
     )
   }
+  const { address, ...named } = wanted
   const session: Session = {
-    id: wanted.id,
-    groupId: wanted.groupId,
-    key: wanted.key,
-    origin: wanted.origin,
-    ...wanted.address,
+    ...named,
+    ...address,
     status: "active",
     statusReason: null,
     incarnation: 0,
@@ -110,12 +111,21 @@ export const resolveSession = (
     wakeFailures: 0,
     wakeNotBefore: 0,
     wakeError: null,
-    expiresAt: wanted.expiresAt,
     createdAt: context.now,
   }
-  tx.putSession(session)
-  return Result.succeed(session)
+  return Result.succeed({ session, isNew: true })
 }
+
+/** Finds the session of that key, or makes it with the id given. */
+export const resolveSession = (
+  tx: LedgerTx,
+  wanted: WantedSession,
+  context: TransitionContext,
+): Result.Result<Session, NotFound | Conflict> =>
+  Result.map(foundOrNew(tx, wanted, context), ({ isNew, session }) => {
+    if (isNew) tx.putSession(session)
+    return session
+  })
 
 /** Accepts a message once: the same id with the same content again is the existing one, with other content a conflict. */
 export const accept = (
@@ -123,21 +133,33 @@ export const accept = (
   sessionId: SessionId,
   draft: Draft,
   context: TransitionContext,
-): Result.Result<Accepted, NotFound | Conflict | Full | Invalid> => {
+): Result.Result<Accepted, NotFound | Conflict | Full> => {
   const existing = tx.message(draft.id)
-  if (existing !== undefined) {
-    const same =
-      existing.sessionId === sessionId && existing.kind === draft.kind && existing.content === draft.content
-    const session = tx.session(existing.sessionId)
-    if (same && session !== undefined) return Result.succeed({ _tag: "Existing", message: existing, session })
-    return Result.fail(
-      new Conflict({
-        message: `a message with the id '${draft.id}' exists with other content or in another session; choose another id`,
-      }),
-    )
-  }
+  if (existing !== undefined) return sameAgain(tx, existing, sessionId, draft)
   const unit = openUnit(tx, sessionId, context)
-  if (unit === undefined) return Result.fail(NotFound.of("session", sessionId))
+  return unit === undefined ? Result.fail(NotFound.of("session", sessionId)) : acceptNew(unit, draft)
+}
+
+/** What a draft with the id of an existing message is. */
+export const sameAgain = (
+  tx: LedgerTx,
+  existing: Message,
+  sessionId: SessionId,
+  draft: Draft,
+): Result.Result<Accepted, Conflict> => {
+  const same =
+    existing.sessionId === sessionId && existing.kind === draft.kind && existing.content === draft.content
+  const session = tx.session(existing.sessionId)
+  if (same && session !== undefined) return Result.succeed({ _tag: "Existing", message: existing, session })
+  return Result.fail(
+    new Conflict({
+      message: `a message with the id '${draft.id}' exists with other content or in another session; choose another id`,
+    }),
+  )
+}
+
+/** Accepts a draft whose id is new. A refusal has written nothing. */
+export const acceptNew = (unit: SessionUnit, draft: Draft): Result.Result<Accepted, Full> => {
   const refusal = refuseFull(unit, draft)
   if (refusal !== undefined) return Result.fail(refusal)
   const message = insertDraft(unit, draft)
@@ -219,7 +241,7 @@ export const redriveMessage = (
   id: MessageId,
   newId: MessageId,
   context: TransitionContext,
-): Result.Result<Accepted, NotFound | Conflict | Full | Invalid> => {
+): Result.Result<Accepted, NotFound | Conflict | Full> => {
   const old = tx.message(id)
   if (old === undefined) return Result.fail(NotFound.of("message", id))
   if (!isTerminal(old.state)) {

@@ -40,6 +40,11 @@ export const contract = {
   /** What the session's running container wrote; null when none runs. */
   liveOutput: operation({ id: SessionId }, Schema.NullOr(Requests.LiveOutput), NotFound, RuntimeUnavailable),
   send: operation(Requests.SendRequest.fields, Requests.SendReply, ...refusals),
+  /** Each is accepted or refused by itself, in their order; all of them in one transaction. */
+  sendBatch: operation(
+    { requests: Schema.Array(Requests.SendRequest).check(Schema.isMaxLength(Requests.MAX_SEND_BATCH)) },
+    Schema.Array(Requests.BatchReply),
+  ),
   messages: operation(Requests.MessageQuery.fields, Schema.Array(Message)),
   message: operation({ id: MessageId }, Requests.MessageReport, NotFound),
   /** `running`: also one that a container works on; it is stopped, and the others that it claimed pay nothing. */

@@ -52,6 +52,17 @@ export const SendReply = Schema.Struct({
 })
 export type SendReply = typeof SendReply.Type
 
+/** Messages of one batch, at most: they share a transaction, in which the daemon does nothing else. */
+export const MAX_SEND_BATCH = 100
+
+/** `failed`: it was not accepted, and `error` is the kind of refusal that a single send would have met. */
+export const BatchReply = Schema.Struct({
+  ...SendReply.fields,
+  outcome: Schema.Literals([...SendReply.fields.outcome.literals, "failed"]),
+  error: Schema.NullOr(Schema.Literals(["NotFound", "Conflict", "Invalid", "Full"])),
+})
+export type BatchReply = typeof BatchReply.Type
+
 /** A message with the rows that it led to: those that name it, and the nameless ones from its claim to the look after its end. */
 export const MessageReport = Schema.Struct({
   message: Message,

@@ -1,94 +1,106 @@
-/** A message comes in: its content is checked, slash commands are gated, and what passes is durable before it is acknowledged. */
-import { Clock, Effect, Result } from "effect"
-import { defaultCommands, gateCommand } from "../../domain/CommandGate.ts"
-import { MessageId } from "../../domain/Ids.ts"
+/** Messages come in: their contents are checked here, and what the ledger then accepts of them is durable when it is acknowledged. */
+import { Array as Arr, Effect, Result } from "effect"
+import { MessageId, SessionId } from "../../domain/Ids.ts"
 import { checkContent } from "../../domain/MessageContent.ts"
-import type { Session } from "../../domain/Session.ts"
 import { newId } from "../Ids.ts"
 import { plainDraft } from "../ledger/Accept.ts"
-import { Invalid, NotFound } from "../ledger/Refusals.ts"
+import { Invalid } from "../ledger/Refusals.ts"
+import type { HostRoles, Incoming, Sent } from "../ledger/Send.ts"
 import type { Nudge } from "../Nudge.ts"
 import { SessionStore } from "../SessionStore.ts"
 import type { KnownChannels } from "./KnownChannels.ts"
-import type { SendReply, SendRequest } from "./Requests.ts"
-import { findsSession } from "./SessionRequests.ts"
+import type { InputOf } from "./Contract.ts"
+import { type BatchReply, MAX_SEND_BATCH, type SendReply, type SendRequest } from "./Requests.ts"
 
-export const makeSending = Effect.fnUntraced(function* (options: {
-  readonly owners: ReadonlyArray<string>
-  readonly globalAdmins: ReadonlyArray<string>
-  readonly look: Nudge
-  readonly channels: KnownChannels
-}) {
+export const makeSending = Effect.fnUntraced(function* (
+  options: HostRoles & { readonly look: Nudge; readonly channels: KnownChannels },
+) {
   const store = yield* SessionStore
-  const sessionFor = findsSession(store)
+  const { maxContentBytes } = store.options.limits
 
   const check = Effect.fnUntraced(function* (request: SendRequest) {
-    const { groupId } = request
-    if (groupId !== undefined && (yield* store.read((reader) => reader.group(groupId))) === undefined) {
-      return yield* NotFound.of("group", groupId)
+    const channel = request.channelType == null ? undefined : options.channels.problemOf(request.channelType)
+    if (channel !== undefined) {
+      return Result.fail(new Invalid({ field: "channelType", message: `the message ${channel}` }))
     }
-    const unknown = request.channelType == null ? undefined : options.channels.problemOf(request.channelType)
-    if (unknown !== undefined) {
-      return yield* new Invalid({ field: "channelType", message: `the message ${unknown}` })
+    const content = checkContent(request.kind, request.content, maxContentBytes)
+    if (Result.isFailure(content)) {
+      return Result.fail(new Invalid({ field: "content", message: content.failure.message }))
     }
-    const content = checkContent(request.kind, request.content, store.options.limits.maxContentBytes)
-    return Result.isFailure(content)
-      ? yield* new Invalid({ field: "content", message: content.failure.message })
-      : content.success
+    const id = request.id ?? MessageId.make(yield* newId("m"))
+    const newSessionId = SessionId.make(yield* newId("s"))
+    return Result.succeed(incomingOf(request, id, newSessionId, content.success))
   })
 
-  /** Slash commands end here, unless they pass. Null: not a command, or one for the agent. */
-  const gateOf = Effect.fnUntraced(function* (request: SendRequest, session: Session) {
-    if (request.kind !== "chat") return null
-    const { text } = request.content as { readonly text: string }
-    const group = yield* store.read((reader) => reader.group(session.groupId))
-    const decision = gateCommand(
-      { text, userId: request.userId ?? null },
-      { owners: options.owners, globalAdmins: options.globalAdmins, groupAdmins: group?.admins ?? [] },
-      defaultCommands,
-    )
-    switch (decision._tag) {
-      case "Pass":
-        return null
-      case "Drop":
-        return {
-          outcome: "dropped",
-          message: null,
-          reason: `/${decision.command} has no meaning here`,
-        } satisfies SendReply
-      case "Refuse":
-        return { outcome: "refused", message: null, reason: decision.message } satisfies SendReply
-    }
-  })
-
-  return Effect.fnUntraced(function* (request: SendRequest) {
-    const content = yield* check(request)
-    const session = yield* sessionFor(request)
-    const gate = yield* gateOf(request, session)
-    if (gate !== null) return gate
-    const now = yield* Clock.currentTimeMillis
-    const dueAt = request.dueAt ?? now
-    const accepted = yield* store.accept(
-      session.id,
-      plainDraft({
-        id: request.id ?? MessageId.make(yield* newId("m")),
-        kind: request.kind,
-        content,
-        dueAt,
-        trigger: request.trigger ?? true,
-        onWake: request.onWake ?? false,
-        priority: request.priority ?? 1,
-        expiresAt: request.ttlMs === undefined ? null : dueAt + request.ttlMs,
-        channelType: request.channelType ?? null,
-        platformId: request.platformId ?? null,
-        threadId: request.threadId ?? null,
-      }),
-    )
+  /** Each by itself, all in one transaction. */
+  const sendAll = Effect.fnUntraced(function* (requests: ReadonlyArray<SendRequest>) {
+    const sent = yield* store.send(yield* Effect.forEach(requests, check), options)
     yield* options.look.ring
-    return {
-      outcome: accepted._tag === "Accepted" ? "accepted" : "existing",
-      message: accepted.message,
-      reason: null,
-    } satisfies SendReply
+    return sent
   })
+
+  return {
+    send: Effect.fnUntraced(function* (request: SendRequest) {
+      const [sent] = yield* sendAll([request])
+      return sent === undefined
+        ? yield* Effect.die("nothing was sent")
+        : replyOf(yield* Effect.fromResult(sent))
+    }),
+    sendBatch: ({ requests }: InputOf<"sendBatch">) =>
+      Effect.map(Effect.forEach(Arr.chunksOf(requests, MAX_SEND_BATCH), sendAll), (chunks) =>
+        chunks.flat().map(
+          Result.match({
+            onFailure: ({ _tag, message }): BatchReply => ({
+              outcome: "failed",
+              message: null,
+              reason: message,
+              error: _tag,
+            }),
+            onSuccess: (done): BatchReply => ({ ...replyOf(done), error: null }),
+          }),
+        ),
+      ),
+  }
 })
+
+const incomingOf = (
+  request: SendRequest,
+  id: MessageId,
+  newSessionId: SessionId,
+  content: string,
+): Incoming => ({
+  to: request,
+  newSessionId,
+  said:
+    request.kind === "chat"
+      ? { text: (request.content as { readonly text: string }).text, userId: request.userId ?? null }
+      : null,
+  ttlMs: request.ttlMs ?? null,
+  dueAt: request.dueAt ?? null,
+  draft: plainDraft({
+    id,
+    kind: request.kind,
+    content,
+    dueAt: 0,
+    trigger: request.trigger ?? true,
+    onWake: request.onWake ?? false,
+    priority: request.priority ?? 1,
+    channelType: request.channelType ?? null,
+    platformId: request.platformId ?? null,
+    threadId: request.threadId ?? null,
+  }),
+})
+
+const replyOf = (sent: Sent): SendReply => {
+  if (sent._tag !== "Gated") {
+    return {
+      outcome: sent._tag === "Accepted" ? "accepted" : "existing",
+      message: sent.message,
+      reason: null,
+    }
+  }
+  const { decision } = sent
+  return decision._tag === "Drop"
+    ? { outcome: "dropped", message: null, reason: `/${decision.command} has no meaning here` }
+    : { outcome: "refused", message: null, reason: decision.message }
+}

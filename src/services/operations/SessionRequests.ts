@@ -1,10 +1,7 @@
-/** Requests about sessions: which one a request means, how they stand, and an operator's hand on them. */
+/** Requests about sessions: how they stand, and an operator's hand on them. */
 import { Effect, Schema } from "effect"
-import { type GroupId, SessionId } from "../../domain/Ids.ts"
-import type { SessionMode } from "../../domain/Session.ts"
 import { ContainerRef, ContainerRuntime } from "../ContainerRuntime.ts"
-import { newId } from "../Ids.ts"
-import { Conflict, Invalid, NotFound } from "../ledger/Refusals.ts"
+import { Conflict, NotFound } from "../ledger/Refusals.ts"
 import type { Nudge } from "../Nudge.ts"
 import { SessionStore } from "../SessionStore.ts"
 import { Sweep } from "../Sweep.ts"
@@ -16,48 +13,6 @@ import type { SessionReport } from "./Requests.ts"
 const LIVE_OUTPUT_BYTES = 64 * 1024
 /** Lives that a session's report shows. */
 const SHOWN_LIVES = 20
-
-/** Who a request is for: a session, or the conversation of a group that its address and mode mean. */
-export interface Addressee {
-  readonly groupId?: GroupId | undefined
-  readonly sessionId?: SessionId | undefined
-  readonly mode?: SessionMode | undefined
-  readonly channelType?: string | null | undefined
-  readonly platformId?: string | null | undefined
-  readonly threadId?: string | null | undefined
-}
-
-/** Finds the session that a request means; makes it when it is the first of its conversation. */
-export const findsSession = (store: SessionStore["Service"]) =>
-  Effect.fnUntraced(function* (to: Addressee) {
-    const { groupId, sessionId } = to
-    if (sessionId !== undefined) {
-      const session = yield* store.read((reader) => reader.session(sessionId))
-      if (session === undefined) return yield* NotFound.of("session", sessionId)
-      if (groupId !== undefined && session.groupId !== groupId) {
-        return yield* new Conflict({
-          message: `session '${sessionId}' belongs to the group '${session.groupId}', not to '${groupId}'; leave the group out`,
-        })
-      }
-      return session
-    }
-    if (groupId === undefined) {
-      return yield* new Invalid({
-        field: "groupId",
-        message: "name a session, or the group whose session shall have it",
-      })
-    }
-    return yield* store.resolveSession({
-      id: SessionId.make(yield* newId("s")),
-      groupId,
-      mode: to.mode ?? "shared",
-      address: {
-        channelType: to.channelType ?? "stdout",
-        platformId: to.platformId ?? "cli",
-        threadId: to.threadId ?? null,
-      },
-    })
-  })
 
 export const makeSessionRequests = Effect.fnUntraced(function* (options: { readonly look: Nudge }) {
   const store = yield* SessionStore

@@ -1,6 +1,6 @@
 /** Requests about recurring tasks: their making and changing, runs out of turn, and what is told of one. */
 import { Clock, Effect, Result } from "effect"
-import { MessageId, SeriesId } from "../../domain/Ids.ts"
+import { MessageId, SeriesId, SessionId } from "../../domain/Ids.ts"
 import { describeSchedule, parseSchedule } from "../../domain/Recurrence.ts"
 import { statisticsOf } from "../../domain/RunStatistics.ts"
 import { previewOf } from "../../domain/SeriesSlots.ts"
@@ -12,7 +12,6 @@ import { SessionStore } from "../SessionStore.ts"
 import type { InputOf } from "./Contract.ts"
 import { pageOf } from "./Page.ts"
 import { MAX_PAGE } from "./Requests.ts"
-import { findsSession } from "./SessionRequests.ts"
 import type { TaskReport } from "./Tasks.ts"
 
 /** Instants and runs that a task's report shows. */
@@ -21,12 +20,14 @@ const SHOWN_RUNS = 30
 
 export const makeTaskRequests = Effect.fnUntraced(function* (options: { readonly look: Nudge }) {
   const store = yield* SessionStore
-  const sessionFor = findsSession(store)
   const looked = Effect.tap(options.look.ring)
 
   return {
     addTask: Effect.fnUntraced(function* (request: InputOf<"addTask">) {
-      const session = yield* sessionFor({ groupId: request.groupId, sessionId: request.sessionId })
+      const session = yield* store.findSession(
+        { groupId: request.groupId, sessionId: request.sessionId },
+        SessionId.make(yield* newId("s")),
+      )
       const group = yield* store.read((reader) => reader.group(session.groupId))
       const zone = request.zone ?? group?.zone ?? store.options.zone
       const now = yield* Clock.currentTimeMillis
