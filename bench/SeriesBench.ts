@@ -4,8 +4,25 @@ import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
 import { promisify } from "node:util"
-import type { SeriesFigures } from "./SeriesHost.ts"
+import { Schema } from "effect"
 import { atMost, type Bench, median, ms, percentile, perSecond, times } from "./Measure.ts"
+
+/** What the process measured; one line of JSON on its standard output. */
+export const SeriesFigures = Schema.Struct({
+  /** From opening the ledger to the end of the first pass. */
+  startMs: Schema.Number,
+  rss: Schema.Number,
+  idleMs: Schema.Number,
+  idleCpuMs: Schema.Number,
+  /** Of each slot: from its instant to the start of its container. */
+  lateMs: Schema.Array(Schema.Number),
+  /** Slots of cron schedules that come due in one instant: until the last occurrence is in the ledger. */
+  burstMs: Schema.Number,
+  /** What one small durable transaction takes on this disk, at this time: a late slot waited for a few of them. */
+  commitMs: Schema.Array(Schema.Number),
+})
+export type SeriesFigures = typeof SeriesFigures.Type
+const decodeFigures = Schema.decodeUnknownSync(Schema.fromJsonString(SeriesFigures))
 
 const CHILD = path.join(import.meta.dirname, "SeriesHost.ts")
 const MAX_OUTPUT = 1024 * 1024
@@ -18,8 +35,7 @@ const inChild = async (dataDir: string, ...words: ReadonlyArray<string>): Promis
 }
 
 /** What is logged stands before it. */
-const figuresOf = (output: string): SeriesFigures =>
-  JSON.parse(output.trim().split("\n").at(-1) ?? "") as SeriesFigures
+const figuresOf = (output: string): SeriesFigures => decodeFigures(output.trim().split("\n").at(-1))
 
 export const seriesBench: Bench = {
   name: "series",

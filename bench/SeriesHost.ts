@@ -13,20 +13,7 @@ import { Sweep } from "../src/services/Sweep.ts"
 import { startDaemon } from "../src/testing/Timeline.ts"
 import { addSessions, hostLayer, makeNudges, sessionId } from "./Host.ts"
 import { rounds, stopwatch, until } from "./Measure.ts"
-
-export interface SeriesFigures {
-  /** From opening the ledger to the end of the first pass. */
-  readonly startMs: number
-  readonly rss: number
-  readonly idleMs: number
-  readonly idleCpuMs: number
-  /** Of each slot: from its instant to the start of its container. */
-  readonly lateMs: ReadonlyArray<number>
-  /** Slots of cron schedules that come due in one instant: until the last occurrence is in the ledger. */
-  readonly burstMs: number
-  /** What one small durable transaction takes on this disk, at this time: a late slot waited for a few of them. */
-  readonly commitMs: ReadonlyArray<number>
-}
+import type { SeriesFigures } from "./SeriesBench.ts"
 
 const SESSIONS = 10_000
 const FILL_BATCH = 5_000

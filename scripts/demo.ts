@@ -3,6 +3,7 @@
  * one agent that hangs and one that crashes, and the timeline of it all. Needs nothing but Node.
  */
 import { spawn, execFile, type ChildProcess } from "node:child_process"
+import { Schema } from "effect"
 import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
@@ -45,12 +46,15 @@ const started = (daemon: ChildProcess): Promise<void> =>
     daemon.once("exit", (code) => reject(new Error(`the daemon ended with ${code}`)))
   })
 
+const decodeRuns = Schema.decodeUnknownSync(
+  Schema.fromJsonString(
+    Schema.Array(Schema.Struct({ seriesId: Schema.NullOr(Schema.String), outcome: Schema.String })),
+  ),
+)
+
 const untilRuns = async (wanted: number): Promise<void> => {
   for (let look = 0; look < 100; look++) {
-    const runs = JSON.parse(await lamplighter("runs", "--json")) as ReadonlyArray<{
-      readonly seriesId: string | null
-      readonly outcome: string
-    }>
+    const runs = decodeRuns(await lamplighter("runs", "--json"))
     if (runs.filter((row) => row.seriesId !== null && row.outcome === "completed").length >= wanted) return
   }
   throw new Error(`the task did not run ${wanted} times`)

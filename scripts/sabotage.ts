@@ -7,7 +7,8 @@ import { spawn } from "node:child_process"
 import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
-import { sabotages, type Sabotage } from "./sabotage/Sabotages.ts"
+import type { Sabotage } from "./sabotage/Sabotage.ts"
+import { sabotages } from "./sabotage/Sabotages.ts"
 
 const root = path.resolve(import.meta.dirname, "..")
 const WORKERS = 2

@@ -2,19 +2,8 @@
  * Rules broken on purpose, one each, that particular tests ought to notice. When a text is not found any more, the rule has moved:
  * move the sabotage with it.
  */
+import type { Sabotage } from "./Sabotage.ts"
 import { simulated } from "./Simulated.ts"
-
-export interface Sabotage {
-  readonly name: string
-  /** The rule as a reader of docs/ knows it. */
-  readonly rule: string
-  readonly file: string
-  /** Stands there exactly once. */
-  readonly from: string
-  readonly to: string
-  /** Who ought to notice: these tests, or the simulation alone, which knows nothing of the rule in particular. */
-  readonly tests: ReadonlyArray<string> | "simulation"
-}
 
 const stuck = ["test/domain/StuckAction.test.ts"]
 const retry = ["test/domain/Retry.test.ts"]

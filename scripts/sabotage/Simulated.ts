@@ -1,7 +1,7 @@
 /**
  * Rules broken on purpose that the simulation has to notice by itself: it looks at whole timelines, and knows the invariants only.
  */
-import type { Sabotage } from "./Sabotages.ts"
+import type { Sabotage } from "./Sabotage.ts"
 
 const broken = (name: string, rule: string, file: string, from: string, to: string): Sabotage => ({
   name,

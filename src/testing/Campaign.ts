@@ -6,7 +6,8 @@ import type { Policy } from "../domain/Policy.ts"
 import { describeFault, type Fault, FAULT_KINDS, type FaultKind, planFaults } from "./FaultPlan.ts"
 import { seededRandom } from "./SeededRandom.ts"
 import { SERIES_SIGHTS, type SeriesSight } from "./SeriesWatch.ts"
-import { type Outcome, runWorld, type Violation } from "./World.ts"
+import type { Violation } from "./Violation.ts"
+import { type Outcome, runWorld } from "./World.ts"
 import { planWorld, type WorldShape } from "./WorldShape.ts"
 
 export interface WorldPlan {

@@ -5,7 +5,8 @@
 import { MINUTE_MS, SECOND_MS } from "../domain/Instant.ts"
 import type { ContainerRef } from "../services/ContainerRuntime.ts"
 import { GroundTruth } from "./GroundTruth.ts"
-import type { LedgerWatch, Violate } from "./LedgerWatch.ts"
+import type { LedgerWatch } from "./LedgerWatch.ts"
+import type { Violate } from "./Violation.ts"
 import type { WorldShape } from "./WorldShape.ts"
 
 export interface ContainerWatchOptions {
@@ -38,7 +39,7 @@ export class ContainerWatch {
     if (container === undefined || container.diedAt !== null) return
     if (container.signalledAt !== null) {
       const waitedMs = now() - container.signalledAt
-      const isJumpy = now() - truth.jumpedAt < MINUTE_MS
+      const isJumpy = now() - truth.last("jump") < MINUTE_MS
       const isStranger = watch.incarnations.get(GroundTruth.key(session, incarnation))?.phase === "ended"
       if (name === "SIGKILL" && waitedMs < shape.policy.graceMs - MOMENT_MS && !isJumpy && !isStranger)
         violate(6, `${session}/${incarnation} had ${waitedMs} ms of grace, of ${shape.policy.graceMs}`)
@@ -54,7 +55,7 @@ export class ContainerWatch {
     }
     const reason = life?.stopReason
     // The signal can come much later than the decision when the engine is slow.
-    if (now() - truth.troubledAt < MINUTE_MS && now() - truth.jumpedAt > MINUTE_MS) return
+    if (now() - truth.last("trouble") < MINUTE_MS && now() - truth.last("jump") > MINUTE_MS) return
     const isFresh = container.beatAt !== null && now() - container.beatAt < MOMENT_MS
     const beatAt = isFresh ? container.beatBefore : container.beatAt
     const beatAge = beatAt === null ? null : now() - beatAt
@@ -91,7 +92,7 @@ export class ContainerWatch {
   tick(fair: boolean): void {
     const { truth, now, violate, shape } = this.options
     if (!fair) {
-      truth.troubledAt = now()
+      truth.mark("trouble")
       return
     }
     const { policy } = shape
@@ -108,7 +109,7 @@ export class ContainerWatch {
         container.excusedUntil,
         ...container.claims.values(),
       ]
-      const since = Math.max(truth.troubledAt, ...signs)
+      const since = Math.max(truth.last("trouble"), ...signs)
       if (now() - since > limit)
         violate(
           6,

@@ -8,8 +8,11 @@ import { isTerminal, wakes } from "../domain/Message.ts"
 import { previousSlotOf } from "../domain/SeriesSlots.ts"
 import { hashText } from "./SeededRandom.ts"
 import { overstayed } from "./SeriesWatch.ts"
-import type { World } from "./World.ts"
-import { LONGEST_RETENTION_MS } from "./WorldShape.ts"
+import type { DaemonLives } from "./DaemonLives.ts"
+import type { Ground } from "./Ground.ts"
+import type { Havoc } from "./Havoc.ts"
+import type { Operators } from "./Operators.ts"
+import { LONGEST_RETENTION_MS, type WorldShape } from "./WorldShape.ts"
 
 /** Time for what was down to come up, and for whoever backed off to try again. */
 const SETTLE_MS = 30 * MINUTE_MS
@@ -19,48 +22,52 @@ const WATCHED_MS = HOUR_MS
 const DRAIN_LIMIT_MS = 16 * HOUR_MS
 const STEP_MS = 5 * MINUTE_MS
 
-export const converge = (world: World, runUntil: (until: number) => void): void => {
-  const { host, operators } = world
-  const start = host.now()
-  const until = (at: number): boolean => {
-    runUntil(at)
-    return world.violation() === null
-  }
-  world.trace.note(start, "the quiet phase begins")
-  world.calm()
-  world.after(MINUTE_MS, () => operators.releaseAll())
+/** A world that has seen its faults. */
+export interface TriedWorld {
+  readonly ground: Ground
+  readonly lives: DaemonLives
+  readonly operators: Operators
+  readonly havoc: Havoc
+  readonly shape: WorldShape
+  /** Runs it up to this elapsed instant; false when something broke on the way. */
+  readonly until: (at: number) => boolean
+}
+
+export const converge = (world: TriedWorld): void => {
+  const { ground, havoc, operators, until } = world
+  const { now, violate, watch } = ground
+  const start = now()
+  ground.note("the quiet phase begins")
+  havoc.calm()
+  ground.after(MINUTE_MS, () => operators.releaseAll())
   if (!until(start + SETTLE_MS)) return
   const missedBefore = missedSlots(world)
-  const revisions = new Map(
-    [...world.watch.series.values()].map(({ id, revision }) => [id as string, revision]),
-  )
+  const revisions = new Map([...watch.series.values()].map(({ id, revision }) => [id as string, revision]))
   if (!until(start + SETTLE_MS + WATCHED_MS)) return
-  checkSlots(world, host.wall(), revisions, missedBefore)
+  checkSlots(world, revisions, missedBefore)
   operators.pauseAll()
-  const deadline = host.now() + DRAIN_LIMIT_MS + world.setBackMs()
+  const deadline = now() + DRAIN_LIMIT_MS + havoc.setBackMs()
   while (true) {
-    if (!until(host.now() + STEP_MS)) return
+    if (!until(now() + STEP_MS)) return
     const waiting = stillOpen(world)
     if (waiting.length === 0) break
-    if (host.now() > deadline) {
-      return world.violate(12, `the queues do not drain: ${waiting.slice(0, 5).join("; ")}`)
-    }
+    if (now() > deadline) return violate(12, `the queues do not drain: ${waiting.slice(0, 5).join("; ")}`)
   }
-  if (!until(host.now() + STEP_MS)) return
+  if (!until(now() + STEP_MS)) return
   checkLedger(world)
-  recoverTwice(world, until)
+  recoverTwice(world)
 }
 
 /** What is not at rest, in words. */
-const stillOpen = (world: World): ReadonlyArray<string> => {
-  const { engine, operators, watch } = world
+const stillOpen = ({ ground, lives, operators }: TriedWorld): ReadonlyArray<string> => {
+  const { engine, wall, watch } = ground
   const open: Array<string> = []
-  if (world.daemon() === null) open.push("the daemon is down")
+  if (lives.current() === null) open.push("the daemon is down")
   if (operators.unanswered() > 0) open.push(`${operators.unanswered()} sends without an answer`)
   for (const row of watch.messages.values()) {
     if (wakes(row) && !isTerminal(row.state))
       open.push(
-        `message ${row.id} of ${row.sessionId} is ${row.state} (due ${row.dueAt - world.host.wall()} ms from now)`,
+        `message ${row.id} of ${row.sessionId} is ${row.state} (due ${row.dueAt - wall()} ms from now)`,
       )
   }
   for (const row of watch.deliveries.values()) {
@@ -76,12 +83,12 @@ const stillOpen = (world: World): ReadonlyArray<string> => {
 
 /** In fair weather every slot is dealt with at its time, and none is missed: `SeriesWatch` has seen what each of them became. */
 const checkSlots = (
-  world: World,
-  to: number,
+  world: TriedWorld,
   revisions: ReadonlyMap<string, number>,
   missedBefore: number,
 ): void => {
-  const { violate, watch } = world
+  const { violate, wall, watch } = world.ground
+  const to = wall()
   for (const series of watch.series.values()) {
     // Agents go on changing tasks: what was changed meanwhile has had two schedules.
     if (series.status !== "active" || revisions.get(series.id) !== series.revision) continue
@@ -93,11 +100,11 @@ const checkSlots = (
   if (missed > 0) violate(5, `${missed} slots were missed, and nothing was wrong`)
 }
 
-const missedSlots = (world: World): number => world.watch.tasks.sights.get("slot-missed") ?? 0
+const missedSlots = ({ ground }: TriedWorld): number => ground.watch.tasks.sights.get("slot-missed") ?? 0
 
-const checkLedger = (world: World): void => {
-  const { driver, engine, truth, violate, watch } = world
-  const floor = world.host.wall() - world.options.shape.historyRetentionMs
+const checkLedger = ({ ground, havoc, lives, shape }: TriedWorld): void => {
+  const { driver, engine, now, truth, violate, wall, watch } = ground
+  const floor = wall() - shape.historyRetentionMs
   Effect.runSync(
     driver.read((reader) => {
       for (const [id, row] of watch.messages) {
@@ -110,8 +117,8 @@ const checkLedger = (world: World): void => {
       }
       if (reader.liveIncarnations().length !== 0) violate(11, "the ledger has live incarnations at rest")
       // The retention goes round once an hour.
-      const latest = Math.min(world.host.wall(), world.options.shape.startedAt + world.host.now())
-      const stayed = overstayed(reader, latest - LONGEST_RETENTION_MS - 2 * HOUR_MS - world.setBackMs())
+      const latest = Math.min(wall(), shape.startedAt + now())
+      const stayed = overstayed(reader, latest - LONGEST_RETENTION_MS - 2 * HOUR_MS - havoc.setBackMs())
       if (stayed.length > 0) violate(11, `${stayed.join(", ")}: sessions of runs that ended long ago`)
     }),
   )
@@ -119,32 +126,31 @@ const checkLedger = (world: World): void => {
     if (container.diedAt === null) violate(11, `${container.session}/${container.incarnation} lives at rest`)
   }
   if (engine.maximumLivePerSession() > 1) violate(3, "two containers of one session lived at once")
-  const timers = world.daemon()?.process.timers() ?? 0
+  const timers = lives.current()?.process.timers() ?? 0
   if (timers > 8) violate(11, `the daemon has ${timers} timers at rest`)
   for (const send of truth.sends.values()) if (send.taken === 0) violate(2, "a delivery was never taken")
 }
 
 /** A crash at rest and a second recovery change nothing; history may go in between, when its retention is over. */
-const recoverTwice = (world: World, until: (at: number) => boolean): void => {
-  const { host } = world
-  const before = pictureOf(world)
-  world.crash(1_000, "at rest")
-  if (!until(host.now() + 10 * MINUTE_MS)) return
-  for (const [name, row] of pictureOf(world)) {
-    if (before.get(name) !== row) world.violate(12, `recovering at rest changed ${name}`)
+const recoverTwice = ({ ground, lives, until }: TriedWorld): void => {
+  const before = pictureOf(ground)
+  lives.crash(1_000, "at rest")
+  if (!until(ground.now() + 10 * MINUTE_MS)) return
+  for (const [name, row] of pictureOf(ground)) {
+    if (before.get(name) !== row) ground.violate(12, `recovering at rest changed ${name}`)
   }
 }
 
-const pictureOf = (world: World): ReadonlyMap<string, number> =>
+const pictureOf = ({ driver, watch }: Ground): ReadonlyMap<string, number> =>
   Effect.runSync(
-    world.driver.read((reader) => {
+    driver.read((reader) => {
       const picture = new Map<string, number>()
       const add = (name: string, row: unknown): void => {
         if (row !== undefined) picture.set(name, hashText(JSON.stringify(row)))
       }
-      for (const { id } of world.watch.messages.values()) add(`message ${id}`, reader.message(id))
-      for (const { id } of world.watch.deliveries.values()) add(`delivery ${id}`, reader.delivery(id))
-      for (const { id } of world.watch.series.values()) add(`task ${id}`, reader.series(id))
+      for (const { id } of watch.messages.values()) add(`message ${id}`, reader.message(id))
+      for (const { id } of watch.deliveries.values()) add(`delivery ${id}`, reader.delivery(id))
+      for (const { id } of watch.series.values()) add(`task ${id}`, reader.series(id))
       for (const row of reader.sessions({}, { limit: 100 })) {
         add(`session ${row.id}`, row)
         for (const life of reader.incarnations(row.id, { limit: 3 }))

@@ -35,6 +35,12 @@ export interface SendTruth {
   excusesThen: number
 }
 
+/**
+ * `trouble`: something was wrong that may delay the daemon. `wake`: an operator woke a session, which asks nobody whether there is
+ * room. `jump`: somebody set the clock, and ages start again from there. `reboot`: the host rebooted.
+ */
+export type Moment = "trouble" | "wake" | "jump" | "reboot"
+
 export class GroundTruth {
   readonly containers = new Map<string, ContainerTruth>()
   readonly sends = new Map<string, SendTruth>()
@@ -42,16 +48,34 @@ export class GroundTruth {
   readonly unreadable = new Set<string>()
   /** Messages whose acceptance was acknowledged to their sender. */
   readonly acknowledged = new Set<string>()
-  /** Whatever may interrupt the daemon between a send and its mark: crashes, stops, failed writes. */
-  excuses = 0
-  /** The last time that an operator woke a session, which asks nobody whether there is room. */
-  wokenAt = -Infinity
-  /** The last time that somebody set the clock: ages start again from there. */
-  jumpedAt = -Infinity
-  /** The last time that the host rebooted. */
-  rebootedAt = -Infinity
-  /** The last instant at which something was wrong that may delay the daemon. */
-  troubledAt = 0
+  private readonly marks = new Map<Moment, number>()
+  private readonly now: () => number
+  private interruptions = 0
+
+  /** `now`: elapsed milliseconds. */
+  constructor(now: () => number) {
+    this.now = now
+    this.mark("trouble")
+  }
+
+  mark(moment: Moment): void {
+    this.marks.set(moment, this.now())
+  }
+
+  /** When this happened last. */
+  last(moment: Moment): number {
+    return this.marks.get(moment) ?? -Infinity
+  }
+
+  /** Something may have interrupted the daemon between a send and its mark: a crash, a stop, a failed write. */
+  interrupt(): void {
+    this.interruptions += 1
+    this.mark("trouble")
+  }
+
+  get excuses(): number {
+    return this.interruptions
+  }
 
   static readonly key = (session: string, incarnation: number): string => `${session}/${incarnation}`
 
@@ -59,11 +83,11 @@ export class GroundTruth {
     return this.containers.get(GroundTruth.key(session, incarnation))
   }
 
-  born(session: string, incarnation: number, at: number): ContainerTruth {
+  born(session: string, incarnation: number): ContainerTruth {
     const truth: ContainerTruth = {
       session,
       incarnation,
-      bornAt: at,
+      bornAt: this.now(),
       beatAt: null,
       beatBefore: null,
       claims: new Map(),

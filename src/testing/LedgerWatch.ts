@@ -4,7 +4,7 @@
  */
 import type { Attempt } from "../domain/Attempt.ts"
 import type { Delivery } from "../domain/Delivery.ts"
-import { SessionId } from "../domain/Ids.ts"
+import { type GroupId, SessionId } from "../domain/Ids.ts"
 import type { Incarnation } from "../domain/Incarnation.ts"
 import { isTerminal, type Message, wakes } from "../domain/Message.ts"
 import { type Policy, resolvePolicy } from "../domain/Policy.ts"
@@ -14,6 +14,7 @@ import type { Session } from "../domain/Session.ts"
 import type { LedgerTx } from "../services/LedgerDriver.ts"
 import { GroundTruth } from "./GroundTruth.ts"
 import { SeriesWatch } from "./SeriesWatch.ts"
+import type { Violate } from "./Violation.ts"
 
 /** From a decision to its commit. */
 const MOMENT_MS = 2_000
@@ -21,8 +22,6 @@ const MOMENT_MS = 2_000
 const SEND_SLACK_MS = 35_000
 /** What has expired is ended at the beginning of every pass. */
 const TTL_SLACK_MS = 60_000
-
-export type Violate = (invariant: number, message: string) => void
 
 export interface LedgerWatchOptions {
   readonly truth: GroundTruth
@@ -170,13 +169,13 @@ export class LedgerWatch {
     this.tasks.commit()
   }
 
-  private policyOf(tx: LedgerTx, groupId: string): Policy {
-    const group = tx.group(groupId as never)
+  private policyOf(tx: LedgerTx, groupId: GroupId): Policy {
+    const group = tx.group(groupId)
     return group === undefined ? this.options.policy : resolvePolicy(this.options.policy, group.policy)
   }
 
   /** A task may have its own limit and backoff. */
-  private retriesOf(tx: LedgerTx, groupId: string, row: Message): Policy {
+  private retriesOf(tx: LedgerTx, groupId: GroupId, row: Message): Policy {
     const policy = this.policyOf(tx, groupId)
     const own = row.seriesId === null ? undefined : this.series.get(row.seriesId)?.policy
     return {
@@ -291,7 +290,7 @@ export class LedgerWatch {
       violate(4, `${row.messageId} was given back by a container that was stopped as stuck, for nothing`)
     const died = container?.death === "itself" || container?.death === "outside"
     if (row.outcome !== "host-stopped" || !died || life?.stopReason !== null) return
-    if (truth.rebootedAt < (container?.diedAt ?? 0))
+    if (truth.last("reboot") < (container?.diedAt ?? 0))
       violate(4, `${row.messageId} was open when ${row.sessionId} died, and paid nothing`)
   }
 
@@ -326,7 +325,7 @@ export class LedgerWatch {
       if (session !== undefined && session.status !== "active")
         violate(3, `session ${row.sessionId} is ${session.status}, and was woken`)
       const live = this.liveContainers()
-      if (live >= this.options.maxContainers && this.options.now() - truth.wokenAt > MOMENT_MS)
+      if (live >= this.options.maxContainers && this.options.now() - truth.last("wake") > MOMENT_MS)
         violate(3, `${key} starts beside ${live} containers, of ${this.options.maxContainers} allowed`)
       return
     }

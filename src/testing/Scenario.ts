@@ -8,6 +8,7 @@ import { GroupId, MessageId, SeriesId, SessionId } from "../domain/Ids.ts"
 import { MAX_EPOCH_MS } from "../domain/Instant.ts"
 import { Message } from "../domain/Message.ts"
 import { PolicyOverride } from "../domain/Policy.ts"
+import { CatchUpPolicy, OverlapPolicy } from "../domain/SeriesPolicy.ts"
 import { formatDuration, parseDuration } from "../layers/configuration/QuantityText.ts"
 
 /** A scenario longer than this says more about patience than about a policy. */
@@ -180,6 +181,8 @@ export const Scenario = Schema.Struct({
         id: SeriesId,
         schedule: Schema.String,
         ttl: some(Time),
+        overlap: some(OverlapPolicy),
+        catchUp: some(CatchUpPolicy),
       }),
     ),
   ),

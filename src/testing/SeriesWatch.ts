@@ -11,7 +11,7 @@ import { jitterOf } from "../domain/SeriesPolicy.ts"
 import { nextSlotOf } from "../domain/SeriesSlots.ts"
 import type { LedgerReader } from "../services/LedgerDriver.ts"
 import type { GroundTruth } from "./GroundTruth.ts"
-import type { Violate } from "./LedgerWatch.ts"
+import type { Violate } from "./Violation.ts"
 
 /** What can become of slots and runs; a campaign in which one of these never happened did not test it. */
 export const SERIES_SIGHTS = [
@@ -351,7 +351,7 @@ export class SeriesWatch {
         const since = this.working.get(id)
         // Whoever is dead does not run: its last words may be unreadable for as long as they are.
         if (since === undefined || truth.container(sessionId, admittedIn)?.diedAt !== null) continue
-        const overMs = now() - Math.max(Math.max(since, truth.jumpedAt) + limitMs, troubledAt)
+        const overMs = now() - Math.max(Math.max(since, truth.last("jump")) + limitMs, troubledAt)
         if (overMs > slackMs + OVERDUE_SLACK_MS)
           violate(5, `${id} still runs ${Math.round(overMs / SECOND_MS)} s after its time was over`)
       }

@@ -2,7 +2,7 @@
  * The agents of a simulated world: the scripted runner of the in-memory layers, at work for a random while, and struck by the
  * faults that the plan holds for its session. Each one writes down in the ground truth what it really did.
  */
-import { Deferred, Effect } from "effect"
+import { Deferred, Effect, Option, Schema } from "effect"
 import { OutboundId } from "../domain/Ids.ts"
 import { MINUTE_MS, SECOND_MS } from "../domain/Instant.ts"
 import { type AgentWorld, makeAgentWorld } from "../layers/memory/AgentWorld.ts"
@@ -12,7 +12,7 @@ import type { LaunchSpec } from "../services/ContainerRuntime.ts"
 import type { Fault } from "./FaultPlan.ts"
 import type { ContainerTruth, GroundTruth } from "./GroundTruth.ts"
 import type { SeededRandom } from "./SeededRandom.ts"
-import type { TaskRun } from "./WorldShape.ts"
+import { TaskRun } from "./WorldShape.ts"
 
 /** What the agents have of the world that they live in. */
 export interface AgentSurroundings {
@@ -83,7 +83,7 @@ export const simulatedAgent =
   (around: AgentSurroundings) =>
   (spec: LaunchSpec, launch: number): AgentScript<ContainerSide> => {
     const { session, incarnation } = spec.labels
-    const truth = around.truth.born(session, incarnation, around.now())
+    const truth = around.truth.born(session, incarnation)
     const random = around.random.fork(`${session}/${launch}`)
     const fault = around.strike(session, "launch")
     return (process) =>
@@ -160,11 +160,15 @@ const giveBack = (life: Life, batch: ReadonlyArray<InboundRow>): Effect.Effect<E
 const answer = (life: Life, batch: ReadonlyArray<InboundRow>): Effect.Effect<Ending> =>
   Effect.as(life.me.answer(batch, `done ${batch.map(({ id }) => id).join(" ")}`), "next")
 
+/** A task that says in its prompt what its runs are like. */
+const decodeTask = Schema.decodeUnknownOption(
+  Schema.fromJsonString(Schema.Struct({ prompt: Schema.fromJsonString(TaskRun) })),
+)
+
 /** What the task of this batch asks for, where it asks for anything. */
 const taskRun = (batch: ReadonlyArray<InboundRow>): TaskRun | null => {
   const task = batch.find(({ kind }) => kind === "task")
-  const prompt: unknown = task === undefined ? null : JSON.parse(task.content).prompt
-  return typeof prompt === "string" && prompt.startsWith("{") ? (JSON.parse(prompt) as TaskRun) : null
+  return task === undefined ? null : (Option.getOrNull(decodeTask(task.content))?.prompt ?? null)
 }
 
 /** One turn: the batch is claimed; what becomes of it depends on what strikes. */

@@ -45,15 +45,19 @@ export interface DaemonLayers {
   readonly runtime: (plain: ContainerRuntime["Service"]) => ContainerRuntime["Service"]
 }
 
-export interface DaemonOptions {
-  readonly process: SimulatedProcess
-  readonly random: SeededRandom
-  readonly layers: DaemonLayers
+/** What the daemon is told of how to be. */
+export interface DaemonSettings {
   readonly policy: Policy
   readonly limits: HostLimits
   readonly zone: string
   readonly sweepIntervalMs: number
   readonly pollIntervalMs: number
+}
+
+export interface DaemonOptions extends DaemonSettings {
+  readonly process: SimulatedProcess
+  readonly random: SeededRandom
+  readonly layers: DaemonLayers
   /** Called at each crash point; `die` ends the process right there. */
   readonly onCrashPoint: (name: CrashPointName) => "go-on" | "die"
   readonly onLog: (line: string) => void
@@ -85,27 +89,13 @@ const seeded = (random: SeededRandom) => ({
   nextDoubleUnsafe: random.next,
 })
 
-export const bootDaemon = (options: DaemonOptions): SimulatedDaemon => {
-  const { layers, process } = options
-  let services: Context.Context<DaemonServices> | null = null
-  let listener: (event: RuntimeEvent) => void = () => {}
-  const unanswered = new Set<() => void>()
-
-  const engine: SimulatedEngine["Service"] = {
-    ...layers.engine,
-    listen: (told) =>
-      Effect.sync(() => {
-        listener = told
-      }),
-  }
+/** Store and runtime on the layers of the world; `engine` is the world's, with this daemon as its listener. */
+const baseLayer = ({ layers, limits, policy, zone }: DaemonOptions, engine: SimulatedEngine["Service"]) => {
   const runtime = Layer.effect(ContainerRuntime, Effect.map(ContainerRuntime, layers.runtime)).pipe(
     Layer.provide(SimulatedRuntime.layer({ install: SIMULATED_INSTALL })),
     Layer.provide(Layer.succeed(SimulatedEngine, engine)),
   )
-  const base = Layer.mergeAll(
-    SessionStore.layer({ policy: options.policy, limits: options.limits, zone: options.zone }),
-    runtime,
-  ).pipe(
+  return Layer.mergeAll(SessionStore.layer({ policy, limits, zone }), runtime).pipe(
     Layer.provideMerge(
       Layer.mergeAll(
         Layer.succeed(LedgerDriver, layers.ledger),
@@ -115,25 +105,34 @@ export const bootDaemon = (options: DaemonOptions): SimulatedDaemon => {
       ),
     ),
   )
-  const hit = (name: CrashPointName): Effect.Effect<void> =>
-    Effect.suspend(() => {
-      if (!process.isAlive()) return neverAgain
-      return options.onCrashPoint(name) === "die" ? neverAgain : Effect.void
-    })
-  const context = Context.make(Clock.Clock, process.clock).pipe(
+}
+
+/** Clock, chance and processor of the world. */
+const surroundings = ({ onCrashPoint, process, random }: DaemonOptions) =>
+  Context.make(Clock.Clock, process.clock).pipe(
     Context.add(Scheduler.Scheduler, process.scheduler),
-    Context.add(Random.Random, seeded(options.random)),
-    Context.add(CrashPoint, hit),
+    Context.add(Random.Random, seeded(random)),
+    Context.add(CrashPoint, (name) =>
+      Effect.suspend(() => (process.isAlive() && onCrashPoint(name) === "go-on" ? Effect.void : neverAgain)),
+    ),
     Context.add(References.MinimumLogLevel, "Warn" as const),
   )
-  const logger = Logger.layer([
+
+const loggerTo = (onLog: (line: string) => void) =>
+  Logger.layer([
     Logger.make(({ message }) => {
       const parts = Array.isArray(message) ? message : [message]
-      options.onLog(parts.map((part) => (Cause.isCause(part) ? Cause.pretty(part) : String(part))).join(" "))
+      onLog(parts.map((part) => (Cause.isCause(part) ? Cause.pretty(part) : String(part))).join(" "))
     }),
   ])
 
-  const program = Effect.gen(function* () {
+/** Builds the services, hands them to `onBuilt`, and runs the loops until they are interrupted. */
+const program = (
+  options: DaemonOptions,
+  base: ReturnType<typeof baseLayer>,
+  onBuilt: (services: Context.Context<DaemonServices>) => void,
+) =>
+  Effect.gen(function* () {
     const look = yield* makeNudge
     const deliver = yield* makeNudge
     const whole = Operations.layer({
@@ -144,20 +143,33 @@ export const bootDaemon = (options: DaemonOptions): SimulatedDaemon => {
       deliver,
     }).pipe(Layer.provideMerge(Sweep.layer(SIMULATED_INSTALL)), Layer.provideMerge(base))
     const built = yield* Layer.build(whole)
-    services = built
+    onBuilt(built)
     options.onReady()
-    return yield* daemon({
-      sweepIntervalMs: options.sweepIntervalMs,
-      pollIntervalMs: options.pollIntervalMs,
-      look,
-      deliver,
-    }).pipe(Effect.provideContext(built))
-  }).pipe(Effect.scoped, Effect.provide(logger))
+    const { pollIntervalMs, sweepIntervalMs } = options
+    return yield* daemon({ sweepIntervalMs, pollIntervalMs, look, deliver }).pipe(
+      Effect.provideContext(built),
+    )
+  }).pipe(Effect.scoped)
+
+export const bootDaemon = (options: DaemonOptions): SimulatedDaemon => {
+  const { layers, process } = options
+  let services: Context.Context<DaemonServices> | null = null
+  let listener: (event: RuntimeEvent) => void = () => {}
+  const unanswered = new Set<() => void>()
+  const listen: SimulatedEngine["Service"]["listen"] = (told) =>
+    Effect.sync(() => {
+      listener = told
+    })
+  const context = surroundings(options)
+  const logger = loggerTo(options.onLog)
+  const life = program(options, baseLayer(options, { ...layers.engine, listen }), (built) => {
+    services = built
+  }).pipe(Effect.provide(logger))
 
   let fiber: Fiber.Fiber<unknown, unknown> | null = null
   // Not at once: whoever boots it shall know it before it can fail.
   process.after(0, () => {
-    fiber = Effect.runForkWith(context)(program)
+    fiber = Effect.runForkWith(context)(life)
     fiber.addObserver((exit) => {
       if (!process.isAlive()) return
       const failed = Exit.isFailure(exit) && !Cause.hasInterruptsOnly(exit.cause)
@@ -165,19 +177,17 @@ export const bootDaemon = (options: DaemonOptions): SimulatedDaemon => {
     })
   })
 
-  const kill = (): void => {
-    process.kill()
-    listener = () => {}
-    services = null
-    for (const give of unanswered) give()
-    unanswered.clear()
-  }
-
   return {
     process,
     isReady: () => services !== null && process.isAlive(),
     stop: () => (fiber === null ? options.onEnd(null) : fiber.interruptUnsafe()),
-    kill,
+    kill: () => {
+      process.kill()
+      listener = () => {}
+      services = null
+      for (const give of unanswered) give()
+      unanswered.clear()
+    },
     operate: (request, done) => {
       if (services === null || !process.isAlive()) return done(null)
       const give = (): void => done(null)

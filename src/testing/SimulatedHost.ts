@@ -3,7 +3,7 @@
  * A process can be killed as by SIGKILL: nothing of it ever runs again, no finalizer and no timer. Time stands still while
  * anything can run, and then jumps to the next timer; so a day costs only what happens in it.
  */
-import { type Clock, Duration, Effect, Exit, type Fiber, type Scheduler } from "effect"
+import { type Clock, Duration, Effect, type Scheduler } from "effect"
 import type { SeededRandom } from "./SeededRandom.ts"
 
 interface Timer {
@@ -232,6 +232,3 @@ const before = (one: Timer, other: Timer): boolean =>
 
 /** Never comes back: what a killed process sees of everything. */
 export const neverAgain: Effect.Effect<never> = Effect.callback<never>(() => {})
-
-/** What became of a fiber, for who is not one: null while it runs. */
-export const exitOf = <A, E>(fiber: Fiber.Fiber<A, E>): Exit.Exit<A, E> | null => fiber.pollUnsafe() ?? null

@@ -4,47 +4,26 @@
  * the same ledger, and the invariants of docs/simulation.md are checked all the while. First a safety phase with faults, then a
  * quiet phase that must converge. The same seed, shape and plan give the same run, to the last line of the trace.
  */
-import { Context, Effect, Scope } from "effect"
-import { HOUR_MS, MINUTE_MS, SECOND_MS } from "../domain/Instant.ts"
+import { Cause } from "effect"
+import { HOUR_MS } from "../domain/Instant.ts"
 import { defaultHostLimits, type Policy } from "../domain/Policy.ts"
-import { SimulatedEngine } from "../layers/memory/SimulatedEngine.ts"
-import { LedgerDriver } from "../services/LedgerDriver.ts"
-import { Mailbox } from "../services/Mailbox.ts"
-import { Workspace } from "../services/Workspace.ts"
 import { ContainerWatch } from "./ContainerWatch.ts"
 import { converge } from "./Convergence.ts"
+import { DaemonLives } from "./DaemonLives.ts"
 import { failingTheNth, type NthCall } from "./FailTheNth.ts"
 import type { Fault, FaultKind } from "./FaultPlan.ts"
-import {
-  faultyChannels,
-  faultyLedger,
-  faultyMailbox,
-  faultyRuntime,
-  faultyWorkspace,
-  type FaultyWorld,
-} from "./FaultyLayers.ts"
+import { Ground } from "./Ground.ts"
 import { GroundTruth } from "./GroundTruth.ts"
-import { makeHavoc } from "./Havoc.ts"
-import { LedgerWatch } from "./LedgerWatch.ts"
-import { buildMachine } from "./Machine.ts"
+import { Havoc } from "./Havoc.ts"
 import { Moods } from "./Moods.ts"
-import { makeOperators, type Operators, sessionIndex, sessionName } from "./Operators.ts"
-import { seededRandom } from "./SeededRandom.ts"
-import { simulatedAgent } from "./SimulatedAgent.ts"
-import { bootDaemon, type DaemonLayers, type SimulatedDaemon } from "./SimulatedDaemon.ts"
-import { SimulatedHost } from "./SimulatedHost.ts"
+import { furnishWorld, Operators } from "./Operators.ts"
+import { Requests } from "./Requests.ts"
+import { type AgentSurroundings, simulatedAgent } from "./SimulatedAgent.ts"
+import type { DaemonLayers } from "./SimulatedDaemon.ts"
 import type { SeriesSight } from "./SeriesWatch.ts"
-import { Trace } from "./Trace.ts"
-import { Weather } from "./Weather.ts"
-import type { WorldShape } from "./WorldShape.ts"
-
-export interface Violation {
-  /** Of security.md §6; 0: the daemon or the simulation itself broke. */
-  readonly invariant: number
-  readonly message: string
-  /** Elapsed milliseconds. */
-  readonly at: number
-}
+import type { Trace } from "./Trace.ts"
+import type { Violation } from "./Violation.ts"
+import { sessionIndex, sessionName, type WorldShape } from "./WorldShape.ts"
 
 export interface Outcome {
   /** The first one; a world stops at it. */
@@ -74,294 +53,138 @@ export interface WorldOptions {
   readonly nth?: NthCall
 }
 
-/** What the parts of a world share. */
-export interface World {
-  readonly options: WorldOptions
-  readonly host: SimulatedHost
-  readonly truth: GroundTruth
-  readonly watch: LedgerWatch
-  readonly weather: Weather
-  readonly trace: Trace
-  readonly engine: SimulatedEngine["Service"]
-  readonly driver: LedgerDriver["Service"]
-  readonly violate: (invariant: number, message: string) => void
-  readonly violation: () => Violation | null
-  readonly daemon: () => SimulatedDaemon | null
-  /** Kills it here and now, and starts it again after `ms`. */
-  readonly crash: (ms: number, why: string) => void
-  /** Runs `task` after `ms`, outside of the daemon. */
-  readonly after: (ms: number, task: () => void) => void
-  readonly operators: Operators
-  /** Agents do as they should from now on. */
-  readonly calm: () => void
-  /** By how much the wall clock was ever set back. */
-  readonly setBackMs: () => number
-}
-
 /** Often enough that what waits for a minute is seen waiting. */
 const TICK_MS = 90_000
+/** Somebody who asks the daemon in vain comes back after this. */
+const RETRY_MS = 30_000
 
-/** A stop that takes longer than this, with nothing in its way, is a bug. */
-const STOP_LIMIT_MS = 5 * MINUTE_MS
+const homeOf = (session: string): string => sessionName(sessionIndex(session))
+
+/** What the agents of a world see of it, beside their files. */
+const surroundingsOf = (
+  ground: Ground,
+  { agentPollMs }: WorldShape,
+  moods: Moods,
+  isRebooting: () => boolean,
+): AgentSurroundings => {
+  const { now, random, truth, watch } = ground
+  return {
+    truth,
+    random: random.fork("agents"),
+    pollMs: agentPollMs,
+    now,
+    strike: (session, moment) => moods.take(homeOf(session), moment),
+    isPoisoned: (id) => moods.isPoison(id),
+    poison: (id) => moods.makePoison(id),
+    foreignIds: (session) =>
+      [...watch.messages.values()]
+        .filter((message) => message.sessionId !== session)
+        .slice(-3)
+        .map(({ id }) => id),
+    // An isolated run may change the tasks of the session that it was made for.
+    foreignTask: (session) =>
+      [...watch.series.values()].find((task) => task.sessionId !== homeOf(session))?.id ?? null,
+    isRebooting,
+    broken: (session, incarnation, message) => {
+      // A container that nobody waits for any more may find its files gone.
+      if (watch.incarnations.get(GroundTruth.key(session, incarnation))?.phase !== "ended")
+        ground.violate(3, message)
+    },
+  }
+}
+
+/** What stands between the weather and the daemon of this world. */
+const refining =
+  ({ nth, sabotage }: WorldOptions, { note, truth }: Ground) =>
+  (layers: DaemonLayers): DaemonLayers => {
+    const sabotaged = sabotage?.(layers) ?? layers
+    if (nth === undefined) return sabotaged
+    return failingTheNth(sabotaged, nth, (operation) => {
+      note(`${operation} is made to fail`)
+      truth.interrupt()
+    })
+  }
+
+/** A world with everybody in it, before its first instant. */
+const populate = (options: WorldOptions) => {
+  const { shape } = options
+  const moods: Moods = new Moods((fault) => ground.weather.count(fault))
+  const ground: Ground = new Ground({
+    ...options,
+    ...shape,
+    trace: options.trace ?? "last",
+    script: (made) => simulatedAgent(surroundingsOf(made, shape, moods, () => havoc.isRebooting())),
+  })
+  const containers = new ContainerWatch({ ...ground, shape })
+  const lives = new DaemonLives(ground, {
+    ...shape,
+    policy: { ...shape.policy, ...options.misleading },
+    limits: {
+      ...defaultHostLimits,
+      maxContainers: shape.maxContainers,
+      historyRetentionMs: shape.historyRetentionMs,
+    },
+    sessionIndex,
+    homeOf,
+    beforeSignal: (ref, name) => containers.beforeSignal(ref, name),
+    refine: refining(options, ground),
+    onReady: () => requests.settle(),
+  })
+  const requests = new Requests({
+    ground,
+    lives,
+    furnish: furnishWorld(shape),
+    retryMs: RETRY_MS,
+    onRefused: (what, cause) => ground.violate(1, `${what} was refused: ${Cause.pretty(cause)}`),
+  })
+  const operators = new Operators(ground, requests, shape)
+  const havoc: Havoc = new Havoc(ground, lives, moods, operators.meddle)
+  return { ground, containers, lives, operators, havoc }
+}
 
 export const runWorld = (options: WorldOptions): Outcome => {
   const { shape } = options
-  const random = seededRandom(options.seed)
-  const trace = new Trace(options.trace ?? "last")
-  const truth = new GroundTruth()
-  const host = new SimulatedHost({
-    random: random.fork("order"),
-    stride: shape.stride,
-    startedAt: shape.startedAt,
-  })
-  const now = (): number => host.now()
-  let violation: Violation | null = null
-  const violate = (invariant: number, message: string): void => {
-    trace.note(now(), `VIOLATION of invariant ${invariant}: ${message}`)
-    violation ??= { invariant, message, at: now() }
-  }
-  const weather = new Weather((fault) => trace.note(now(), `struck by ${fault.kind} #${fault.id}`))
-  const watch = new LedgerWatch({
-    truth,
-    policy: shape.policy,
-    maxContainers: shape.maxContainers,
-    now,
-    wall: () => host.wall(),
-    violate,
-  })
-  const containers = new ContainerWatch({ truth, watch, shape, now, violate })
-
-  // Outside of the daemon: the plan, the engine with its containers, the disks.
-  const outside = host.spawn("outside")
-  const after = (ms: number, task: () => void): void => void outside.after(ms, task)
-  const moods = new Moods((fault) => weather.count(fault))
-  const machine = buildMachine(
-    host,
-    simulatedAgent({
-      truth,
-      random: random.fork("agents"),
-      pollMs: shape.agentPollMs,
-      now,
-      strike: (session, moment) => moods.take(sessionName(sessionIndex(session)), moment),
-      isPoisoned: (id) => moods.isPoison(id),
-      poison: (id) => moods.makePoison(id),
-      foreignIds: (session) =>
-        [...watch.messages.values()]
-          .filter((message) => message.sessionId !== session)
-          .slice(-3)
-          .map(({ id }) => id),
-      foreignTask: (session) =>
-        [...watch.series.values()].find(
-          // An isolated run may change the tasks of the session that it was made for.
-          (task) => task.sessionId !== sessionName(sessionIndex(session)),
-        )?.id ?? null,
-      isRebooting: () => havoc.isRebooting(),
-      broken: (session, incarnation, message) => {
-        // A container that nobody waits for any more may find its files gone.
-        if (watch.incarnations.get(GroundTruth.key(session, incarnation))?.phase !== "ended")
-          violate(3, message)
-      },
-    }),
-  )
-  const engine = Context.get(machine.context, SimulatedEngine)
-  const driver = Context.get(machine.context, LedgerDriver)
-
-  let current: SimulatedDaemon | null = null
-  let lives = 0
-  let crashPoints = 0
-  let stopping: (() => void) | null = null
-
-  const boot = (): void => {
-    if (current !== null) return
-    lives += 1
-    const process = host.spawn(`daemon-${lives}`)
-    trace.note(now(), `daemon ${lives} starts`)
-    const faulty: FaultyWorld = {
-      weather,
-      truth,
-      watch,
-      random: random.fork(`faults-${lives}`),
-      violate,
-      now,
-      sessionIndex,
-      homeOf: (session) => sessionName(sessionIndex(session)),
-      beforeSignal: (ref, name) => {
-        trace.note(now(), `${name} to ${ref.labels.session}/${ref.labels.incarnation}`)
-        containers.beforeSignal(ref, name)
-      },
-      isAlive: process.isAlive,
-      inEngine: machine.later,
-    }
-    const layers: DaemonLayers = {
-      ledger: faultyLedger(driver, faulty),
-      mailbox: faultyMailbox(Context.get(machine.context, Mailbox), faulty),
-      workspace: faultyWorkspace(Context.get(machine.context, Workspace), faulty),
-      channels: faultyChannels(faulty),
-      engine,
-      runtime: (plain) => faultyRuntime(plain, engine, faulty),
-    }
-    const sabotaged = options.sabotage?.(layers) ?? layers
-    const calmly = (operation: string): void => {
-      trace.note(now(), `${operation} is made to fail`)
-      truth.excuses += 1
-      truth.troubledAt = now()
-    }
-    current = bootDaemon({
-      process,
-      random: random.fork(`daemon-${lives}`),
-      layers: options.nth === undefined ? sabotaged : failingTheNth(sabotaged, options.nth, calmly),
-      policy: { ...shape.policy, ...options.misleading },
-      limits: {
-        ...defaultHostLimits,
-        maxContainers: shape.maxContainers,
-        historyRetentionMs: shape.historyRetentionMs,
-      },
-      zone: shape.zone,
-      sweepIntervalMs: shape.sweepIntervalMs,
-      pollIntervalMs: shape.pollIntervalMs,
-      onCrashPoint: (name) => {
-        crashPoints += 1
-        trace.note(now(), name)
-        return havoc.atCrashPoint(name)
-      },
-      onLog: (line) => trace.note(now(), `log: ${line}`),
-      onReady: () => {
-        truth.troubledAt = now()
-        after(0, () => operators.settle())
-      },
-      onEnd: ended,
-    })
-  }
-
-  /** The daemon came to its own end. Something starts it again, as systemd would. */
-  const ended = (failure: string | null): void => {
-    trace.note(now(), failure === null ? "daemon ended" : `daemon failed: ${failure}`)
-    const stopped = stopping
-    stopping = null
-    truth.excuses += 1
-    truth.troubledAt = now()
-    current?.kill()
-    current = null
-    if (stopped !== null) return stopped()
-    if (failure !== null && !/LedgerError|ledger/.test(failure)) violate(0, `the daemon failed: ${failure}`)
-    after(SECOND_MS, boot)
-  }
-
-  const crash = (ms: number, why: string): void => {
-    if (current === null) return
-    trace.note(now(), `daemon killed ${why}`)
-    truth.excuses += 1
-    truth.troubledAt = now()
-    current.kill()
-    current = null
-    stopping = null
-    havoc.disarm()
-    after(ms, boot)
-  }
-
-  const stop = (fault: Fault): void => {
-    if (current === null || stopping !== null) return
-    weather.count(fault)
-    const life = current
-    stopping = () => after(fault.ms, boot)
-    life.stop()
-    after(STOP_LIMIT_MS, () => {
-      if (current !== life || stopping === null) return
-      if (now() - truth.troubledAt > STOP_LIMIT_MS) violate(12, "the daemon does not stop")
-      crash(fault.ms, "because it would not stop")
-    })
-  }
-
-  const world: World = {
-    options,
-    host,
-    truth,
-    watch,
-    weather,
-    trace,
-    engine,
-    driver,
-    violate,
-    violation: () => violation,
-    daemon: () => current,
-    crash,
-    after,
-    get operators(): Operators {
-      return operators
-    },
-    calm: () => {
-      moods.clear()
-      weather.clear()
-      havoc.disarm()
-      Effect.runSync(Effect.all([engine.up, engine.showExits]))
-    },
-    setBackMs: () => havoc.setBackMs(),
-  }
-  const operators = makeOperators(world)
-  const havoc = makeHavoc({
-    host,
-    trace,
-    truth,
-    weather,
-    moods,
-    engine,
-    after,
-    isUp: () => current !== null,
-    crash,
-    stop,
-    meddle: operators.meddle,
-  })
-
+  const world = populate(options)
+  const { containers, ground, havoc, lives, operators } = world
+  const { after, host, now, trace, truth, violations, wall, watch, weather } = ground
   const tick = (): void => {
-    containers.tick(weather.isFair(now()) && current !== null)
-    watch.tick(truth.troubledAt)
-    watch.tasks.tick(truth.troubledAt, shape.pollIntervalMs + havoc.setBackMs())
+    containers.tick(weather.isFair(now()) && lives.current() !== null)
+    watch.tick(truth.last("trouble"))
+    watch.tasks.tick(truth.last("trouble"), shape.pollIntervalMs + havoc.setBackMs())
     truth.forget(now() - 6 * HOUR_MS)
     after(TICK_MS, tick)
   }
-
-  const offset = zoneOffset(shape.zone, host.wall())
-  let changes = 0
-  Effect.runSync(
-    Effect.provideService(
-      engine.listen((event) => {
-        if (event._tag === "Exited") {
-          trace.note(now(), `exit of ${event.ref.labels.session}/${event.ref.labels.incarnation}`)
-          if (event.exit.exitCode === null && event.exit.signal === null) weather.strike("exit-hidden", now())
-        }
-        current?.tell(event)
-      }),
-      Scope.Scope,
-      machine.scope,
-    ),
-  )
+  const offset = zoneOffset(shape.zone, wall())
   for (const fault of options.faults) after(fault.at, () => havoc.begin(fault))
   operators.plan()
-  after(0, boot)
+  after(0, lives.boot)
   after(TICK_MS, tick)
 
-  const isOver = (): boolean => violation !== null
-  try {
-    host.runUntil(Math.round(shape.days * 24 * HOUR_MS), isOver)
-    options.nth?.close()
-    if (!isOver()) converge(world, (until) => host.runUntil(until, isOver))
-  } catch (cause) {
-    violate(0, cause instanceof Error ? (cause.stack ?? cause.message) : String(cause))
+  const isOver = (): boolean => violations.length > 0
+  const until = (at: number): boolean => {
+    host.runUntil(at, isOver)
+    return !isOver()
   }
-  if (watch.series.size > 0 && zoneOffset(shape.zone, host.wall()) !== offset) changes += 1
-  outside.kill()
-  const last = current as SimulatedDaemon | null
-  last?.kill()
-  machine.close()
+  try {
+    const goesOn = until(Math.round(shape.days * 24 * HOUR_MS))
+    options.nth?.close()
+    if (goesOn) converge({ ...world, shape, until })
+  } catch (cause) {
+    ground.violate(0, cause instanceof Error ? (cause.stack ?? cause.message) : String(cause))
+  }
+  const changes = watch.series.size > 0 && zoneOffset(shape.zone, wall()) !== offset ? 1 : 0
+  lives.end()
+  ground.close()
   return {
-    violation,
+    // A world stops at its first one.
+    violation: violations[0] ?? null,
     struck: new Map<FaultKind | "clock-change", number>([...weather.struck, ["clock-change", changes]]),
     sights: watch.tasks.sights,
     trace,
     elapsedMs: now(),
     tasks: host.tasks,
     commits: watch.commits,
-    crashPoints,
+    crashPoints: lives.crashPoints(),
     messages: watch.messages.size,
   }
 }

@@ -2,6 +2,8 @@
  * What a simulated world is like before anything goes wrong: how many sessions, which zone and season, how patient the policy is,
  * what is sent and when, which tasks recur. A seed decides all of it, so that no two campaigns look at the same small corner.
  */
+import { Schema } from "effect"
+import { GroupId, SessionId } from "../domain/Ids.ts"
 import { DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS } from "../domain/Instant.ts"
 import { defaultPolicy, type Policy } from "../domain/Policy.ts"
 import type { SeriesSettings } from "../services/ledger/SeriesTransitions.ts"
@@ -31,10 +33,11 @@ export interface PlannedTask {
 }
 
 /** How long its agent works on each run, and whether it says in the end that it failed for good. */
-export interface TaskRun {
-  readonly workMs: number
-  readonly ends: "well" | "badly"
-}
+export const TaskRun = Schema.Struct({
+  workMs: Schema.Number,
+  ends: Schema.Literals(["well", "badly"]),
+})
+export type TaskRun = typeof TaskRun.Type
 
 export interface WorldShape {
   readonly days: number
@@ -54,6 +57,13 @@ export interface WorldShape {
   readonly sends: ReadonlyArray<PlannedSend>
   readonly tasks: ReadonlyArray<PlannedTask>
 }
+
+export const groupName = (index: number): GroupId => GroupId.make(`g${index}`)
+
+export const sessionName = (index: number): SessionId => SessionId.make(`s${index}`)
+
+/** The session's number; of an isolated run, that of its task's session. -1: the plan does not know it. */
+export const sessionIndex = (id: string): number => Number(/^s(\d+)(?:-i\d+)?$/.exec(id)?.[1] ?? -1)
 
 /** Zones with an instant shortly before one of their clock changes, where they have any. */
 const SEASONS: ReadonlyArray<readonly [zone: string, change: string]> = [
