@@ -32,7 +32,8 @@ export class ConfigurationError extends Error {
   override readonly name = "ConfigurationError"
 }
 
-const PROVIDERS: ReadonlySet<string> = new Set(["echo", "command"])
+/** The host names the same ones, in `ProviderRegistry.ts`. */
+export const PROVIDERS: ReadonlySet<string> = new Set(["echo", "command"])
 const MAX_CONTAINER_JSON_BYTES = 1024 * 1024
 const MAX_TIMER_MS = 2 ** 31 - 1
 
@@ -55,8 +56,8 @@ export const readConfiguration = (environment: Environment): Configuration => {
     throw bad("provider", `one of the providers of this runner: ${[...PROVIDERS].join(", ")}`)
   }
   const command = fields["command"] ?? []
-  if (!Array.isArray(command) || !command.every((part) => typeof part === "string")) {
-    throw bad("command", "null or a list of texts: the program and its arguments")
+  if (!Array.isArray(command) || !command.every((part) => typeof part === "string" && !part.includes("\0"))) {
+    throw bad("command", "null or a list of texts without NUL characters: the program and its arguments")
   }
   if (provider === "command" && (command.length === 0 || command[0] === "")) {
     throw bad("command", "the program and its arguments, because 'provider' is 'command'")

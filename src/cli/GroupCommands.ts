@@ -18,7 +18,7 @@ const settings = {
   name: Flag.String("name").pipe(Flag.withDescription("For people"), Flag.optional),
   assistant: Flag.String("assistant").pipe(Flag.withDescription("What the agent is called"), Flag.optional),
   provider: Flag.String("provider").pipe(
-    Flag.withDescription("echo, command, or one that the agents' image adds"),
+    Flag.withDescription("echo, command, or one of the group's own runner"),
     Flag.optional,
   ),
   command: Flag.String("command").pipe(

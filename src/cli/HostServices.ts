@@ -6,12 +6,7 @@ import { makeGatewayCredentials, plainProxy } from "../layers/credentials/Gatewa
 import { makeStaticCredentials } from "../layers/credentials/StaticCredentials.ts"
 import * as LocalMounts from "../layers/files/LocalMounts.ts"
 import { Credentials, type CredentialsService, noCredentials } from "../services/Credentials.ts"
-import {
-  builtInProviders,
-  makeProviderRegistry,
-  noContribution,
-  ProviderRegistry,
-} from "../services/ProviderRegistry.ts"
+import { builtInProviders, makeProviderRegistry, ProviderRegistry } from "../services/ProviderRegistry.ts"
 
 const HTTP_PORT = 80
 const HTTPS_PORT = 443
@@ -44,21 +39,10 @@ const credentialsOf = ({ credentials }: Settings): CredentialsService => {
   }
 }
 
-const providersOf = ({ credentials }: Settings) =>
-  makeProviderRegistry({
-    ...builtInProviders,
-    ...Object.fromEntries(
-      credentials.requiredBy.map((name) => [
-        name,
-        () => ({ ...noContribution, credentials: "required" as const }),
-      ]),
-    ),
-  })
-
 export const hostServices = (settings: Settings): Layer.Layer<never> =>
   Layer.mergeAll(
     Layer.succeed(Credentials, credentialsOf(settings)),
-    Layer.succeed(ProviderRegistry, providersOf(settings)),
+    Layer.succeed(ProviderRegistry, makeProviderRegistry(builtInProviders, settings.credentials.requiredBy)),
     settings.runtime === "docker"
       ? LocalMounts.layer({
           dataDir: settings.dataDir,

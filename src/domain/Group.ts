@@ -18,23 +18,49 @@ export const Destination = Schema.Struct({
 })
 export type Destination = typeof Destination.Type
 
+/** The longest delay of a timer in Node, 24.8 days: the runner ends a silent turn with one. */
+const MAX_TIMER_MS = 2 ** 31 - 1
+/** Of all words together: Linux takes no longer list of arguments, and container.json stays far below its own limit. */
+const MAX_COMMAND_CHARS = 100_000
+
+/** A program and its arguments, as an operating system takes them. */
+const Command = Schema.NonEmptyArray(Schema.String).check(
+  Schema.makeFilter(
+    (words) =>
+      words[0] !== "" &&
+      words.every((word) => !word.includes("\0")) &&
+      words.reduce((sum, word) => sum + word.length, 0) <= MAX_COMMAND_CHARS,
+    {
+      expected: `a program that is not empty and its arguments: without NUL characters, at most ${MAX_COMMAND_CHARS} characters in all`,
+    },
+  ),
+)
+
 /** What answers inside the container. The runner reads it from container.json. */
 export const ProviderConfig = Schema.Struct({
-  /** `echo`, `command`, or a provider that the runner's image adds. */
+  /** `echo`, `command`, or a provider of the group's own runner. */
   name: Schema.String.check(Schema.isPattern(/^[a-z][a-z0-9-]{0,31}$/)),
-  /** `command` only: program and arguments; the prompt arrives on stdin, stdout is the answer. */
-  command: Schema.NullOr(Schema.NonEmptyArray(Schema.String)),
+  /** `command` only: the prompt arrives on stdin, stdout is the answer. */
+  command: Schema.NullOr(Command),
   /** The longest time a silent turn may take: declared to the host as the timeout of the tool in flight. */
+  timeoutMs: Schema.NullOr(Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: MAX_TIMER_MS }))),
+  model: Schema.NullOr(Schema.String.check(Schema.isBetweenLength(1, 200))),
+})
+export type ProviderConfig = typeof ProviderConfig.Type
+
+/** As it is stored: groups of older versions say things that no request may say any more, and must still be shown. */
+const StoredProvider = Schema.Struct({
+  name: Schema.String,
+  command: Schema.NullOr(Schema.NonEmptyArray(Schema.String)),
   timeoutMs: Schema.NullOr(Millis),
   model: Schema.NullOr(Schema.String),
 })
-export type ProviderConfig = typeof ProviderConfig.Type
 
 export const Group = Schema.Struct({
   id: GroupId,
   name: Schema.String.check(Schema.isBetweenLength(1, 200)),
   assistantName: Schema.String.check(Schema.isBetweenLength(1, 200)),
-  provider: ProviderConfig,
+  provider: StoredProvider,
   /** IANA zone; null takes the daemon's. */
   zone: Schema.NullOr(Schema.String),
   policy: PolicyOverride,

@@ -50,6 +50,8 @@ export interface ObservedExit {
   readonly manner: "exited" | "gone"
   /** The engine ended it on its own account or somebody else's: no try is spent. */
   readonly stoppedBy?: "engine"
+  /** The last line of a runner that ended because it can't work. */
+  readonly lastWords?: string
 }
 
 /** `starting`: recorded, its start not confirmed (may or may not exist). `ended`: death confirmed, last read done. */

@@ -14,6 +14,7 @@ import { crashable } from "./CrashPoint.ts"
 import type { LedgerReader } from "./LedgerDriver.ts"
 import { overdueOf } from "./ledger/Occurrences.ts"
 import { policyOf } from "./ledger/SessionUnit.ts"
+import { withLastWords } from "./LastWords.ts"
 import { type AckRow, Mailbox, type Pair, Quarantined, type Reading, type Unreadable } from "./Mailbox.ts"
 import { slicesOf } from "./ReadingSlices.ts"
 import { SessionStore } from "./SessionStore.ts"
@@ -347,7 +348,8 @@ const end = Effect.fnUntraced(function* (incarnation: Incarnation, watch: Watch)
     for (const row of slice.outbound) watch.seen.add(row.id)
   }
   if (first.length > MAX_SLICES) return { view: null, news: "nothing" } satisfies Looked
-  const ended = yield* store.endIncarnation(incarnation.sessionId, incarnation.number, exit, last)
+  const told = yield* withLastWords(exit, watch.ref)
+  const ended = yield* store.endIncarnation(incarnation.sessionId, incarnation.number, told, last)
   if (ended !== undefined) yield* afterEnd(ended, watch)
   return { view: null, news: "news" } satisfies Looked
 })

@@ -19,20 +19,41 @@ export const noContribution: ProviderContribution = { binds: [], env: {}, secret
 
 export interface ProviderRegistryService {
   readonly contribute: (group: Group) => ProviderContribution
+  /** Why no container of the group could start its provider, or null. It never falls back to another one. */
+  readonly refuse: (group: Pick<Group, "provider" | "container">) => string | null
 }
 
-/** By provider name. One that is not listed may have credentials, and works without. */
+type Contribution = (group: Group) => ProviderContribution
+
+const mayHaveCredentials: ProviderContribution = { ...noContribution, credentials: "optional" }
+
+/** The providers of the agent runner: the one place on the host that names them. A test asks the runner for its own. */
+export const builtInProviders: Readonly<Record<string, Contribution>> = {
+  echo: () => noContribution,
+  command: () => mayHaveCredentials,
+}
+
+/**
+ * By provider name. One that is not listed needs a runner of the group's own; it may have credentials, and works without. Those in
+ * `requiring` start only with credentials.
+ */
 export const makeProviderRegistry = (
-  providers: Readonly<Record<string, (group: Group) => ProviderContribution>>,
+  providers: Readonly<Record<string, Contribution>>,
+  requiring: ReadonlyArray<string> = [],
 ): ProviderRegistryService => ({
   contribute: (group) => {
     const { name } = group.provider
-    const contribute = Object.hasOwn(providers, name) ? providers[name] : undefined
-    return contribute === undefined ? { ...noContribution, credentials: "optional" } : contribute(group)
+    const own = Object.hasOwn(providers, name) ? providers[name] : undefined
+    const contribution = own?.(group) ?? mayHaveCredentials
+    return requiring.includes(name) ? { ...contribution, credentials: "required" } : contribution
   },
+  refuse: ({ container, provider: { name } }) =>
+    Object.hasOwn(providers, name) ||
+    container.runnerDir !== null ||
+    (container.sandbox.command ?? null) !== null
+      ? null
+      : `there is no provider '${name}'; the runner has ${Object.keys(providers).join(", ")}, and one of your own needs --runner-dir`,
 })
-
-export const builtInProviders = { echo: () => noContribution }
 
 export const ProviderRegistry = Context.Reference<ProviderRegistryService>(
   "lamplighter/services/ProviderRegistry",

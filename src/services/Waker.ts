@@ -2,7 +2,8 @@
  * One wake, in the order of the specification: folders, the intent in the ledger, a fresh pair, its projection, then the start.
  * Whatever fails before a container exists ends the incarnation at no cost to its messages, and the session backs off.
  */
-import { Effect, type Semaphore } from "effect"
+import { Effect, Result, type Semaphore } from "effect"
+import { containerJsonOf } from "../domain/ContainerJson.ts"
 import type { Group } from "../domain/Group.ts"
 import type { InstallId, SessionId } from "../domain/Ids.ts"
 import type { MountRequest } from "../domain/MountPolicy.ts"
@@ -18,7 +19,7 @@ import { Mailbox, type Pair } from "./Mailbox.ts"
 import { SessionStore } from "./SessionStore.ts"
 import type { Watch } from "./Watch.ts"
 import { newWatch } from "./Watch.ts"
-import { Workspace, type ContainerJson } from "./Workspace.ts"
+import { Workspace } from "./Workspace.ts"
 
 export type Woken =
   | { readonly _tag: "Started"; readonly watch: Watch; readonly ref: ContainerRef }
@@ -110,9 +111,9 @@ const compose = Effect.fnUntraced(function* (
   const zone = group.zone ?? store.options.zone
   const policy = { ...store.options.policy, ...group.policy }
   const mounts = yield* admitMounts(group)
-  const paths = yield* workspace
-    .prepareGroup(group, containerJson(group, zone, policy.maxMessagesPerPrompt))
-    .pipe(crashable("workspace.prepareGroup"))
+  const json = containerJsonOf(group, zone, policy.maxMessagesPerPrompt)
+  if (Result.isFailure(json)) return yield* misconfigured(group, json.failure)
+  const paths = yield* workspace.prepareGroup(group, json.success).pipe(crashable("workspace.prepareGroup"))
   yield* mailbox.create(pair, begun.carryover).pipe(crashable("mailbox.create"))
   const lists = yield* store.read((reader) => ({
     tasks: reader.seriesList({ sessionId: taskHome(reader, session) }, { limit: 500 }),
@@ -148,6 +149,9 @@ const compose = Effect.fnUntraced(function* (
   }
 })
 
+const misconfigured = (group: Group, why: string): StartError =>
+  new StartError({ reason: "Configuration", message: `group ${group.id}: ${why}` })
+
 interface Provided {
   readonly contribution: ProviderContribution
   readonly credentials: CredentialGrant
@@ -155,7 +159,10 @@ interface Provided {
 
 /** What the group's provider brings along, and the credentials that it needs: without them nothing is started. */
 const provide = Effect.fnUntraced(function* (group: Group) {
-  const contribution = (yield* ProviderRegistry).contribute(group)
+  const registry = yield* ProviderRegistry
+  const unknown = registry.refuse(group)
+  if (unknown !== null) return yield* misconfigured(group, unknown)
+  const contribution = registry.contribute(group)
   const credentials = yield* (yield* Credentials)
     .of(group, contribution.credentials)
     .pipe(
@@ -176,27 +183,9 @@ const admitMounts = Effect.fnUntraced(function* (group: Group) {
   if (mounts.length === 0 && runner.length === 0) return { binds: [], runnerDir: null }
   const decisions = yield* (yield* HostMounts).decide([...runner, ...mounts])
   const refused = decisions.filter((decision) => decision._tag === "Refused")
-  if (refused.length > 0)
-    return yield* new StartError({
-      reason: "Configuration",
-      message: `group ${group.id}: ${refused.map(({ message }) => message).join("; ")}`,
-    })
+  if (refused.length > 0) return yield* misconfigured(group, refused.map(({ message }) => message).join("; "))
   const binds = decisions.flatMap((decision) => (decision._tag === "Allowed" ? [decision.bind] : []))
   return runner.length === 0
     ? { binds, runnerDir: null }
     : { binds: binds.slice(1), runnerDir: binds[0]?.source ?? null }
-})
-
-const containerJson = (group: Group, zone: string, maxMessagesPerPrompt: number): ContainerJson => ({
-  provider: group.provider.name,
-  command: group.provider.command,
-  providerTimeoutMs: group.provider.timeoutMs,
-  model: group.provider.model,
-  assistantName: group.assistantName,
-  groupName: group.name,
-  agentGroupId: group.id,
-  maxMessagesPerPrompt,
-  zone,
-  mcpServers: {},
-  skills: group.container.skills,
 })

@@ -1,29 +1,15 @@
 /** The files that the host composes for agents and operators: group folders, container.json, session lists, exit logs. */
 import { Context, type Effect, Schema } from "effect"
+import type { ContainerJson } from "../domain/ContainerJson.ts"
 import type { SkillFolders } from "../domain/ContainerSpec.ts"
 import type { Group } from "../domain/Group.ts"
-import type { GroupId, SessionId } from "../domain/Ids.ts"
+import type { SessionId } from "../domain/Ids.ts"
 import type { EpochMs } from "../domain/Instant.ts"
 import type { Pair } from "./Mailbox.ts"
 
 export class WorkspaceError extends Schema.TaggedError<WorkspaceError>()("WorkspaceError", {
   message: Schema.String,
 }) {}
-
-/** What the runner reads at its start: the same for every session of a group. Its fields are fixed in docs/exchange.md. */
-export interface ContainerJson {
-  readonly provider: string
-  readonly command: ReadonlyArray<string> | null
-  readonly providerTimeoutMs: number | null
-  readonly model: string | null
-  readonly assistantName: string
-  readonly groupName: string
-  readonly agentGroupId: GroupId
-  readonly maxMessagesPerPrompt: number
-  readonly zone: string
-  readonly mcpServers: Readonly<Record<string, never>>
-  readonly skills: "all" | ReadonlyArray<string>
-}
 
 export interface GroupPaths {
   readonly groupDir: string

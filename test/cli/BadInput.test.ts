@@ -45,6 +45,19 @@ describe("bad input", () => {
     await refused(["next", "@daily", "--tz", "Mars/Olympus"], "Mars/Olympus")
   })
 
+  it("refuses an agent that no runner could start, and says what is possible", async () => {
+    const cat = ["group", "add", "g3", "--command", '["cat"]']
+    await refused([...cat, "--timeout-ms", "2592000000"], "timeoutMs", "between 1 and 2147483647")
+    await refused([...cat, "--timeout-ms", "0"], "timeoutMs", "between 1 and 2147483647")
+    await refused(["group", "add", "g3", "--command", '[""]'], "a program that is not empty")
+    await refused(["group", "add", "g3", "--provider", "shout"], "shout", "echo, command")
+    await refused(["group", "set", "g1", "--provider", "shout"], "shout", "echo, command")
+    assert.deepStrictEqual(
+      ((await lamplighter.json("group", "list")) as ReadonlyArray<{ id: string }>).map(({ id }) => id),
+      ["g1"],
+    )
+  })
+
   it("refuses content over the limit and says the limit", async () => {
     await refused(["send", "g1", "x".repeat(3_000)], "2000")
     assert.deepStrictEqual(await lamplighter.json("messages", "list"), [])

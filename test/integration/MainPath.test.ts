@@ -2,7 +2,19 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import * as fs from "node:fs"
 import * as path from "node:path"
-import { addGroup, agentsOf, api, liveDaemon, report, sendText, until } from "../support/LiveDaemon.ts"
+import { plainGroup } from "../../src/domain/Group.ts"
+import { defaultGroupContainer } from "../../src/domain/GroupContainer.ts"
+import { GroupId } from "../../src/domain/Ids.ts"
+import {
+  addGroup,
+  agentsOf,
+  api,
+  type LiveDaemon,
+  liveDaemon,
+  report,
+  sendText,
+  until,
+} from "../support/LiveDaemon.ts"
 
 /** Answers after the file `go` exists; says `started` by another file first. The first life may be told to hang for ever. */
 const waiting = (dir: string): readonly [string, ...Array<string>] => [
@@ -22,6 +34,18 @@ const exists = (file: string) =>
     }
   })
 
+/** The reason for which the session's last wake failed. */
+const untilWakeFails = Effect.fnUntraced(function* (daemon: LiveDaemon) {
+  const http = yield* api(daemon)
+  const deadline = Date.now() + 30_000
+  while (Date.now() < deadline) {
+    const [session] = yield* http.sessions({})
+    if (typeof session?.wakeError === "string") return session.wakeError
+    yield* Effect.sleep(10)
+  }
+  return yield* Effect.die(new Error("no wake failed"))
+})
+
 describe("the main path, on SQLite and real processes", () => {
   it.live("answers a message, delivers the answer and leaves nothing behind at a clean shutdown", () =>
     Effect.gen(function* () {
@@ -38,6 +62,27 @@ describe("the main path, on SQLite and real processes", () => {
       child.kill("SIGTERM")
       assert.strictEqual(yield* Effect.promise(() => daemon.ended(child)), 0)
       assert.deepStrictEqual(agentsOf(daemon.dataDir), [])
+    }),
+  )
+
+  it.live("says what the runner said when it refuses its configuration, and spends no try", () =>
+    Effect.gen(function* () {
+      const daemon = yield* liveDaemon
+      yield* Effect.promise(() => daemon.start())
+      const http = yield* api(daemon)
+      // A group with a program of its own may name any provider; this runtime starts Lamplighter's runner all the same.
+      const container = { ...defaultGroupContainer, sandbox: { command: ["node", "/srv/own.js"] as const } }
+      const provider = { name: "shout", command: null, timeoutMs: null, model: null }
+      const id = GroupId.make("g1")
+      yield* http.addGroup({ ...plainGroup(id), provider, container, policy: { wakeBackoffBaseMs: 100 } })
+      yield* sendText(daemon, "m1", "hello")
+      const failed = yield* untilWakeFails(daemon)
+      assert.include(failed, "exited with code 78")
+      assert.include(
+        failed,
+        "'provider' is \"shout\"; expected one of the providers of this runner: echo, command",
+      )
+      assert.strictEqual((yield* report(daemon, "m1")).message.tries, 0)
     }),
   )
 

@@ -136,7 +136,7 @@ const describeEnd = (incarnation: Incarnation, reason: EndReason, exit: Observed
         : exit.signal !== null
           ? `was ended by ${exit.signal}`
           : exit.exitCode !== null
-            ? `exited with code ${exit.exitCode}`
+            ? `exited with code ${exit.exitCode}${exit.lastWords === undefined ? "" : `: ${exit.lastWords}`}`
             : "ended, nobody saw how"
   const by = exit.stoppedBy === "engine" ? ", stopped by the engine" : ""
   return incarnation.stopReason === null

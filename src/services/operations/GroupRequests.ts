@@ -6,6 +6,7 @@ import { describeProblem } from "../../domain/TextProblem.ts"
 import { parseZone } from "../../domain/Zone.ts"
 import { Conflict, Invalid, NotFound } from "../ledger/Refusals.ts"
 import type { Nudge } from "../Nudge.ts"
+import { ProviderRegistry, type ProviderRegistryService } from "../ProviderRegistry.ts"
 import { SessionStore } from "../SessionStore.ts"
 import type { InputOf } from "./Contract.ts"
 import type { KnownChannels } from "./KnownChannels.ts"
@@ -17,7 +18,8 @@ export const makeGroupRequests = Effect.fnUntraced(function* (options: {
   readonly channels: KnownChannels
 }) {
   const store = yield* SessionStore
-  const check = (group: Settings) => checkGroup(group, options.channels)
+  const providers = yield* ProviderRegistry
+  const check = (group: Settings) => checkGroup(group, options.channels, providers)
 
   const group = Effect.fnUntraced(function* ({ id }: InputOf<"group">) {
     const found = yield* store.read((reader) => reader.group(id))
@@ -54,19 +56,26 @@ export const makeGroupRequests = Effect.fnUntraced(function* (options: {
 
 type Settings = Omit<NewGroup, "id">
 
-const checkGroup = (group: Settings, channels: KnownChannels): Effect.Effect<void, Invalid> => {
-  const found = problemOf(group, channels)
+const checkGroup = (
+  group: Settings,
+  channels: KnownChannels,
+  providers: ProviderRegistryService,
+): Effect.Effect<void, Invalid> => {
+  const found = problemOf(group, channels, providers)
   return found === undefined ? Effect.void : Effect.fail(new Invalid(found))
 }
 
 const problemOf = (
   group: Settings,
   channels: KnownChannels,
+  providers: ProviderRegistryService,
 ): { readonly field: string; readonly message: string } | undefined => {
   if (group.zone !== null) {
     const zone = parseZone(group.zone)
     if (Result.isFailure(zone)) return { field: "zone", message: describeProblem(group.zone, zone.failure) }
   }
+  const unknown = providers.refuse({ container: defaultGroupContainer, ...group })
+  if (unknown !== null) return { field: "provider", message: unknown }
   if (group.provider.name === "command" && group.provider.command === null) {
     return {
       field: "provider",

@@ -1,7 +1,7 @@
 /** The requests and answers of `Operations`, as schemas: the CLI, the HTTP API and programs say the same things. */
 import { Schema } from "effect"
 import { Delivery, DeliveryStatus } from "../../domain/Delivery.ts"
-import { Group } from "../../domain/Group.ts"
+import { Group, ProviderConfig } from "../../domain/Group.ts"
 import { GroupContainer } from "../../domain/GroupContainer.ts"
 import { GroupId, MessageId, SeriesId, SessionId } from "../../domain/Ids.ts"
 import { Incarnation } from "../../domain/Incarnation.ts"
@@ -87,6 +87,7 @@ const {
 export const NewGroup = Schema.Struct({
   id: GroupId,
   ...changeable,
+  provider: ProviderConfig,
   container: Schema.optionalKey(GroupContainer),
 })
 export type NewGroup = typeof NewGroup.Type
@@ -96,7 +97,7 @@ export const GroupChange = Schema.Struct({
   revision: Schema.optionalKey(Schema.Int),
   name: Schema.optionalKey(changeable.name),
   assistantName: Schema.optionalKey(changeable.assistantName),
-  provider: Schema.optionalKey(changeable.provider),
+  provider: Schema.optionalKey(ProviderConfig),
   zone: Schema.optionalKey(changeable.zone),
   policy: Schema.optionalKey(changeable.policy),
   destinations: Schema.optionalKey(changeable.destinations),
