@@ -2,6 +2,7 @@
 import Database from "better-sqlite3"
 import { Effect, Result } from "effect"
 import * as path from "node:path"
+import { pendingDelivery } from "../src/domain/Delivery.ts"
 import { DeliveryId, OutboundId } from "../src/domain/Ids.ts"
 import { LedgerDriver } from "../src/services/LedgerDriver.ts"
 import { Operations } from "../src/services/Operations.ts"
@@ -116,30 +117,31 @@ const nearlyFull = (amounts: Amounts): Promise<Taken> =>
       const driver = yield* LedgerDriver
       yield* driver.transaction((tx) => {
         for (let n = 1; n < WAITING; n++) {
-          tx.putDelivery({
-            id: DeliveryId.make(`waiting${n}`),
-            sessionId: sessionId(0),
-            outboundId: OutboundId.make(`waiting${n}`),
-            incarnation: 1,
-            position: 0,
-            seq: n * 2 + 1,
-            inReplyTo: null,
-            kind: "chat",
-            channelType: "stdout",
-            platformId: null,
-            threadId: null,
-            content: `{"text":"hello"}`,
-            lane: "waiting",
-            status: "pending",
-            attempts: 0,
-            nextAttemptAt: null,
-            deliverAfter: null,
-            lastError: null,
-            platformMessageId: null,
-            revision: 1,
-            createdAt: 0,
-            endedAt: null,
-          })
+          tx.putDelivery(
+            pendingDelivery({
+              id: DeliveryId.make(`waiting${n}`),
+              sessionId: sessionId(0),
+              outboundId: OutboundId.make(`waiting${n}`),
+              incarnation: 1,
+              position: 0,
+              seq: n * 2 + 1,
+              inReplyTo: null,
+              answers: [],
+              hops: 0,
+              kind: "chat",
+              channelType: "stdout",
+              platformId: null,
+              threadId: null,
+              content: `{"text":"hello"}`,
+              lane: "waiting",
+              nextAttemptAt: null,
+              deliverAfter: null,
+              platformMessageId: null,
+              revision: 1,
+              createdAt: 0,
+              endedAt: null,
+            }),
+          )
         }
         return Result.succeed(undefined)
       })

@@ -2,6 +2,7 @@
 import Database from "better-sqlite3"
 import { Effect, Result } from "effect"
 import * as path from "node:path"
+import { pendingDelivery, transitionDelivery } from "../src/domain/Delivery.ts"
 import { DeliveryId, MessageId, OutboundId } from "../src/domain/Ids.ts"
 import { LedgerDriver } from "../src/services/LedgerDriver.ts"
 import { Mailbox } from "../src/services/Mailbox.ts"
@@ -25,7 +26,7 @@ const addHistory = Effect.fnUntraced(function* (count: number) {
     tx.putMessage(past)
     for (let n = 1; n < count; n++) {
       tx.putMessage(amended(past, { id: MessageId.make(`past${n}`), seq: -2 * n }))
-      tx.putDelivery({
+      const waiting = pendingDelivery({
         id: DeliveryId.make(`s0/past${n}`),
         sessionId: SESSION,
         outboundId: OutboundId.make(`past${n}`),
@@ -33,22 +34,23 @@ const addHistory = Effect.fnUntraced(function* (count: number) {
         position: 0,
         seq: 2 * n - 1,
         inReplyTo: MessageId.make(`past${n}`),
+        answers: [],
+        hops: 0,
         kind: "chat",
         channelType: "stdout",
         platformId: "p0",
         threadId: null,
         content: `{"text":"hello"}`,
         lane: "s0",
-        status: "delivered",
-        attempts: 1,
         nextAttemptAt: null,
         deliverAfter: null,
-        lastError: null,
         platformMessageId: null,
         revision: 0,
         createdAt: 0,
-        endedAt: Date.now(),
+        endedAt: null,
       })
+      const sent = { _tag: "send", platformMessageId: null } as const
+      tx.putDelivery(transitionDelivery(waiting, sent, { now: Date.now(), revision: 0 }) ?? waiting)
     }
     const session = tx.session(SESSION)
     if (session !== undefined) tx.putSession({ ...session, queued: 0, wakeAt: null })

@@ -28,6 +28,7 @@ const row = (n: number): Message => ({
   platformId: "p1",
   threadId: null,
   sourceSessionId: null,
+  hops: 0,
   seriesId: null,
   slot: null,
   slotOrigin: null,

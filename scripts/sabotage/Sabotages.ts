@@ -215,7 +215,7 @@ const tested: ReadonlyArray<Sabotage> = [
   {
     name: "outbound ingested again",
     rule: "outbound rows are ingested by id, once",
-    file: "src/services/ledger/Ingest.ts",
+    file: "src/services/ledger/Outbound.ts",
     from: "  if (unit.tx.delivery(id) !== undefined) return 0\n",
     to: "",
     tests: transitions,
@@ -231,9 +231,9 @@ const tested: ReadonlyArray<Sabotage> = [
   {
     name: "any destination",
     rule: "a container reaches its own conversation and its group's destinations",
-    file: "src/services/ledger/Ingest.ts",
-    from: "  if (refusal !== undefined) endUnsent(unit, delivery, refusal)\n",
-    to: "",
+    file: "src/services/ledger/Outbound.ts",
+    from: "  } else if (destination !== undefined) {\n",
+    to: '  } else if (destination === "") {\n',
     tests: transitions,
   },
   {
@@ -272,8 +272,8 @@ const tested: ReadonlyArray<Sabotage> = [
     name: "a dead delivery blocks its lane",
     rule: "after the last attempt the next proceeds",
     file: "src/services/ledger/Deliveries.ts",
-    from: `  if (settled.status !== "pending") promoteLane(tx, settled.lane, context)\n`,
-    to: `  if (settled.status === "delivered") promoteLane(tx, settled.lane, context)\n`,
+    from: "  promoteLane(unit.tx, ended.lane, unit.context.now)\n",
+    to: `  if (event._tag === "send") promoteLane(unit.tx, ended.lane, unit.context.now)\n`,
     tests: [...transitions, ...timelines],
   },
   {
@@ -283,6 +283,22 @@ const tested: ReadonlyArray<Sabotage> = [
     from: "if (attempts >= policy.deliveryLimit)",
     to: "if (attempts > policy.deliveryLimit)",
     tests: ["test/domain/DeliveryRetry.test.ts"],
+  },
+  {
+    name: "an asked wait spends an attempt",
+    rule: "a wait that the channel asked for spends no attempt",
+    file: "src/domain/DeliveryRetry.ts",
+    from: `failure.kind === "Transient" && asked > 0 ? 0 : 1`,
+    to: "1",
+    tests: ["test/domain/DeliveryRetry.test.ts", ...transitions],
+  },
+  {
+    name: "a destination is checked once",
+    rule: "whether a delivery may be sent is asked again before each attempt",
+    file: "src/services/ledger/Deliveries.ts",
+    from: "  if (refusal === undefined && age === undefined) return delivery\n",
+    to: "  if (age === undefined) return delivery\n",
+    tests: transitions,
   },
   {
     name: "same id, other content",

@@ -49,9 +49,9 @@ export const simulated: ReadonlyArray<Sabotage> = [
   broken(
     "sent and not marked",
     "2: what was answered is not sent again",
-    DELIVERIES,
-    `      status: "delivered",\n      attempts`,
-    `      status: "pending",\n      attempts`,
+    "src/domain/Delivery.ts",
+    `    send: "delivered",`,
+    `    send: "pending",`,
   ),
   broken(
     "order in a lane",
@@ -71,8 +71,8 @@ export const simulated: ReadonlyArray<Sabotage> = [
     "a dead delivery blocks its lane",
     "2: behind a dead delivery the next proceeds",
     DELIVERIES,
-    `  if (settled.status !== "pending") promoteLane`,
-    `  if (settled.status === "delivered") promoteLane`,
+    "  promoteLane(unit.tx, ended.lane, unit.context.now)",
+    `  if (event._tag === "send") promoteLane(unit.tx, ended.lane, unit.context.now)`,
   ),
   broken(
     "more than the host allows",
@@ -266,9 +266,9 @@ export const simulated: ReadonlyArray<Sabotage> = [
   broken(
     "any destination",
     "10: a container reaches its own conversation and its group's destinations",
-    INGEST,
-    "  if (refusal !== undefined) endUnsent(unit, delivery, refusal)\n",
-    "",
+    "src/services/ledger/Deliveries.ts",
+    "  return configured ||\n",
+    "  return channelType !== null ||\n",
   ),
   broken(
     "tasks of others",

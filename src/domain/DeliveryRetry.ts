@@ -3,11 +3,11 @@
  * next in its lane can go.
  */
 import type { Delivery } from "./Delivery.ts"
-import { type EpochMs, MAX_EPOCH_MS, type Millis } from "./Instant.ts"
+import { DAY_MS, type EpochMs, MAX_EPOCH_MS, type Millis } from "./Instant.ts"
 import type { Policy } from "./Policy.ts"
 
-/** A channel may ask for a longer pause than the backoff's cap, up to this many times it: an hour by default. */
-export const RETRY_AFTER_CAPS = 12
+/** The longest pause that a channel can ask for; a `retry-after` of years must not bury a delivery. */
+export const MAX_ASKED_PAUSE_MS = DAY_MS
 
 /** `retryAfterMs`: how long the channel asked to be left alone; null when it said nothing. */
 export interface DeliveryFailure {
@@ -16,7 +16,7 @@ export interface DeliveryFailure {
   readonly retryAfterMs: number | null
 }
 
-/** `attempts`: made, this one included. */
+/** `attempts`: spent, this one included unless the channel asked for the wait. */
 export type DeliveryDecision =
   | {
       readonly _tag: "Retry"
@@ -26,33 +26,50 @@ export type DeliveryDecision =
     }
   | { readonly _tag: "Dead"; readonly attempts: number; readonly reason: string }
 
+type DeliveryLimits = Pick<Policy, "deliveryLimit" | "deliveryBaseMs" | "deliveryCapMs" | "deliveryMaxAgeMs">
+
 /**
- * A permanent failure is final. A transient one is tried again after `deliveryBaseMs · 2^n` (n attempts before this one), at
- * most `deliveryCapMs`, or after what the channel asked for if that is longer; after `deliveryLimit` attempts it is dead.
+ * A permanent failure is final. A transient one is tried again after `deliveryBaseMs · 2^n` (n attempts spent before this one), at
+ * most `deliveryCapMs`, or after what the channel asked for if that is longer. A wait that the channel asked for spends no attempt.
+ * After `deliveryLimit` attempts, or `deliveryMaxAgeMs` after the first one, it is dead.
  */
 export const decideDelivery = (
-  delivery: Pick<Delivery, "attempts">,
+  delivery: Pick<Delivery, "attempts" | "firstAttemptAt">,
   failure: DeliveryFailure,
   now: EpochMs,
-  policy: Pick<Policy, "deliveryLimit" | "deliveryBaseMs" | "deliveryCapMs">,
+  policy: DeliveryLimits,
 ): DeliveryDecision => {
-  const attempts = delivery.attempts + 1
+  const asked = askedPause(failure.retryAfterMs)
+  const attempts = delivery.attempts + (failure.kind === "Transient" && asked > 0 ? 0 : 1)
   if (failure.kind === "Permanent") return { _tag: "Dead", attempts, reason: failure.message }
   if (attempts >= policy.deliveryLimit) {
     return { _tag: "Dead", attempts, reason: `given up after ${attempts} attempts: ${failure.message}` }
   }
+  const deadline = (delivery.firstAttemptAt ?? now) + policy.deliveryMaxAgeMs
+  if (now >= deadline) return { _tag: "Dead", attempts, reason: agedOut(failure.message, policy) }
   const backoff = Math.min(
     policy.deliveryBaseMs * 2 ** Math.min(Math.max(0, delivery.attempts), 50),
     policy.deliveryCapMs,
   )
-  const delayMs = Math.max(backoff, askedPause(failure.retryAfterMs, policy.deliveryCapMs))
+  const delayMs = Math.min(Math.max(backoff, asked), deadline - now)
   return { _tag: "Retry", attempts, nextAttemptAt: Math.min(now + delayMs, MAX_EPOCH_MS), delayMs }
 }
 
-/** Ten years: no wait is longer. */
-const MAX_WAIT_MS = 315_576_000_000
+/**
+ * Why a row whose time has come is not sent any more: its wait reached to the end of its days. One that only waited for the daemon
+ * has its attempt.
+ */
+export const deadOfAge = (
+  delivery: Pick<Delivery, "firstAttemptAt" | "nextAttemptAt" | "lastError">,
+  policy: DeliveryLimits,
+): string | undefined =>
+  delivery.firstAttemptAt !== null &&
+  (delivery.nextAttemptAt ?? 0) >= delivery.firstAttemptAt + policy.deliveryMaxAgeMs
+    ? agedOut(delivery.lastError ?? "no reason is known", policy)
+    : undefined
 
-const askedPause = (retryAfterMs: number | null, capMs: Millis): Millis =>
-  retryAfterMs !== null && retryAfterMs > 0
-    ? Math.min(Math.ceil(retryAfterMs), capMs * RETRY_AFTER_CAPS, MAX_WAIT_MS)
-    : 0
+const agedOut = (reason: string, { deliveryMaxAgeMs }: DeliveryLimits): string =>
+  `given up ${deliveryMaxAgeMs} ms after its first attempt (deliveryMaxAgeMs): ${reason}`
+
+const askedPause = (retryAfterMs: number | null): Millis =>
+  retryAfterMs !== null && retryAfterMs > 0 ? Math.min(Math.ceil(retryAfterMs), MAX_ASKED_PAUSE_MS) : 0

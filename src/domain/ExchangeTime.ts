@@ -18,21 +18,20 @@ export class UnreadableTime extends Schema.TaggedError<UnreadableTime>()("Unread
 /** The end of year 9999: the last instant with a four-digit year. Later ones are written as this one. */
 const LAST_WRITABLE_MS = 253_402_300_799_999
 
-const SHAPE =
-  /^(\d{4})-(\d{2})-(\d{2})(?: (\d{2}:\d{2}:\d{2})(\.\d{1,9})?|T(\d{2}:\d{2}:\d{2})(\.\d{1,9})?(Z|[+-]\d{2}:\d{2})?)$/
+const SHAPE = /^(\d{4})-(\d{2})-(\d{2})[Tt ](\d{2}:\d{2}:\d{2})(\.\d{1,9})?(?: ?([Zz]|[+-]\d{2}:?\d{2}))?$/
 
 /** Long enough for any accepted text; longer ones are not looked at. */
 const MAX_LENGTH = 40
 
 /**
- * Reads `YYYY-MM-DD HH:MM:SS[.fff]` and `YYYY-MM-DDTHH:MM:SS[.fff][Z|±hh:mm]`. Fractions of up to nine digits are cut to the
- * millisecond, and with fewer than three the precision is "s". Refuses everything else: days and times that don't exist, instants
- * before 1970 (`EpochMs` starts there), zones in brackets.
+ * Reads `YYYY-MM-DD`, a space or `T`, `HH:MM:SS[.fff]`, and a zone if there is one: `Z`, `±hh:mm` or `±hhmm`, with a
+ * space before it or none. Fractions of up to nine digits are cut to the millisecond, and with fewer than three the precision
+ * is "s". Refuses everything else: days and times that don't exist, instants before 1970 (`EpochMs` starts there), zones in brackets.
  */
 export const parseExchangeTime = (text: string): Result.Result<ExchangeTime, UnreadableTime> => {
   const match = text.length > MAX_LENGTH ? null : SHAPE.exec(text)
   if (match === null) return unreadable(text, "is not of that form")
-  const [, year, month, day, spaced, spacedFraction, clock = spaced, fraction = spacedFraction, zone] = match
+  const [, year, month, day, clock, fraction, zone] = match
   const days = daysFromCivil(Number(year), Number(month), Number(day))
   if (days === null) return unreadable(text, "names a day that does not exist")
   const clockMs = millisOfClock(clock ?? "", 3)
@@ -91,8 +90,8 @@ const millisOfFraction = (fraction: string | undefined): number =>
   fraction === undefined ? 0 : Number(fraction.slice(1, 4).padEnd(3, "0"))
 
 const offsetOf = (zone: string | undefined): number | null => {
-  if (zone === undefined || zone === "Z") return 0
-  const offset = millisOfClock(zone.slice(1), 2)
+  if (zone === undefined || zone.toUpperCase() === "Z") return 0
+  const offset = millisOfClock(`${zone.slice(1, 3)}:${zone.slice(-2)}`, 2)
   if (offset === null) return null
   return zone.startsWith("-") ? -offset : offset
 }

@@ -16,6 +16,7 @@ export const LedgerEventType = Schema.Literals([
   "delivered",
   "delivery-retry",
   "delivery-dead",
+  "delivery-refused",
   "action",
   "quarantined",
   "released",

@@ -52,6 +52,8 @@ export const Message = Schema.Struct({
   platformId: Schema.NullOr(Schema.String),
   threadId: Schema.NullOr(Schema.String),
   sourceSessionId: Schema.NullOr(SessionId),
+  /** How many messages of agents led to it: 0 from anybody else. */
+  hops: Schema.Int,
   seriesId: Schema.NullOr(SeriesId),
   /** The slot's UTC instant, and what asked for it: `schedule`, or a backfill's id. */
   slot: Schema.NullOr(EpochMs),

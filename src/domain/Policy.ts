@@ -42,6 +42,12 @@ export const Policy = Schema.Struct({
   deliveryLimit: count(1, 1_000),
   deliveryBaseMs: Millis,
   deliveryCapMs: Millis,
+  /** A delivery that is not taken this long after its first attempt is dead, however often its channel asked for a wait. */
+  deliveryMaxAgeMs: Millis,
+  /** Messages between agents that may lead to each other. */
+  maxAgentHops: count(1, 1_000),
+  /** Messages that two groups' agents may send each other within an hour. */
+  maxAgentMessagesPerHour: count(1, 1_000_000),
   /** Context rows (`trigger=0`, `system`) that no container took expire after this. */
   contextRetentionMs: Millis,
 })
@@ -68,6 +74,9 @@ export const PolicyOverride = Schema.Struct({
   deliveryLimit: Schema.optionalKey(Policy.fields.deliveryLimit),
   deliveryBaseMs: Schema.optionalKey(Policy.fields.deliveryBaseMs),
   deliveryCapMs: Schema.optionalKey(Policy.fields.deliveryCapMs),
+  deliveryMaxAgeMs: Schema.optionalKey(Policy.fields.deliveryMaxAgeMs),
+  maxAgentHops: Schema.optionalKey(Policy.fields.maxAgentHops),
+  maxAgentMessagesPerHour: Schema.optionalKey(Policy.fields.maxAgentMessagesPerHour),
   contextRetentionMs: Schema.optionalKey(Policy.fields.contextRetentionMs),
 })
 export type PolicyOverride = typeof PolicyOverride.Type
@@ -92,6 +101,9 @@ export const defaultPolicy: Policy = {
   deliveryLimit: 12,
   deliveryBaseMs: SECOND_MS,
   deliveryCapMs: 5 * MINUTE_MS,
+  deliveryMaxAgeMs: 3 * DAY_MS,
+  maxAgentHops: 10,
+  maxAgentMessagesPerHour: 200,
   contextRetentionMs: 30 * DAY_MS,
 }
 

@@ -4,8 +4,6 @@
  */
 import { Clock, Effect } from "effect"
 import type { Delivery } from "../domain/Delivery.ts"
-import { GroupId, SessionId } from "../domain/Ids.ts"
-import { Schema } from "effect"
 import { ChannelError, Channels } from "./Channels.ts"
 import { crashable } from "./CrashPoint.ts"
 import type { SendOutcome } from "./ledger/Deliveries.ts"
@@ -34,16 +32,7 @@ const deliverOne = Effect.fnUntraced(function* (due: Delivery) {
   const store = yield* SessionStore
   const delivery = yield* store.takeDelivery(due.id)
   if (delivery === undefined) return
-  if (delivery.channelType === "agent") {
-    const groupId = Schema.decodeUnknownOption(GroupId)(delivery.platformId)
-    if (groupId._tag === "Some") {
-      yield* store.forward(delivery, {
-        groupId: groupId.value,
-        sessionId: SessionId.make(`agent-${groupId.value}`.slice(0, 63)),
-      })
-      return
-    }
-  }
+  if (delivery.channelType === "agent") return yield* store.forward(delivery.id)
   yield* store.settleDelivery(delivery.id, yield* send(delivery))
 })
 

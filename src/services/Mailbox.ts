@@ -120,6 +120,8 @@ export interface OutboundRow {
   readonly threadId: string | null
   /** JSON text, checked to parse. */
   readonly content: string
+  /** Why it can't be done as it asks: `deliverAfter` is no time. Such a row is refused, and its agent told. */
+  readonly unreadable?: string
 }
 
 export interface ToolInFlight {

@@ -21,7 +21,6 @@ import {
   cancelMessage,
   type Draft,
   expireMessages,
-  plainDraft,
   redriveMessage,
   resolveSession,
   sessionKey,
@@ -35,6 +34,7 @@ import {
   requestStop,
   type WakeCause,
 } from "./ledger/Admission.ts"
+import { forward } from "./ledger/AgentMessages.ts"
 import { redriveDelivery, type SendOutcome, settleDelivery, takeDelivery } from "./ledger/Deliveries.ts"
 import { endIncarnation, failStart } from "./ledger/EndIncarnation.ts"
 import { findSeries } from "./ledger/FindSeries.ts"
@@ -197,11 +197,8 @@ export class SessionStore extends Context.Service<
       id: DeliveryId,
       outcome: SendOutcome,
     ) => Effect.Effect<Delivery | undefined, LedgerError>
-    /** Hands a delivery to another session as a message, and marks it delivered, in one transaction. */
-    readonly forward: (
-      delivery: Delivery,
-      to: { readonly groupId: GroupId; readonly sessionId: SessionId },
-    ) => Effect.Effect<void, LedgerError>
+    /** Hands a delivery to the agent that it is for as a message, and settles it, in one transaction. */
+    readonly forward: (id: DeliveryId) => Effect.Effect<void, LedgerError>
     readonly redriveDelivery: (id: DeliveryId) => Effect.Effect<Delivery, NotFound | Conflict | LedgerError>
 
     /** Deletes history past its retention, a bounded number of rows at a time. Returns how many. */
@@ -410,12 +407,10 @@ const make = Effect.fnUntraced(function* (options: StoreOptions) {
         "settleDelivery",
         infallible((tx, known) => settleDelivery(tx, id, outcome, known)),
       ),
-    forward: (delivery, to) =>
+    forward: (id) =>
       transact(
         "forward",
-        infallible((tx, known) => {
-          settleDelivery(tx, delivery.id, forward(tx, delivery, to, known), known)
-        }),
+        infallible((tx, known) => forward(tx, id, known)),
       ),
     redriveDelivery: (id) => transact("redriveDelivery", (tx, known) => redriveDelivery(tx, id, known)),
 
@@ -449,50 +444,3 @@ const nameLog = (tx: LedgerTx, { number, sessionId }: Incarnation, logFile: stri
 
 const historyFloor = (now: EpochMs, limits: HostLimits): EpochMs =>
   Math.max(0, now - limits.historyRetentionMs)
-
-/** One agent's word to another group: a message in that group's own session, under an id that a repeat finds again. */
-const forward = (
-  tx: LedgerTx,
-  delivery: Delivery,
-  to: { readonly groupId: GroupId; readonly sessionId: SessionId },
-  context: TransitionContext,
-): SendOutcome => {
-  const refused = (message: string): SendOutcome => ({
-    _tag: "NotSent",
-    kind: "Permanent",
-    message,
-    retryAfterMs: null,
-  })
-  const address = { channelType: null, platformId: null, threadId: null }
-  const session = resolveSession(
-    tx,
-    {
-      id: to.sessionId,
-      groupId: to.groupId,
-      key: sessionKey("agent-shared", address),
-      origin: "agent",
-      address,
-      expiresAt: null,
-    },
-    context,
-  )
-  if (Result.isFailure(session)) return refused(session.failure.message)
-  const accepted = accept(
-    tx,
-    session.success.id,
-    plainDraft({
-      id: forwardedId(delivery.id),
-      kind: "chat",
-      content: delivery.content,
-      dueAt: context.now,
-      sourceSessionId: delivery.sessionId,
-    }),
-    context,
-  )
-  if (Result.isSuccess(accepted)) return { _tag: "Sent", platformMessageId: accepted.success.message.id }
-  return accepted.failure._tag === "Full"
-    ? { _tag: "NotSent", kind: "Transient", message: accepted.failure.message, retryAfterMs: null }
-    : refused(accepted.failure.message)
-}
-
-const forwardedId = (id: DeliveryId): MessageId => `fwd:${id.replaceAll("/", ":")}`.slice(0, 128) as MessageId

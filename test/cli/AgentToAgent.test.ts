@@ -5,12 +5,15 @@ import { commandLine } from "../support/CommandLine.ts"
 const lamplighter = commandLine()
 afterAll(() => lamplighter.close())
 
-/** Writes one row to another group, and one to a group that no destination leads to. */
+/** Writes one row to another group and one to a group that no destination leads to; and hands on what it is answered. */
 const writer = JSON.stringify([
   process.execPath,
   "-e",
   `const to = (group) => console.log("::lamplighter::outbound " + JSON.stringify({ kind: "chat", content: { text: "please help" }, channelType: "agent", platformId: group, threadId: null }))
-   process.stdin.resume().on("end", () => { to("second"); to("third") })`,
+   let asked = ""
+   process.stdin.on("data", (chunk) => (asked += chunk)).on("end", () => {
+     if (asked.includes("ask the others")) { to("second"); to("third") } else console.log("they say: " + asked)
+   })`,
 ])
 
 describe("agents that talk to each other", () => {
@@ -28,7 +31,7 @@ describe("agents that talk to each other", () => {
       "--destination",
       "helper=agent:second",
     )
-    const sent = await lamplighter.run("send", "first", "go", "--wait")
+    const sent = await lamplighter.run("send", "first", "ask the others", "--wait")
     assert.strictEqual(sent.code, 0, sent.stderr)
     const received = await lamplighter.until(
       async () => {
@@ -40,13 +43,22 @@ describe("agents that talk to each other", () => {
     assert.strictEqual(received.length, 1)
     assert.include(received[0].content, "please help")
     assert.isNotNull(received[0].sourceSessionId)
+    assert.include(received[0].content, `"sender":"first"`)
+    const [asker] = await lamplighter.json("session", "list", "--group", "first")
+    const answers = await lamplighter.until(
+      async () => lamplighter.json("deliveries", "list", "--session", asker.id),
+      (rows) => rows.some((row: any) => row.content.includes("they say") && row.status === "delivered"),
+    )
+    const told = answers.find((row: any) => row.content.includes("they say"))
+    assert.deepStrictEqual([told.channelType, told.hops], ["stdout", 3], "the answer reaches who started it")
+    assert.include(told.content, "please help")
     assert.deepStrictEqual(await lamplighter.json("session", "list", "--group", "third"), [])
-    const dead: ReadonlyArray<{ lastError: string }> = await lamplighter.json(
+    const refused: ReadonlyArray<{ lastError: string }> = await lamplighter.json(
       "deliveries",
       "list",
       "--status",
-      "dead",
+      "refused",
     )
-    assert.isTrue(dead.some(({ lastError }) => lastError.includes("'third' is not a destination")))
+    assert.isTrue(refused.some(({ lastError }) => lastError.includes("'third' is not a destination")))
   }, 60_000)
 })

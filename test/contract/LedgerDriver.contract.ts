@@ -683,7 +683,9 @@ export const ledgerDriverContract = (name: string, layer: Layer.Layer<LedgerDriv
           yield* waiting({ hook: 2, file: 0 })
           yield* write((tx) => tx.putDelivery({ ...first, attempts: 1 }))
           yield* waiting({ hook: 2, file: 0 })
-          yield* write((tx) => tx.putDelivery({ ...first, status: "delivered", endedAt: T0 }))
+          yield* write((tx) =>
+            tx.putDelivery(aDelivery({ outboundId: "a", status: "delivered", endedAt: T0 })),
+          )
           yield* waiting({ hook: 1, file: 0 })
           yield* write((tx) => tx.putDelivery(aDelivery({ outboundId: "dead" })))
           yield* waiting({ hook: 2, file: 0 })

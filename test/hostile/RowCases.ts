@@ -35,6 +35,17 @@ const ack = (id: string, status: string, changed = "'2026-01-01T00:00:00Z'") =>
 const text = (megabytes: number) => `hex(zeroblob(${megabytes * 524_288}))`
 
 export const rowCases: ReadonlyArray<HostileCase> = [
+  ...["'tomorrow'", text(1)].map((value) =>
+    taken(
+      `a deliver_after that is no time: ${value.slice(0, 10)}`,
+      (reading) => {
+        const bad = reading.outbound.find(({ id }) => id === "bad")
+        assert.include(bad?.unreadable, "deliver_after", "it goes on, to be refused where its agent sees it")
+        assert.isBelow(bad?.unreadable?.length ?? 0, 500)
+      },
+      outbound("deliver_after", value),
+    ),
+  ),
   refused("content that is no JSON", row("'bad'", "'{not json'")),
   refused("content that is a blob", row("'bad'", "x'7b7d'")),
   refused("content that is a number", row("'bad'", "42").replace("42", "CAST(x'ff' AS BLOB)")),
@@ -46,7 +57,6 @@ export const rowCases: ReadonlyArray<HostileCase> = [
   refused("an id that is a blob", row("x'62616400'")),
   refused("an id of a kilobyte", row(`'${"i".repeat(1_024)}'`)),
   refused("an id that is NULL", row("NULL")),
-  refused("a deliver_after that is no time", outbound("deliver_after", "'tomorrow'")),
   refused("a seq beyond 2^53", outbound("seq", "9007199254740993")),
   refused("a seq below zero", outbound("seq", "-1")),
   refused("a seq that is text", outbound("seq", "'seven'")),

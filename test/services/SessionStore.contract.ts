@@ -432,6 +432,14 @@ export const sessionStoreContract = (name: string, ledger: Layer.Layer<LedgerDri
           ),
         )
       const id = (outbound: string) => `${SESSION}/${outbound}` as never
+      const stranger = {
+        name: "stranger",
+        displayName: null,
+        type: "channel",
+        channelType: "webhook",
+        platformId: "stranger",
+        agentGroupId: null,
+      } as const
 
       story("one of a lane at a time, in order; other lanes do not wait", (store) =>
         Effect.gen(function* () {
@@ -488,17 +496,263 @@ export const sessionStoreContract = (name: string, ledger: Layer.Layer<LedgerDri
       story("only along its own conversation and its group's destinations", (store) =>
         Effect.gen(function* () {
           yield* wrote(store, row("out", { channelType: "webhook", platformId: "stranger" }))
-          const [dead] = yield* store.read((reader) => reader.deliveries({}, { limit: 10 }))
-          assert.strictEqual(dead?.status, "dead")
-          assert.include(dead?.lastError, "stranger")
+          const [refused] = yield* store.read((reader) => reader.deliveries({}, { limit: 10 }))
+          assert.strictEqual(refused?.status, "refused", "which is no failure of the channel")
+          assert.include(refused?.lastError, "stranger")
         }),
+      )
+
+      story("what was refused is refused again by a redrive, until its destination is allowed", (store) =>
+        Effect.gen(function* () {
+          yield* wrote(
+            store,
+            row("out", { channelType: "webhook", platformId: "stranger" }),
+            row("again", { recurrence: "0 9 * * *" }),
+          )
+          const out = yield* Effect.flip(store.redriveDelivery(id("out")))
+          assert.include(out.message, "stranger")
+          yield* store.putGroup({ ...plainGroup, createdAt: 0, revision: 2, destinations: [stranger] })
+          yield* store.redriveDelivery(id("out"))
+          assert.deepStrictEqual(yield* due(store), ["out"])
+          const again = yield* Effect.flip(store.redriveDelivery(id("again")))
+          assert.include(again.message, "recur", "its content is what it was")
+        }),
+      )
+
+      story("a destination that is taken away is not used any more, also by what waited for it", (store) =>
+        Effect.gen(function* () {
+          yield* store.putGroup({ ...plainGroup, createdAt: 0, revision: 2, destinations: [stranger] })
+          yield* wrote(store, row("out", { channelType: "webhook", platformId: "stranger" }))
+          assert.deepStrictEqual(yield* due(store), ["out"])
+          yield* store.putGroup({ ...plainGroup, createdAt: 0, revision: 3 })
+          assert.isUndefined(yield* store.takeDelivery(id("out")))
+          const [row_] = yield* store.read((reader) => reader.deliveries({}, { limit: 10 }))
+          assert.strictEqual(row_?.status, "refused")
+        }),
+      )
+
+      story("what can't be sent as it was asked is refused, and the agent told once", (store) =>
+        Effect.gen(function* () {
+          yield* wrote(
+            store,
+            row("file", { content: `{"text":"here","files":["a.pdf"]}`, inReplyTo: "m1" }),
+            row("late", { unreadable: "deliver_after: 'soon' is no time", inReplyTo: "m1" }),
+            row("plain", { content: JSON.stringify({ text: `no "files" here`, files: [] }) }),
+          )
+          const rows = yield* store.read((reader) => reader.deliveries({}, { limit: 10 }))
+          assert.deepStrictEqual(
+            rows.map(({ status }) => status),
+            ["pending", "refused", "refused"],
+          )
+          const told = (yield* store.read((reader) => reader.messages({ sessionId: SESSION }, { limit: 9 })))
+            .filter(({ id }) => id.startsWith("notice-"))
+            .map(({ content, kind }) => ({ kind, content }))
+          assert.strictEqual(told.length, 2)
+          assert.include(told[1]?.content, "file was not sent")
+          assert.include(told[1]?.content, `"sender":"Lamplighter"`)
+          assert.include(told[0]?.content, "soon")
+          const { delivered } = (yield* store.projection(SESSION, 1, 0)) ?? assert.fail()
+          assert.deepStrictEqual(
+            delivered.map(({ outboundId, status }) => `${outboundId} ${status}`),
+            ["file failed", "late failed"],
+          )
+        }),
+      )
+
+      story(
+        "a wait that the channel asks for spends no attempt, and ends three days after the first",
+        (store) =>
+          Effect.gen(function* () {
+            yield* wrote(store, row("o1"), row("o2"))
+            const busy = {
+              _tag: "NotSent",
+              kind: "Transient",
+              message: "429",
+              retryAfterMs: 7_200_000,
+            } as const
+            for (let ask = 0; ask < 36; ask++) {
+              yield* store.settleDelivery(id("o1"), busy)
+              yield* TestClock.adjust(7_200_000)
+            }
+            const waiting = yield* store.read((reader) => reader.delivery(id("o1")))
+            assert.deepStrictEqual([waiting?.status, waiting?.attempts], ["pending", 0])
+            assert.isUndefined(yield* store.takeDelivery(id("o1")), "its days are over")
+            const dead = yield* store.read((reader) => reader.delivery(id("o1")))
+            assert.strictEqual(dead?.status, "dead")
+            assert.include(dead?.lastError, "deliveryMaxAgeMs")
+            assert.deepStrictEqual(yield* due(store), ["o2"])
+          }),
       )
 
       story("a recurrence on an outbound row is refused and reported", (store) =>
         Effect.gen(function* () {
           yield* wrote(store, row("again", { recurrence: "0 9 * * *" }))
-          const [dead] = yield* store.read((reader) => reader.deliveries({}, { limit: 10 }))
-          assert.deepStrictEqual([dead?.status, dead?.nextAttemptAt], ["dead", null])
+          const [refused] = yield* store.read((reader) => reader.deliveries({}, { limit: 10 }))
+          assert.deepStrictEqual([refused?.status, refused?.nextAttemptAt], ["refused", null])
+        }),
+      )
+    })
+
+    describe("agents that write to each other", () => {
+      const OTHER = GroupId.make("other")
+      const THERE = SessionId.make("agent-other")
+      const toOther = {
+        name: "o",
+        displayName: null,
+        type: "agent",
+        channelType: null,
+        platformId: null,
+      } as const
+      const ask = { channelType: "agent", platformId: OTHER } as const
+
+      /** This group may write to the other one, and has asked it while it worked on `m1`. */
+      const asking = (store: SessionStore["Service"], ...rows: ReadonlyArray<OutboundRow>) =>
+        Effect.gen(function* () {
+          const destinations = [{ ...toOther, agentGroupId: OTHER }]
+          yield* store.putGroup({ ...plainGroup, createdAt: 0, revision: 2, destinations })
+          yield* store.putGroup({ ...plainGroup, id: OTHER, name: "Other", createdAt: 0, revision: 1 })
+          yield* accept("m1")
+          yield* wake
+          yield* answering(store, SESSION, "m1", ...rows.map((r) => ({ ...r, inReplyTo: "m1" })))
+        })
+      /** One quick turn: claim, rows and ack in one reading. */
+      const answering = (
+        store: SessionStore["Service"],
+        sessionId: SessionId,
+        inReplyTo: string,
+        ...rows: ReadonlyArray<OutboundRow>
+      ) =>
+        Effect.gen(function* () {
+          yield* store.ingest(
+            { sessionId, number: 1 },
+            reading({
+              acks: [ack(inReplyTo, "completed")],
+              outbound: rows,
+            }),
+          )
+          for (const { id } of rows) yield* store.forward(`${sessionId}/${id}` as never)
+        })
+      const of = (store: SessionStore["Service"], sessionId: SessionId) =>
+        store.read((reader) => reader.messages({ sessionId }, { limit: 50 }).toReversed())
+      const wakeThere = SessionStore.use((store) =>
+        Effect.andThen(store.beginIncarnation(THERE, "due", "boot"), store.markStarted(THERE, 1, "{}")),
+      )
+
+      story("the receiver sees who asked, and an answer goes to the session that asked", (store) =>
+        Effect.gen(function* () {
+          yield* asking(store, row("q", { ...ask, content: `{"text":"help","sender":"the boss"}` }))
+          const [question] = yield* of(store, THERE)
+          assert.deepInclude(question, {
+            channelType: "agent",
+            platformId: GROUP,
+            sourceSessionId: SESSION,
+            hops: 1,
+            content: JSON.stringify({ text: "help", sender: plainGroup.name }),
+          })
+          yield* wakeThere
+          yield* answering(store, THERE, question?.id ?? "", row("a", { inReplyTo: question?.id ?? null }))
+          const answer = (yield* of(store, SESSION)).at(-1)
+          assert.deepInclude(answer, {
+            channelType: "agent",
+            platformId: OTHER,
+            sourceSessionId: THERE,
+            hops: 2,
+            content: `{"text":"a","sender":"Other"}`,
+          })
+          yield* store.admitMore(SESSION)
+          const tell = row("told", { inReplyTo: answer?.id ?? null })
+          yield* store.ingest(
+            pair(1),
+            reading({ acks: [ack(answer?.id ?? "", "completed")], outbound: [tell] }),
+          )
+          const told = yield* store.read((reader) => reader.delivery(`${SESSION}/told` as never))
+          assert.deepStrictEqual(
+            [told?.channelType, told?.platformId, told?.inReplyTo, told?.status].map(String),
+            ["test", "p1", "m1", "pending"],
+          )
+        }),
+      )
+
+      story("an explicit answer finds that session too, and what copies the address is an answer", (store) =>
+        Effect.gen(function* () {
+          yield* asking(store, row("q", ask))
+          const [question] = yield* of(store, THERE)
+          yield* wakeThere
+          const { channelType, platformId, threadId } = question ?? assert.fail()
+          yield* answering(
+            store,
+            THERE,
+            question?.id ?? "",
+            row("copied", { channelType, platformId, threadId, inReplyTo: question?.id ?? null }),
+            row("explicit", { channelType, platformId }),
+          )
+          const received = (yield* of(store, SESSION)).slice(1)
+          assert.deepStrictEqual(
+            received.map(({ content }) => JSON.parse(content).text),
+            ["copied", "explicit"],
+          )
+        }),
+      )
+
+      story(
+        "words that led to too many words are refused, whatever is answered with them, and both are told",
+        (store) =>
+          Effect.gen(function* () {
+            yield* asking(store, row("q", ask))
+            const [question] = yield* of(store, THERE)
+            yield* wakeThere
+            yield* answering(store, THERE, question?.id ?? "", row("a", { inReplyTo: null }))
+            const refused = yield* store.read((reader) => reader.delivery(`${THERE}/a` as never))
+            assert.strictEqual(refused?.status, "refused")
+            assert.include(refused?.lastError, "maxAgentHops")
+            for (const sessionId of [SESSION, THERE]) {
+              const notice = (yield* of(store, sessionId)).at(-1)
+              assert.deepInclude(notice, { kind: "system" })
+              assert.include(notice?.content, "maxAgentHops")
+            }
+          }),
+        { maxAgentHops: 1 },
+      )
+
+      story(
+        "two groups' agents write to each other so often within an hour, and are told once",
+        (store) =>
+          Effect.gen(function* () {
+            yield* asking(store, ...["q1", "q2", "q3", "q4"].map((id) => row(id, ask)))
+            const there = yield* of(store, THERE)
+            assert.deepStrictEqual(
+              there.map(({ kind }) => kind),
+              ["chat", "chat", "system"],
+            )
+            yield* TestClock.adjust(3_600_000)
+            yield* store.redriveDelivery(`${SESSION}/q3` as never)
+            yield* store.forward(`${SESSION}/q3` as never)
+            assert.strictEqual((yield* of(store, THERE)).at(-1)?.kind, "chat")
+          }),
+        { maxAgentMessagesPerHour: 2 },
+      )
+
+      story("what a turn writes answers all of its messages", (store) =>
+        Effect.gen(function* () {
+          for (const id of ["m1", "m2", "m3"]) yield* accept(id)
+          yield* wake
+          const claimed = (id: string, at: number) => ({ ...ack(id, "processing"), changedAt: at })
+          yield* store.ingest(
+            pair(1),
+            reading({
+              acks: [claimed("m1", 0), claimed("m2", 0), { ...ack("m3", "completed"), changedAt: 9 }],
+              outbound: [row("both", { inReplyTo: "m1" }), row("third", { inReplyTo: "m3" })],
+            }),
+          )
+          yield* store.ingest(
+            pair(1),
+            reading({ acks: [claimed("m1", 0), claimed("m2", 0)], outbound: [row("late")] }),
+          )
+          const rows = yield* store.read((reader) => reader.deliveries({}, { limit: 9 }))
+          assert.deepStrictEqual(
+            rows.map(({ answers }) => answers),
+            [["m1", "m2"], ["m3"], ["m1", "m2"]] as never,
+          )
         }),
       )
     })

@@ -435,6 +435,15 @@ export const policy: { readonly [K in keyof PolicyType]: Setting<PolicyType[K]> 
     "Backoff before the second attempt of a delivery; it doubles.",
   ),
   deliveryCapMs: policyDuration("deliveryCapMs", "The longest backoff of a delivery."),
+  deliveryMaxAgeMs: policyDuration(
+    "deliveryMaxAgeMs",
+    "A delivery that is not taken this long after its first attempt is dead.",
+  ),
+  maxAgentHops: policyCount("maxAgentHops", "Messages between agents that may lead to each other."),
+  maxAgentMessagesPerHour: policyCount(
+    "maxAgentMessagesPerHour",
+    "Messages that the agents of two groups may send each other within an hour.",
+  ),
   contextRetentionMs: policyDuration(
     "contextRetentionMs",
     "Context rows that no container took expire after this.",

@@ -53,20 +53,28 @@ const decode = <A>(body: () => A): Result.Result<A, string> => {
   }
 }
 
-/** A row of `messages_out`. `timestamp` may be unparsable (null); `deliver_after` may not, as it could not be honoured. */
+/** Null when the row asks for no time. A time that can't be read can't be honoured: the row goes on with the reason. */
+const deliverAfterOf = (cells: Cells): Pick<OutboundRow, "deliverAfter" | "unreadable"> => {
+  const asked = decode(() => textOrNull(cells, "deliver_after"))
+  if (Result.isFailure(asked)) return { deliverAfter: null, unreadable: asked.failure }
+  if (asked.success === null) return { deliverAfter: null }
+  const time = parseExchangeTime(asked.success)
+  return Result.isSuccess(time)
+    ? { deliverAfter: time.success.at }
+    : { deliverAfter: null, unreadable: `deliver_after is not a time: ${time.failure.message}` }
+}
+
+/** A row of `messages_out`. `timestamp` may be unparsable (null). */
 export const decodeOutbound = (cells: Cells): Result.Result<OutboundRow, string> =>
   decode(() => {
     const id = text(cells, "id")
     if (!isOutboundId(id)) throw new BadCell("id does not match the pattern of ids")
-    const deliverAfter = textOrNull(cells, "deliver_after")
-    const deliverAfterMs = timeOrNull(deliverAfter)
-    if (deliverAfter !== null && deliverAfterMs === null) throw new BadCell("deliver_after is not a time")
     return {
       id,
       seq: integerOrNull(cells, "seq", 1, Number.MAX_SAFE_INTEGER),
       inReplyTo: messageIdOrNull(cells, "in_reply_to"),
       timestamp: timeOrNull(text(cells, "timestamp")),
-      deliverAfter: deliverAfterMs,
+      ...deliverAfterOf(cells),
       recurrence: textOrNull(cells, "recurrence"),
       kind: text(cells, "kind"),
       channelType: textOrNull(cells, "channel_type"),

@@ -294,6 +294,12 @@ ALTER TABLE groups ADD COLUMN container TEXT NOT NULL DEFAULT '{"sandbox":{},"mo
 const ENGINE_ROOM = `
 ALTER TABLE incarnations ADD COLUMN row_skew_ms INTEGER;
 ALTER TABLE incarnations ADD COLUMN file_skew_ms INTEGER;
+ALTER TABLE messages ADD COLUMN hops INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE deliveries ADD COLUMN answers TEXT NOT NULL DEFAULT '[]';
+ALTER TABLE deliveries ADD COLUMN hops INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE deliveries ADD COLUMN first_attempt_at INTEGER;
+ALTER TABLE deliveries ADD COLUMN refusal TEXT;
+ALTER TABLE deliveries ADD COLUMN detail TEXT;
 `
 
 /** One per version, oldest first. */

@@ -31,6 +31,7 @@ export interface Draft extends Address {
   readonly expiresAt: EpochMs | null
   readonly content: string
   readonly sourceSessionId: SessionId | null
+  readonly hops: number
   readonly seriesId: SeriesId | null
   readonly slot: EpochMs | null
   readonly slotOrigin: string | null
@@ -52,6 +53,7 @@ export const plainDraft = (
   platformId: null,
   threadId: null,
   sourceSessionId: null,
+  hops: 0,
   seriesId: null,
   slot: null,
   slotOrigin: null,
@@ -263,6 +265,7 @@ export const redriveMessage = (
       platformId: old.platformId,
       threadId: old.threadId,
       sourceSessionId: old.sourceSessionId,
+      hops: old.hops,
       redriveOf: old.id,
     }),
     context,

@@ -4,8 +4,14 @@
  * its lane when its time comes.
  */
 import { Result } from "effect"
-import { decideDelivery } from "../../domain/DeliveryRetry.ts"
-import { type Delivery, laneOf } from "../../domain/Delivery.ts"
+import {
+  type Delivery,
+  type DeliveryEvent,
+  laneOf,
+  pendingDelivery,
+  transitionDelivery,
+} from "../../domain/Delivery.ts"
+import { deadOfAge, decideDelivery } from "../../domain/DeliveryRetry.ts"
 import { DeliveryId } from "../../domain/Ids.ts"
 import type { EpochMs } from "../../domain/Instant.ts"
 import type { Message } from "../../domain/Message.ts"
@@ -19,6 +25,8 @@ export type NewDelivery = Pick<
   | "outboundId"
   | "seq"
   | "inReplyTo"
+  | "answers"
+  | "hops"
   | "kind"
   | "channelType"
   | "platformId"
@@ -36,21 +44,18 @@ export const enqueueDelivery = (unit: SessionUnit, row: NewDelivery): Delivery =
   const { now } = unit.context
   const lane = laneOf({ ...row, sessionId: session.id })
   const later = row.deliverAfter !== null && row.deliverAfter > now
-  const delivery: Delivery = {
+  const delivery = pendingDelivery({
     ...row,
     sessionId: session.id,
     incarnation: session.incarnation,
     position: 0,
     lane: later ? `${lane}#${row.id}` : lane,
-    status: "pending",
-    attempts: 0,
     nextAttemptAt: later ? row.deliverAfter : turnIn(unit.tx, lane, now),
-    lastError: null,
     platformMessageId: null,
     revision: unit.revision(),
     createdAt: now,
     endedAt: null,
-  }
+  })
   const position = unit.tx.putDelivery(delivery)
   return { ...delivery, position }
 }
@@ -71,6 +76,8 @@ export const enqueueNotice = (
     outboundId: null,
     seq: null,
     inReplyTo: message.id,
+    answers: [],
+    hops: 0,
     kind: "chat",
     channelType: message.channelType,
     platformId: message.platformId,
@@ -80,23 +87,76 @@ export const enqueueNotice = (
   })
 }
 
+/** Ends a row and says so; the next of its lane gets its turn. Returns the row as it stands. */
+export const endDelivery = (
+  unit: SessionUnit,
+  delivery: Delivery,
+  event: Extract<DeliveryEvent, { readonly _tag: "send" | "giveUp" | "refuse" }>,
+): Delivery => {
+  const ended = transitionDelivery(delivery, event, { now: unit.context.now, revision: unit.revision() })
+  if (ended === undefined) return delivery
+  unit.tx.putDelivery(ended)
+  const what = event._tag === "send" ? ` to ${delivery.channelType}` : `: ${event.reason}`
+  unit.event(ENDINGS[event._tag], delivery.inReplyTo, `${delivery.id}${what}`)
+  promoteLane(unit.tx, ended.lane, unit.context.now)
+  return ended
+}
+
+const ENDINGS = { send: "delivered", giveUp: "delivery-dead", refuse: "delivery-refused" } as const
+
 /**
- * Takes a due delivery for sending, if it is its lane's turn. A delayed row whose time has come joins its real lane, and if
- * others are ahead there, `undefined` says that there is nothing to send now.
+ * Why a row may not go where it wants to, or nothing. A container reaches its own conversation, those that it answers, and its
+ * group's destinations, no more. Asked again before each attempt: what was allowed once may not be any more.
+ */
+export const refuseDestination = (unit: SessionUnit, delivery: Delivery): string | undefined => {
+  const { channelType, inReplyTo, platformId } = delivery
+  if (channelType === null) return "it names no destination, and its session has none"
+  if (delivery.outboundId === null) return undefined
+  const leadsThere = (address: Pick<Message, "channelType" | "platformId"> | undefined): boolean =>
+    address?.channelType === channelType && address.platformId === platformId
+  const configured = (unit.group?.destinations ?? []).some((destination) =>
+    destination.type === "agent"
+      ? channelType === "agent" && platformId === destination.agentGroupId
+      : leadsThere(destination),
+  )
+  return configured ||
+    leadsThere(unit.session()) ||
+    [inReplyTo, ...delivery.answers].some((id) => id !== null && leadsThere(unit.tx.message(id)))
+    ? undefined
+    : `'${channelType}' / '${platformId ?? ""}' is not a destination of this group`
+}
+
+/**
+ * Takes a due delivery for sending, if it is its lane's turn and it may still be sent. A delayed row whose time has come joins its
+ * real lane, and if others are ahead there, `undefined` says that there is nothing to send now.
  */
 export const takeDelivery = (
   tx: LedgerTx,
   id: DeliveryId,
   context: TransitionContext,
 ): Delivery | undefined => {
-  const delivery = tx.delivery(id)
-  if (delivery === undefined || delivery.status !== "pending") return undefined
-  if (delivery.nextAttemptAt === null || delivery.nextAttemptAt > context.now) return undefined
-  const lane = laneOf(delivery)
-  if (delivery.lane === lane) return delivery
-  const moved: Delivery = { ...delivery, lane, nextAttemptAt: turnIn(tx, lane, context.now) }
-  tx.putDelivery(moved)
-  return moved.nextAttemptAt === null ? undefined : moved
+  const found = tx.delivery(id)
+  if (found === undefined || found.status !== "pending") return undefined
+  if (found.nextAttemptAt === null || found.nextAttemptAt > context.now) return undefined
+  const lane = laneOf(found)
+  const delivery =
+    found.lane === lane ? found : { ...found, lane, nextAttemptAt: turnIn(tx, lane, context.now) }
+  if (delivery !== found) tx.putDelivery(delivery)
+  if (delivery.nextAttemptAt === null) return undefined
+  const unit = openUnit(tx, delivery.sessionId, context)
+  if (unit === undefined) return delivery
+  const refusal = refuseDestination(unit, delivery)
+  const age = deadOfAge(delivery, unit.policy)
+  if (refusal === undefined && age === undefined) return delivery
+  endDelivery(
+    unit,
+    delivery,
+    refusal === undefined
+      ? { _tag: "giveUp", attempts: delivery.attempts, reason: age ?? "" }
+      : { _tag: "refuse", reason: refusal, refusal: "destination" },
+  )
+  unit.close()
+  return undefined
 }
 
 export type SendOutcome =
@@ -107,6 +167,8 @@ export type SendOutcome =
       readonly message: string
       readonly retryAfterMs: number | null
     }
+  /** It may not be sent: the ledger's word, not the channel's. */
+  | { readonly _tag: "Refused"; readonly message: string }
 
 /** Records what became of one attempt to send; an ended delivery stays what it is. Returns the row as it stands. */
 export const settleDelivery = (
@@ -120,61 +182,43 @@ export const settleDelivery = (
   const unit = openUnit(tx, delivery.sessionId, context)
   if (unit === undefined) return delivery
   const settled = settledRow(unit, delivery, outcome)
-  tx.putDelivery(settled)
-  if (settled.status !== "pending") promoteLane(tx, settled.lane, context)
   unit.close()
   return settled
 }
 
 const settledRow = (unit: SessionUnit, delivery: Delivery, outcome: SendOutcome): Delivery => {
+  if (outcome._tag === "Sent")
+    return endDelivery(unit, delivery, { _tag: "send", platformMessageId: outcome.platformMessageId })
+  if (outcome._tag === "Refused")
+    return endDelivery(unit, delivery, { _tag: "refuse", reason: outcome.message, refusal: "destination" })
   const { now } = unit.context
-  if (outcome._tag === "Sent") {
-    unit.event("delivered", delivery.inReplyTo, `${delivery.id} to ${delivery.channelType}`)
-    return {
-      ...delivery,
-      status: "delivered",
-      attempts: delivery.attempts + 1,
-      platformMessageId: outcome.platformMessageId,
-      nextAttemptAt: null,
-      lastError: null,
-      endedAt: now,
-      revision: unit.revision(),
-    }
-  }
   const decision = decideDelivery(delivery, outcome, now, unit.policy)
-  if (decision._tag === "Retry") {
-    unit.event(
-      "delivery-retry",
-      delivery.inReplyTo,
-      `${delivery.id} in ${decision.delayMs} ms: ${outcome.message}`,
-    )
-    return {
-      ...delivery,
-      attempts: decision.attempts,
-      nextAttemptAt: decision.nextAttemptAt,
-      lastError: outcome.message,
-    }
-  }
-  unit.event("delivery-dead", delivery.inReplyTo, `${delivery.id}: ${decision.reason}`)
-  return {
-    ...delivery,
-    status: "dead",
-    attempts: decision.attempts,
-    nextAttemptAt: null,
-    lastError: decision.reason,
-    endedAt: now,
-    revision: unit.revision(),
-  }
+  if (decision._tag === "Dead") return endDelivery(unit, delivery, { ...decision, _tag: "giveUp" })
+  const retried = transitionDelivery(
+    delivery,
+    { ...decision, _tag: "retry", reason: outcome.message },
+    { now, revision: delivery.revision },
+  )
+  if (retried === undefined) return delivery
+  unit.tx.putDelivery(retried)
+  unit.event(
+    "delivery-retry",
+    delivery.inReplyTo,
+    `${delivery.id} in ${decision.delayMs} ms: ${outcome.message}`,
+  )
+  return retried
 }
 
 /** Gives the lane's next waiting row its turn. */
-const promoteLane = (tx: LedgerTx, lane: string, context: TransitionContext): void => {
+const promoteLane = (tx: LedgerTx, lane: string, now: EpochMs): void => {
   const [next] = tx.laneOf(lane, 1)
-  if (next !== undefined && next.nextAttemptAt === null)
-    tx.putDelivery({ ...next, nextAttemptAt: context.now })
+  if (next !== undefined && next.nextAttemptAt === null) tx.putDelivery({ ...next, nextAttemptAt: now })
 }
 
-/** Gives a dead delivery a new life at the end of its lane, with the same idempotency key. */
+/**
+ * Gives a delivery that was given up a new life at the end of its lane, with the same idempotency key. One that was refused has it
+ * only if what refused it has changed.
+ */
 export const redriveDelivery = (
   tx: LedgerTx,
   id: DeliveryId,
@@ -182,20 +226,23 @@ export const redriveDelivery = (
 ): Result.Result<Delivery, NotFound | Conflict> => {
   const delivery = tx.delivery(id)
   if (delivery === undefined) return Result.fail(NotFound.of("delivery", id))
-  if (delivery.status !== "dead") {
-    return Result.fail(
-      new Conflict({ message: `delivery '${id}' is ${delivery.status}; only dead ones are redriven` }),
-    )
+  const unit = openUnit(tx, delivery.sessionId, context)
+  const refuse = (message: string) =>
+    Result.fail(new Conflict({ message: `delivery '${id}' is ${delivery.status}; ${message}` }))
+  if (unit === undefined) return refuse("its session is gone")
+  if (delivery.status === "refused" && delivery.refusal !== "destination")
+    return refuse(`it stays so: ${delivery.lastError ?? "no reason is known"}`)
+  if (delivery.status === "dead" || delivery.status === "refused") {
+    const refusal = refuseDestination(unit, delivery)
+    if (refusal !== undefined) return refuse(`it may not be sent: ${refusal}`)
   }
   const lane = laneOf(delivery)
-  const revived: Delivery = {
-    ...delivery,
-    lane,
-    status: "pending",
-    attempts: 0,
-    nextAttemptAt: turnIn(tx, lane, context.now),
-    endedAt: null,
-  }
+  const revived = transitionDelivery(
+    { ...delivery, lane },
+    { _tag: "redrive", nextAttemptAt: turnIn(tx, lane, context.now) },
+    { now: context.now, revision: delivery.revision },
+  )
+  if (revived === undefined) return refuse("only dead and refused ones are redriven")
   tx.putDelivery(revived)
   return Result.succeed(revived)
 }

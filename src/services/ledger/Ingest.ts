@@ -3,20 +3,17 @@
  * changes nothing: outbound rows are known by id, and an ack only counts while its attempt is open.
  */
 import type { Attempt, AttemptOutcome } from "../../domain/Attempt.ts"
-import { DeliveryId, MessageId } from "../../domain/Ids.ts"
+import { MessageId } from "../../domain/Ids.ts"
 import type { EpochMs } from "../../domain/Instant.ts"
 import { type Incarnation, isStuck } from "../../domain/Incarnation.ts"
 import { isTerminal, type Message, wakes } from "../../domain/Message.ts"
 import { decideRetry } from "../../domain/Retry.ts"
 import type { LedgerTx } from "../LedgerDriver.ts"
-import type { AckRow, OutboundRow, Reading } from "../Mailbox.ts"
-import { enqueueDelivery } from "./Deliveries.ts"
+import type { AckRow, Reading } from "../Mailbox.ts"
 import { finishMessage } from "./Finish.ts"
+import { ingestOutbound } from "./Outbound.ts"
 import { openUnit, type SessionUnit, type TransitionContext } from "./SessionUnit.ts"
-import { applySystemAction } from "./SystemActions.ts"
-
-/** A container may not push the session's sequence further ahead than this in one life: seq would run out of integers. */
-const MAX_SEQ_LEAD = 10_000_000
+import { turnsOf } from "./Turns.ts"
 
 export interface Ingested {
   readonly claimed: ReadonlyArray<MessageId>
@@ -50,7 +47,8 @@ export const ingestReading = (unit: SessionUnit, incarnation: Incarnation, readi
   const claimed: Array<MessageId> = []
   const ended: Array<MessageId> = []
   let deliveries = 0
-  for (const row of reading.outbound) deliveries += ingestOutbound(unit, row)
+  const turns = turnsOf(unit, incarnation, reading)
+  for (const row of reading.outbound) deliveries += ingestOutbound(unit, row, turns(row))
   for (const ack of reading.acks) {
     const before = tx.message(MessageId.make(ack.messageId))
     if (before === undefined || before.sessionId !== incarnation.sessionId) {
@@ -267,79 +265,4 @@ const releaseVanished = (unit: SessionUnit, incarnation: Incarnation, reading: R
     released += 1
   }
   return released
-}
-
-/** Returns how many deliveries it made: 0 for a row that is known. */
-const ingestOutbound = (unit: SessionUnit, row: OutboundRow): number => {
-  const session = unit.session()
-  const id = DeliveryId.make(`${session.id}/${row.id}`)
-  if (unit.tx.delivery(id) !== undefined) return 0
-  const seq = row.seq !== null && row.seq > 0 && row.seq < session.hostSeq + MAX_SEQ_LEAD ? row.seq : null
-  if (seq !== null && seq > session.hostSeq) unit.change({ hostSeq: seq + (seq % 2) })
-  const routed = row.channelType !== null
-  const inReplyTo = ownMessage(unit, row.inReplyTo)
-  const address = routed ? row : (inReplyTo ?? session)
-  const base = {
-    id,
-    outboundId: row.id,
-    seq,
-    inReplyTo: inReplyTo?.id ?? null,
-    kind: row.kind,
-    channelType: address.channelType,
-    platformId: address.platformId,
-    threadId: address.threadId,
-    content: row.content,
-    deliverAfter: row.deliverAfter,
-  }
-  if (row.kind === "system") {
-    applySystemAction(unit, base)
-    return 1
-  }
-  const refusal = refuseOutbound(unit, row, address)
-  const delivery = enqueueDelivery(unit, base)
-  if (refusal !== undefined) endUnsent(unit, delivery, refusal)
-  return 1
-}
-
-const ownMessage = (unit: SessionUnit, id: string | null): Message | undefined => {
-  if (id === null) return undefined
-  const message = unit.tx.message(MessageId.make(id))
-  return message?.sessionId === unit.session().id ? message : undefined
-}
-
-/** Why a row may not be sent, or nothing. A container reaches its own conversation and its group's destinations, no more. */
-const refuseOutbound = (
-  unit: SessionUnit,
-  row: OutboundRow,
-  address: Pick<OutboundRow, "channelType" | "platformId" | "threadId">,
-): string | undefined => {
-  if (row.recurrence !== null) return "an outbound row can't recur: use the schedule_task action"
-  if (address.channelType === null) return "it names no destination, and its session has none"
-  if (row.channelType === null) return undefined
-  const session = unit.session()
-  const home = row.channelType === session.channelType && row.platformId === session.platformId
-  const configured = (unit.group?.destinations ?? []).some((destination) =>
-    destination.type === "agent"
-      ? row.channelType === "agent" && row.platformId === destination.agentGroupId
-      : row.channelType === destination.channelType && row.platformId === destination.platformId,
-  )
-  const replying = ownMessage(unit, row.inReplyTo)
-  const replies =
-    replying !== undefined &&
-    replying.channelType === row.channelType &&
-    replying.platformId === row.platformId
-  return home || configured || replies
-    ? undefined
-    : `'${row.channelType}' / '${row.platformId ?? ""}' is not a destination of this group`
-}
-
-const endUnsent = (unit: SessionUnit, delivery: ReturnType<typeof enqueueDelivery>, why: string): void => {
-  unit.tx.putDelivery({
-    ...delivery,
-    status: "dead",
-    nextAttemptAt: null,
-    lastError: why,
-    endedAt: unit.context.now,
-  })
-  unit.event("delivery-dead", delivery.inReplyTo, `${delivery.id}: ${why}`)
 }

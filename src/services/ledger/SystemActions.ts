@@ -3,10 +3,10 @@
  * them, so exactly once, and the agent is told what came of each. What each may do, `TaskActions.ts` says.
  */
 import { Option, Result, Schema } from "effect"
-import { MessageId } from "../../domain/Ids.ts"
+import { type DeliveryEvent, transitionDelivery } from "../../domain/Delivery.ts"
 import { enqueueDelivery, type NewDelivery } from "./Deliveries.ts"
-import { insertDraft, plainDraft } from "./Accept.ts"
 import { taskHome } from "./FindSeries.ts"
+import { notifyAgent } from "./Notices.ts"
 import { NotFound } from "./Refusals.ts"
 import { requestPackages } from "./PackageRequests.ts"
 import { inSession, type SessionUnit } from "./SessionUnit.ts"
@@ -34,17 +34,16 @@ export const applySystemAction = (unit: SessionUnit, row: NewDelivery): void => 
         message: `this system action is not known or its fields are wrong: ${KNOWN.join(", ")} are applied; anything else needs an operator`,
       }))
     : perform(unit, action.value)
-  const refusal = Result.isFailure(done) ? done.failure.message : null
-  unit.tx.putDelivery({
-    ...delivery,
-    status: refusal === null ? "applied" : "refused",
-    nextAttemptAt: null,
-    lastError: refusal,
-    endedAt: unit.context.now,
-  })
-  unit.event("action", null, refusal === null ? name : `${name} refused: ${refusal}`)
-  if (Result.isFailure(done)) notify(unit, "chat", `${name} was refused: ${done.failure.message}`)
-  else notify(unit, done.success.kind === "question" ? "chat" : "system", done.success.text)
+  // What was asked is answered once in `delivered`, and once in words: a refusal and the answer to a question wake the agent.
+  const at = { now: unit.context.now, revision: unit.revision() }
+  const reason = Result.isFailure(done) ? done.failure.message : null
+  const event: DeliveryEvent = Result.isFailure(done)
+    ? { _tag: "refuse", reason: done.failure.message, refusal: null }
+    : { _tag: "apply", detail: done.success.text }
+  unit.tx.putDelivery(transitionDelivery(delivery, event, at) ?? delivery)
+  unit.event("action", null, reason === null ? name : `${name} refused: ${reason}`)
+  if (Result.isFailure(done)) notifyAgent(unit, "chat", `${name} was refused: ${done.failure.message}`)
+  else notifyAgent(unit, done.success.kind === "question" ? "chat" : "system", done.success.text)
 }
 
 const perform = (unit: SessionUnit, action: TaskAction) => {
@@ -52,23 +51,5 @@ const perform = (unit: SessionUnit, action: TaskAction) => {
   return (
     inSession(unit, home, (own) => performTaskAction(own, action)) ??
     Result.fail(NotFound.of("session", home))
-  )
-}
-
-/** A refusal, and the answer to a question, is a `chat` message, which wakes the agent; what was done is `system`, which rides along. */
-const notify = (unit: SessionUnit, kind: "chat" | "system", text: string): void => {
-  // An agent that asks faster than it reads is not answered for ever.
-  if (unit.session().queued >= unit.policy.maxQueuedMessages) return
-  const number = unit.session().hostSeq + 2
-  insertDraft(
-    unit,
-    plainDraft({
-      id: MessageId.make(`notice-${unit.session().id}-${number}`),
-      kind,
-      content: JSON.stringify(
-        kind === "chat" ? { text, sender: { id: "lamplighter", name: "Lamplighter" } } : { text },
-      ),
-      dueAt: unit.context.now,
-    }),
   )
 }

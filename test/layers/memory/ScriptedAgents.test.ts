@@ -42,6 +42,7 @@ const message = (seq: number, more: Partial<Message> = {}): Message => ({
   platformId: null,
   threadId: null,
   sourceSessionId: null,
+  hops: 0,
   seriesId: null,
   slot: null,
   slotOrigin: null,

@@ -155,6 +155,12 @@ describe("the ledger's file", () => {
         ALTER TABLE groups DROP COLUMN container;
         ALTER TABLE incarnations DROP COLUMN row_skew_ms;
         ALTER TABLE incarnations DROP COLUMN file_skew_ms;
+        ALTER TABLE messages DROP COLUMN hops;
+        ALTER TABLE deliveries DROP COLUMN answers;
+        ALTER TABLE deliveries DROP COLUMN hops;
+        ALTER TABLE deliveries DROP COLUMN first_attempt_at;
+        ALTER TABLE deliveries DROP COLUMN refusal;
+        ALTER TABLE deliveries DROP COLUMN detail;
         PRAGMA user_version = 1;
       `)
       database.close()
