@@ -7,6 +7,7 @@ import { Effect, Fiber, Result } from "effect"
 import { SeriesId } from "../src/domain/Ids.ts"
 import type { ContainerRef } from "../src/services/ContainerRuntime.ts"
 import { LedgerDriver } from "../src/services/LedgerDriver.ts"
+import { amendedSeries } from "../src/domain/SeriesTransition.ts"
 import { type NewSeries } from "../src/services/ledger/SeriesTransitions.ts"
 import { SessionStore } from "../src/services/SessionStore.ts"
 import { Sweep } from "../src/services/Sweep.ts"
@@ -50,14 +51,15 @@ const fill = Effect.fnUntraced(function* (count: number) {
     yield* driver.transaction((tx) => {
       for (let n = from; n < Math.min(count, from + FILL_BATCH); n++) {
         const nextSlot = now + DAY_MS + n * 100
-        tx.putSeries({
-          ...first,
-          id: SeriesId.make(`t${n}`),
-          sessionId: sessionId(n % SESSIONS),
-          seq: seqOf(n),
-          schedule: { _tag: "Interval", everyMs: DAY_MS, anchor: nextSlot },
-          nextSlot,
-        })
+        tx.putSeries(
+          amendedSeries(first, {
+            id: SeriesId.make(`t${n}`),
+            sessionId: sessionId(n % SESSIONS),
+            seq: seqOf(n),
+            schedule: { _tag: "Interval", everyMs: DAY_MS, anchor: nextSlot },
+            nextSlot,
+          }),
+        )
       }
       return Result.succeed(undefined)
     })
@@ -147,13 +149,14 @@ const burstOf = Effect.fnUntraced(function* (count: number) {
   yield* driver.transaction((tx) => {
     for (let n = 0; n < count; n++) {
       const home = sessionId(n % SESSIONS)
-      tx.putSeries({
-        ...first,
-        id: SeriesId.make(`daily${n}`),
-        sessionId: home,
-        seq: 1_000_000 + 2 * n,
-        nextSlot: now,
-      })
+      tx.putSeries(
+        amendedSeries(first, {
+          id: SeriesId.make(`daily${n}`),
+          sessionId: home,
+          seq: 1_000_000 + 2 * n,
+          nextSlot: now,
+        }),
+      )
     }
     return Result.succeed(undefined)
   })

@@ -18,7 +18,9 @@ const STUCK = "src/domain/StuckAction.ts"
 const RETRY = "src/domain/Retry.ts"
 const SLOTS = "src/domain/SlotDecision.ts"
 const INGEST = "src/services/ledger/Ingest.ts"
+const FIRING = "src/services/ledger/Slots.ts"
 const SERIES = "src/services/ledger/SeriesTransitions.ts"
+const SERIES_ROWS = "src/services/ledger/SeriesRows.ts"
 const OCCURRENCES = "src/services/ledger/Occurrences.ts"
 const ENDING = "src/services/ledger/EndIncarnation.ts"
 const DELIVERIES = "src/services/ledger/Deliveries.ts"
@@ -161,7 +163,7 @@ export const simulated: ReadonlyArray<Sabotage> = [
   broken(
     "missed and not told",
     "5: a slot that did not run has a record with the reason",
-    SERIES,
+    FIRING,
     "  if (decision.missed !== null) {",
     "  if (decision.missed !== null && decision.missed.count > 1_000) {",
   ),
@@ -183,8 +185,8 @@ export const simulated: ReadonlyArray<Sabotage> = [
     "a paused task fires",
     "5: a paused series fires nothing until it is resumed",
     SERIES,
-    `putSeries(unit, { ...series, status: "paused", note, revision: series.revision + 1 })`,
-    `putSeries(unit, { ...series, status: "cancelled", note, revision: series.revision + 1 })`,
+    `moveSeries(unit, series, "pause", { note,`,
+    `moveSeries(unit, series, "cancel", { note,`,
   ),
   broken(
     "a run without end",
@@ -273,7 +275,7 @@ export const simulated: ReadonlyArray<Sabotage> = [
   broken(
     "tasks of others",
     "10: an agent changes the tasks of its own session only",
-    SERIES,
+    SERIES_ROWS,
     "series === undefined || series.sessionId !== unit.session().id",
     "series === undefined",
   ),

@@ -18,7 +18,7 @@ const localDay = (zone: string, instant: EpochMs): number => {
 
 const dateText = (localDayMs: number): string => formatExchangeTime(localDayMs).slice(0, 10)
 
-const isExcluded = (series: Slotted, localDayMs: number): boolean =>
+const isExcluded = (series: Pick<Series, "bounds">, localDayMs: number): boolean =>
   series.bounds.exclusions.includes(dateText(localDayMs))
 
 /** The first slot of the series strictly after an instant; null when there is none. */
@@ -62,3 +62,17 @@ export const previewOf = (series: Slotted, after: EpochMs, count: number): Reado
   }
   return slots
 }
+
+/** Whether an instant lies within the bounds of the series, on its grid or not. */
+export const isWithinBounds = (series: Pick<Series, "zone" | "bounds">, instant: EpochMs): boolean => {
+  const { endAt, exclusions, startAt } = series.bounds
+  return (
+    (startAt === null || instant >= startAt) &&
+    (endAt === null || instant <= endAt) &&
+    (exclusions.length === 0 || !isExcluded(series, localDay(series.zone, instant)))
+  )
+}
+
+/** Whether an instant is a slot of the series. */
+export const isSlot = (series: Slotted, instant: EpochMs): boolean =>
+  nextSlotOf(series, instant - 1) === instant

@@ -15,6 +15,7 @@ import type { Message, MessageState, Priority } from "../domain/Message.ts"
 import type { MessageRow } from "../domain/MessageTransition.ts"
 import type { Run, RunOutcome } from "../domain/Run.ts"
 import type { Series, SeriesStatus } from "../domain/Series.ts"
+import type { SeriesRow } from "../domain/SeriesTransition.ts"
 import type { Session, SessionStatus } from "../domain/Session.ts"
 
 /**
@@ -186,7 +187,7 @@ export interface LedgerTx extends LedgerReader {
   readonly putIncarnation: (row: Incarnation) => void
   /** `position` is given by the driver when the row is new (pass 0). Returns it. */
   readonly putDelivery: (row: Delivery) => number
-  readonly putSeries: (row: Series) => void
+  readonly putSeries: (row: SeriesRow) => void
   /** `position` 0: append, returns the position given; otherwise replaces that row. */
   readonly putRun: (row: Run) => number
   /** Appends; `position` is given by the driver. */

@@ -42,20 +42,18 @@ import { ingest, type Ingested } from "./ledger/Ingest.ts"
 import { projectionOf } from "./ledger/Projection.ts"
 import { Conflict, type Full, NotFound, type Refusal } from "./ledger/Refusals.ts"
 import { cancelOverdue } from "./ledger/Occurrences.ts"
+import { type Backfill, backfillSeries, runNow } from "./ledger/SeriesRuns.ts"
 import {
-  type Backfill,
-  backfillSeries,
   cancelSeries,
   createSeries,
-  fireSlots,
   type NewSeries,
   pauseSeries,
   resumeSeries,
-  runNow,
   type SeriesChange,
   updateSeries,
 } from "./ledger/SeriesTransitions.ts"
 import { type Addressee, findSession, type HostRoles, type Incoming, send, type Sent } from "./ledger/Send.ts"
+import { fireSlots } from "./ledger/Slots.ts"
 import { openUnit, type SessionUnit, type TransitionContext } from "./ledger/SessionUnit.ts"
 import { LedgerDriver, type LedgerError, type LedgerReader, type LedgerTx } from "./LedgerDriver.ts"
 import type { Projection, Reading } from "./Mailbox.ts"

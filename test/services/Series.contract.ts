@@ -6,9 +6,10 @@ import { MessageId, SeriesId, SessionId } from "../../src/domain/Ids.ts"
 import { isTerminal, type Message } from "../../src/domain/Message.ts"
 import { defaultHostLimits, defaultPolicy } from "../../src/domain/Policy.ts"
 import type { Run } from "../../src/domain/Run.ts"
+import type { Schedule } from "../../src/domain/Series.ts"
 import type { LedgerDriver, LedgerError } from "../../src/services/LedgerDriver.ts"
 import { refusedZones } from "../../src/services/ledger/FindSeries.ts"
-import type { NewSeries } from "../../src/services/ledger/SeriesTransitions.ts"
+import type { NewSeries, SeriesChange } from "../../src/services/ledger/SeriesTransitions.ts"
 import { emptyReading } from "../../src/services/Look.ts"
 import { SessionStore } from "../../src/services/SessionStore.ts"
 import { group, GROUP, SESSION } from "../../src/testing/Timeline.ts"
@@ -19,7 +20,7 @@ const HOUR = 60 * MINUTE
 const T1 = SeriesId.make("t1")
 const exit = { exitCode: 0, signal: null, oomKilled: false, manner: "exited" as const }
 
-const everyMinute: NewSeries = {
+const everyMinute: NewSeries & { readonly schedule: Schedule } = {
   id: T1,
   name: null,
   prompt: "tick",
@@ -680,6 +681,128 @@ export const seriesContract = (name: string, ledger: Layer.Layer<LedgerDriver, L
           assert.include(first(listed).problem, "Europe/London")
           yield* store.changeSeries(T1, { _tag: "Cancel" })
           assert.deepStrictEqual(yield* store.read((reader) => refusedZones(reader, 10)), [])
+        }),
+      )
+    })
+
+    describe("a grid", () => {
+      const update = (store: Store, change: SeriesChange) =>
+        store.changeSeries(T1, { _tag: "Update", change })
+      const written = (recurrence: string, more: Partial<NewSeries> = {}): NewSeries => ({
+        ...everyMinute,
+        schedule: { recurrence },
+        ...more,
+      })
+
+      story("begins at the instant of its making: anchor and first slot are one", (store) =>
+        Effect.gen(function* () {
+          yield* TestClock.setTime(7 * MINUTE + 1)
+          const made = yield* store.createSeries(SESSION, written("every 30d"))
+          assert.strictEqual(made.nextSlot, 7 * MINUTE + 1)
+          assert.deepInclude(made.schedule, { anchor: 7 * MINUTE + 1 })
+        }),
+      )
+
+      story("begins at the start that was asked for, when that is still to come", (store) =>
+        Effect.gen(function* () {
+          yield* TestClock.setTime(7 * MINUTE + 1)
+          const startAt = 2 * HOUR + 7
+          const made = yield* store.createSeries(SESSION, written("every 10m", { bounds: { startAt } }))
+          assert.strictEqual(made.nextSlot, startAt)
+          assert.deepInclude(made.schedule, { anchor: startAt })
+          const late = yield* store.createSeries(
+            SESSION,
+            written("every 10m", { id: SeriesId.make("t2"), bounds: { startAt: 5 } }),
+          )
+          assert.strictEqual(late.nextSlot, 7 * MINUTE + 1)
+        }),
+      )
+
+      story("another interval first fires when it is over", (store) =>
+        Effect.gen(function* () {
+          yield* store.createSeries(SESSION, everyMinute)
+          yield* at(store, 3 * MINUTE)
+          yield* TestClock.setTime(3 * MINUTE + 5)
+          assert.strictEqual((yield* update(store, { recurrence: "every 7m" })).nextSlot, 10 * MINUTE + 5)
+        }),
+      )
+
+      story("the same interval again and again neither moves nor holds it up", (store) =>
+        Effect.gen(function* () {
+          const made = yield* store.createSeries(SESSION, written("every 20s", { overlap: "allow-all" }))
+          for (let second = 8; second <= 120; second += 8) {
+            yield* at(store, second * 1_000)
+            assert.deepInclude(yield* update(store, { recurrence: "every 20s" }), {
+              revision: 1,
+              schedule: made.schedule,
+            })
+          }
+          assert.deepStrictEqual(
+            (yield* occurrences(store)).map(({ slot }) => (slot ?? 0) / 1_000),
+            [0, 20, 40, 60, 80, 100, 120],
+          )
+          const stale = yield* Effect.flip(update(store, { recurrence: "every 20s", revision: 7 }))
+          assert.strictEqual(stale._tag, "Conflict")
+        }),
+      )
+
+      story("whatever is said again is no change", (store) =>
+        Effect.gen(function* () {
+          const made = yield* store.createSeries(
+            SESSION,
+            written("0 * * * *", {
+              bounds: { endAt: 90 * HOUR, jitterMs: 50_000 },
+              policy: { retryLimit: 3 },
+            }),
+          )
+          for (const change of [
+            { recurrence: "0 * * * *" },
+            { recurrence: "@hourly", zone: "UTC" },
+            { zone: "etc/utc" },
+            { bounds: { endAt: 90 * HOUR } },
+            { bounds: { jitterMs: 50_000, exclusions: [] } },
+            { policy: { retryLimit: 3 }, overlap: "skip", prompt: "tick", ttlMs: null, priority: 1 },
+            { processAfter: new Date(made.nextSlot ?? 0).toISOString() },
+            {},
+          ] satisfies ReadonlyArray<SeriesChange>)
+            assert.deepStrictEqual(yield* update(store, change), made)
+        }),
+      )
+
+      for (const [what, change, stays] of [
+        ["the same schedule and a later end", { bounds: { endAt: 9 * HOUR } }, true],
+        ["more jitter", { bounds: { jitterMs: 1_000 } }, true],
+        ["another excluded date", { bounds: { exclusions: ["1970-01-02"] } }, true],
+        ["a schedule that has the slot too", { recurrence: "*/30 * * * *" }, true],
+        ["another zone whose grid has it too", { zone: "Europe/Paris" }, true],
+        ["an end before it", { bounds: { endAt: HOUR - 1, startAt: null } }, "refused"],
+        ["its date excluded", { bounds: { exclusions: ["1970-01-01"] } }, false],
+        ["a schedule without it", { recurrence: "30 * * * *" }, false],
+        ["a zone without it", { zone: "Asia/Kolkata" }, false],
+      ] as ReadonlyArray<readonly [string, SeriesChange, boolean | "refused"]>)
+        story(`an occurrence that waits ${stays === true ? "stays" : "goes"} with ${what}`, (store) =>
+          Effect.gen(function* () {
+            yield* store.createSeries(SESSION, written("0 * * * *", { bounds: { jitterMs: 50_000 } }))
+            yield* at(store, HOUR)
+            const [waiting] = yield* open(store)
+            assert.strictEqual(waiting?.slot, HOUR)
+            if (stays === "refused") {
+              assert.strictEqual((yield* Effect.flip(update(store, change)))._tag, "Invalid")
+              return
+            }
+            yield* update(store, change)
+            assert.strictEqual((yield* open(store)).length, stays ? 1 : 0)
+          }),
+        )
+
+      story("goes when the recurrence is removed: the next run is the last", (store) =>
+        Effect.gen(function* () {
+          yield* store.createSeries(SESSION, { ...everyMinute, overlap: "allow-all" })
+          yield* at(store, MINUTE)
+          const changed = yield* update(store, { recurrence: null })
+          assert.deepStrictEqual(changed.schedule, { _tag: "Once", at: 2 * MINUTE })
+          yield* at(store, 2 * MINUTE)
+          assert.strictEqual((yield* task(store)).status, "completed")
         }),
       )
     })

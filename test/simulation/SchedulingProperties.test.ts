@@ -16,12 +16,11 @@ import {
 } from "../../src/domain/SeriesPolicy.ts"
 import { ON_TIME_MS } from "../../src/domain/SlotDecision.ts"
 import * as MemoryLedger from "../../src/layers/memory/MemoryLedger.ts"
+import { backfillSeries, runNow } from "../../src/services/ledger/SeriesRuns.ts"
 import {
-  backfillSeries,
   cancelSeries,
   pauseSeries,
   resumeSeries,
-  runNow,
   updateSeries,
 } from "../../src/services/ledger/SeriesTransitions.ts"
 import { makeSeriesLedger, runNowId, type SeriesLedger, TASK, ZONE } from "../support/SeriesLedger.ts"
@@ -82,6 +81,7 @@ const slotsAfter = (schedule: Schedule, after: number): ReadonlyArray<number> =>
 
 /** What the policies say, slot by slot. */
 const makeModel = (setting: Setting) => {
+  let current: string = setting.grid
   let slots = slotsAfter(scheduleOf(setting.grid, START), START - 1)
   const fates = new Map<number, Fate>()
   let policies = { overlap: setting.overlap, catchUp: setting.catchUp }
@@ -145,7 +145,9 @@ const makeModel = (setting: Setting) => {
     setPolicies: (next: typeof policies) => {
       policies = next
     },
+    has: (grid: string) => grid === current,
     reschedule: (grid: string, now: number) => {
+      current = grid
       if (paused) for (const slot of unseen(now)) give(slot, "paused")
       slots = slotsAfter(scheduleOf(grid, now), Math.max(now, ...fates.keys()))
     },
@@ -235,7 +237,8 @@ const applyStep = Effect.fnUntraced(function* (
       const done = yield* Effect.result(
         ledger.step(now, (unit) => updateSeries(unit, TASK, { recurrence: step.grid })),
       )
-      if (Result.isFailure(done)) return
+      // What is said again changes nothing.
+      if (Result.isFailure(done) || model.has(step.grid)) return
       // What the old grid owed is dealt with first.
       model.look(now, { running: open.running.length, buffered: open.buffered.length })
       model.reschedule(step.grid, now)

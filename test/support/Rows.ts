@@ -13,6 +13,7 @@ import { Message } from "../../src/domain/Message.ts"
 import { amended, type MessageRow } from "../../src/domain/MessageTransition.ts"
 import { Run } from "../../src/domain/Run.ts"
 import { Series } from "../../src/domain/Series.ts"
+import { amendedSeries, type SeriesRow } from "../../src/domain/SeriesTransition.ts"
 import { Session } from "../../src/domain/Session.ts"
 
 /** A round instant: 2027-01-15T08:00:00Z. */
@@ -192,47 +193,50 @@ export const aDelivery = (fields: Partial<typeof Delivery.Encoded> = {}): Delive
 }
 
 /** Active, daily at seven, next slot at `T0`. */
-export const aSeries = (fields: Partial<typeof Series.Encoded> = {}): Series =>
-  decodeSeries({
-    id: "t1",
-    groupId: "g1",
-    sessionId: "s1",
-    seq: 2,
-    name: null,
-    prompt: "say good morning",
-    script: null,
-    schedule: { _tag: "Cron", expression: "0 7 * * *", zone: "Europe/Paris" },
-    zone: "Europe/Paris",
-    overlap: "skip",
-    catchUp: "latest",
-    bounds: { startAt: null, endAt: null, maxRuns: null, exclusions: [], jitterMs: 0 },
-    policy: {
-      catchUpWindowMs: null,
-      catchUpCap: 100,
-      staggerMs: 0,
-      bufferLimit: 100,
-      pauseAfterFailures: null,
-      startToCloseMs: null,
-      context: "group",
-      isolatedRetentionMs: 86_400_000,
-      retryLimit: null,
-      retryBaseMs: null,
-    },
-    fired: 0,
-    failuresInRow: 0,
-    priority: 1,
-    ttlMs: null,
-    status: "active",
-    note: null,
-    revision: 1,
-    nextSlot: T0,
-    lastSlot: null,
-    channelType: null,
-    platformId: null,
-    threadId: null,
-    createdAt: T0,
-    ...fields,
-  })
+export const aSeries = (fields: Partial<typeof Series.Encoded> = {}): SeriesRow =>
+  amendedSeries(
+    decodeSeries({
+      id: "t1",
+      groupId: "g1",
+      sessionId: "s1",
+      seq: 2,
+      name: null,
+      prompt: "say good morning",
+      script: null,
+      schedule: { _tag: "Cron", expression: "0 7 * * *", zone: "Europe/Paris" },
+      zone: "Europe/Paris",
+      overlap: "skip",
+      catchUp: "latest",
+      bounds: { startAt: null, endAt: null, maxRuns: null, exclusions: [], jitterMs: 0 },
+      policy: {
+        catchUpWindowMs: null,
+        catchUpCap: 100,
+        staggerMs: 0,
+        bufferLimit: 100,
+        pauseAfterFailures: null,
+        startToCloseMs: null,
+        context: "group",
+        isolatedRetentionMs: 86_400_000,
+        retryLimit: null,
+        retryBaseMs: null,
+      },
+      fired: 0,
+      failuresInRow: 0,
+      priority: 1,
+      ttlMs: null,
+      status: "active",
+      note: null,
+      revision: 1,
+      nextSlot: T0,
+      lastSlot: null,
+      channelType: null,
+      platformId: null,
+      threadId: null,
+      createdAt: T0,
+      ...fields,
+    }),
+    {},
+  )
 
 /** A completed run of message `m1`, position 0 (append). */
 export const aRun = (fields: Partial<typeof Run.Encoded> = {}): Run =>

@@ -2,10 +2,12 @@
  * The end of a message: its state, its run record, its event, the answer to its origin, and what its end means to its series: a
  * failure is counted, and the occurrence that was held back is released. A series that pauses itself ends others here too.
  */
+import { Result } from "effect"
 import { type EpochMs, MAX_EPOCH_MS } from "../../domain/Instant.ts"
 import { type Message, type TerminalState, wakes } from "../../domain/Message.ts"
 import type { EndingEvent } from "../../domain/MessageTransition.ts"
 import type { Series } from "../../domain/Series.ts"
+import { amendedSeries, movedSeries } from "../../domain/SeriesTransition.ts"
 import { requestStop } from "./Admission.ts"
 import { enqueueNotice } from "./Deliveries.ts"
 import { recordRun } from "./History.ts"
@@ -98,18 +100,17 @@ export const cancelOpen = (unit: SessionUnit, message: Message, why: string | nu
     return finishMessage(own, message, event, { error: why, result: null })
   }) ?? message
 
-/** Ends the occurrences that nobody has claimed yet: all of them, or those that the schedule gave. */
+/** Ends the occurrences that nobody has claimed yet, or those among them that are meant. */
 export const cancelPending = (
   unit: SessionUnit,
   series: Series,
   why: string,
-  which: "all" | "schedule" = "all",
+  isMeant: (message: Message) => boolean = () => true,
 ): void => {
   for (const { id } of openOf(unit, series).rows) {
     // The end of one may have changed the others.
     const message = unit.tx.message(id)
-    if (message?.state !== "pending") continue
-    if (which === "all" || message.slotOrigin === which) cancelOpen(unit, message, why)
+    if (message?.state === "pending" && isMeant(message)) cancelOpen(unit, message, why)
   }
 }
 
@@ -131,14 +132,15 @@ const onOccurrenceEnd = (unit: SessionUnit, ended: Message, state: TerminalState
     series.status === "active" && pauseAfterFailures !== null && failuresInRow >= pauseAfterFailures
   if (pauses) {
     const note = `paused itself after ${failuresInRow} failed runs in a row`
-    unit.tx.putSeries({ ...series, failuresInRow, status: "paused", note, revision: series.revision + 1 })
+    const row = movedSeries(series, "pause", { failuresInRow, note, revision: series.revision + 1 })
+    unit.tx.putSeries(Result.getOrThrow(row))
     unit.event("slot", ended.id, `task ${series.id} ${note}`)
     unit.revision()
     cancelPending(unit, series, note)
     return
   }
   if (series.fired % TRIM_EVERY === 0) unit.tx.trimRuns(series.id, MAX_RUNS_KEPT)
-  if (failuresInRow !== series.failuresInRow) unit.tx.putSeries({ ...series, failuresInRow })
+  if (failuresInRow !== series.failuresInRow) unit.tx.putSeries(amendedSeries(series, { failuresInRow }))
   releaseNext(unit, series)
 }
 

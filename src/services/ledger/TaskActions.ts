@@ -13,17 +13,9 @@ import { seriesSettings } from "../../domain/SeriesPolicy.ts"
 import { previewOf } from "../../domain/SeriesSlots.ts"
 import { findSeries } from "./FindSeries.ts"
 import { Full, NotFound, type Refusal } from "./Refusals.ts"
-import {
-  backfillSeries,
-  cancelSeries,
-  createSeries,
-  pauseSeries,
-  readInstant,
-  readPlan,
-  resumeSeries,
-  runNow,
-  updateSeries,
-} from "./SeriesTransitions.ts"
+import { readInstant } from "./SeriesPlan.ts"
+import { backfillSeries, runNow } from "./SeriesRuns.ts"
+import { cancelSeries, createSeries, pauseSeries, resumeSeries, updateSeries } from "./SeriesTransitions.ts"
 import type { SessionUnit } from "./SessionUnit.ts"
 
 const Text = Schema.String.check(Schema.isMaxLength(100_000))
@@ -139,36 +131,27 @@ type Changing = Exclude<
 
 const changed = (unit: SessionUnit, action: Changing): Result.Result<Series, Refusal> => {
   switch (action.action) {
-    case "schedule_task":
-      return Result.flatMap(
-        readPlan(
-          unit,
-          { recurrence: action.recurrence ?? null, processAfter: action.processAfter ?? null },
-          action.zone,
-        ),
-        ({ firstAt, schedule }) => {
-          const crowd = refuseCrowd(unit)
-          if (crowd !== undefined) return Result.fail(crowd)
-          return createSeries(unit, {
-            id: action.taskId,
-            name: action.name ?? null,
-            prompt: action.prompt,
-            script: action.script ?? null,
-            schedule,
-            firstAt,
-            priority: action.priority ?? 1,
-            ttlMs: action.ttlMs ?? null,
-            channelType: action.channelType ?? null,
-            platformId: action.platformId ?? null,
-            threadId: action.threadId ?? null,
-            zone: action.zone,
-            overlap: action.overlap,
-            catchUp: action.catchUp,
-            bounds: action.bounds,
-            policy: action.policy,
-          })
-        },
-      )
+    case "schedule_task": {
+      const crowd = refuseCrowd(unit)
+      if (crowd !== undefined) return Result.fail(crowd)
+      return createSeries(unit, {
+        id: action.taskId,
+        name: action.name ?? null,
+        prompt: action.prompt,
+        script: action.script ?? null,
+        schedule: { recurrence: action.recurrence ?? null, processAfter: action.processAfter },
+        priority: action.priority ?? 1,
+        ttlMs: action.ttlMs ?? null,
+        channelType: action.channelType ?? null,
+        platformId: action.platformId ?? null,
+        threadId: action.threadId ?? null,
+        zone: action.zone,
+        overlap: action.overlap,
+        catchUp: action.catchUp,
+        bounds: action.bounds,
+        policy: action.policy,
+      })
+    }
     case "update_task":
       return updateSeries(unit, action.taskId, action)
     case "pause_task":

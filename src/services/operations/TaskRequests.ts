@@ -1,12 +1,12 @@
 /** Requests about recurring tasks: their making and changing, runs out of turn, and what is told of one. */
-import { Clock, Effect, Result } from "effect"
+import { Clock, Effect } from "effect"
 import { MessageId, SeriesId, SessionId } from "../../domain/Ids.ts"
-import { describeSchedule, parseSchedule } from "../../domain/Recurrence.ts"
+import { describeSchedule } from "../../domain/Recurrence.ts"
 import { statisticsOf } from "../../domain/RunStatistics.ts"
 import { previewOf } from "../../domain/SeriesSlots.ts"
 import { newId } from "../Ids.ts"
 import { findSeries } from "../ledger/FindSeries.ts"
-import { Invalid, NotFound } from "../ledger/Refusals.ts"
+import { NotFound } from "../ledger/Refusals.ts"
 import type { Nudge } from "../Nudge.ts"
 import { SessionStore } from "../SessionStore.ts"
 import type { InputOf } from "./Contract.ts"
@@ -28,13 +28,6 @@ export const makeTaskRequests = Effect.fnUntraced(function* (options: { readonly
         { groupId: request.groupId, sessionId: request.sessionId },
         SessionId.make(yield* newId("s")),
       )
-      const group = yield* store.read((reader) => reader.group(session.groupId))
-      const zone = request.zone ?? group?.zone ?? store.options.zone
-      const now = yield* Clock.currentTimeMillis
-      const schedule = parseSchedule(request.schedule, { zone, now })
-      if (Result.isFailure(schedule)) {
-        return yield* new Invalid({ field: "schedule", message: schedule.failure.message })
-      }
       const id = request.id ?? SeriesId.make(yield* newId("t"))
       return yield* looked(
         store.createSeries(session.id, {
@@ -42,13 +35,13 @@ export const makeTaskRequests = Effect.fnUntraced(function* (options: { readonly
           name: request.name,
           prompt: request.prompt,
           script: request.script,
-          schedule: schedule.success,
+          schedule: { recurrence: request.schedule },
           priority: request.priority ?? 1,
           ttlMs: request.ttlMs,
           channelType: null,
           platformId: null,
           threadId: null,
-          zone,
+          zone: request.zone,
           overlap: request.overlap,
           catchUp: request.catchUp,
           bounds: request.bounds,
