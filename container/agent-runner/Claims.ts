@@ -8,9 +8,12 @@ import type { InboundMessage } from "./Inbox.ts"
 
 export type Claimed = Pick<InboundMessage, "id" | "tries">
 
-/** How a claim ended. `result` and `error` are cut to what a run record shows. */
+/**
+ * How a claim ended. `result` and `error` are cut to what a run record shows. `turn`: the oldest of several messages that one turn
+ * answered. Its answer names that one as `in_reply_to`, so each ack names it too, and the host knows to whom the answer belongs.
+ */
 export type Ending =
-  | { readonly kind: "completed"; readonly result: string | null }
+  | { readonly kind: "completed"; readonly result: string | null; readonly turn?: string }
   | { readonly kind: "skipped"; readonly result: string | null; readonly error: string | null }
   | { readonly kind: "failed"; readonly error: string; readonly retryable: boolean }
 
@@ -62,7 +65,10 @@ const putAck = (database: DatabaseSync) =>
 const detailOf = (ending: Ending): Readonly<Record<string, unknown>> => {
   switch (ending.kind) {
     case "completed":
-      return ending.result === null ? {} : { result: ending.result.slice(0, MAX_RESULT_CHARS) }
+      return {
+        ...(ending.result === null ? {} : { result: ending.result.slice(0, MAX_RESULT_CHARS) }),
+        ...(ending.turn === undefined ? {} : { turn: ending.turn }),
+      }
     case "skipped":
       return {
         ...(ending.result === null ? {} : { result: ending.result.slice(0, MAX_RESULT_CHARS) }),

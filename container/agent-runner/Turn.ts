@@ -161,7 +161,10 @@ const commit = async (batch: Batch, verdict: Verdict, { file, inbox }: TurnServi
   inbox.refreshLargestSeq()
   await file.write("answer", (database) => {
     if (answer !== undefined) post(database, answer, inbox.largestSeq, atMs)
-    end(database, triggers, { kind: "completed", result: verdict.text === "" ? null : verdict.text }, atMs)
+    const result = verdict.text === "" ? null : verdict.text
+    const [first, second] = triggers
+    const turn = first === undefined || second === undefined ? {} : { turn: first.id }
+    end(database, triggers, { kind: "completed", result, ...turn }, atMs)
     end(database, context, { kind: "completed", result: null }, atMs)
   })
 }

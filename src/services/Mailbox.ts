@@ -103,6 +103,11 @@ export interface AckRow {
     readonly retryable: boolean
     readonly error: string | null
     readonly result: string | null
+    /**
+     * Present when one turn answered several messages: the one that the turn's rows name as `in_reply_to`. All acks of the turn name it,
+     * so an answer belongs to each message whose ack does.
+     */
+    readonly turn?: string
   }
 }
 

@@ -61,6 +61,11 @@ describe("the echo provider", () => {
     )
     assert.deepEqual(pair.texts(), ["echo: one\ntwo", "echo: other"])
     assert.strictEqual(pair.ack("a2")?.status, "completed")
+    // The host knows which messages an answer belongs to: each ack of the turn names the message that the answer names.
+    assert.deepEqual(
+      ["a1", "a2", "b1"].map((id) => (pair.ack(id)?.detail as { turn?: string } | null)?.turn),
+      ["a1", "a1", undefined],
+    )
     assert.strictEqual(await runner.turnsUntilStopped(), 2)
   })
 

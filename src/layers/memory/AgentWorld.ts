@@ -133,9 +133,19 @@ export const makeAgentWorld = Effect.fnUntraced(function* (process: AgentProcess
           threadId: inReplyTo?.threadId ?? null,
         }
         const detail = { retryable: true, error: null, result: text.slice(0, 500) }
+        const together = batch.filter((each) => !isContext(each)).length > 1 && inReplyTo !== null
+        const turn = together ? { turn: inReplyTo.id } : {}
         return commit([
           side.write(pair, row, at),
-          ...batch.map(({ id, tries }) => side.ack(pair, id, "completed", { tries, detail }, at)),
+          ...batch.map((each) =>
+            side.ack(
+              pair,
+              each.id,
+              "completed",
+              { tries: each.tries, detail: isContext(each) ? detail : { ...detail, ...turn } },
+              at,
+            ),
+          ),
         ])
       }).pipe(Effect.andThen(doorbell)),
     fail: (batch, { error, retryable }) =>

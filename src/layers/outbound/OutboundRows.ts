@@ -123,6 +123,7 @@ const decodeDetail = (cells: Cells): AckRow["detail"] => {
     retryable: fields["retryable"] !== false,
     error: clip(fields["error"], OutboundLimits.errorChars),
     result: clip(fields["result"], OutboundLimits.resultChars),
+    ...(isMessageId(fields["turn"]) ? { turn: fields["turn"] } : {}),
   }
 }
 
