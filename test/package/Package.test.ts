@@ -59,7 +59,7 @@ afterAll(() => fs.rmSync(scratch, { recursive: true, force: true }))
 describe("the package", () => {
   it("holds what is run and read, and neither sources nor tests", () => {
     for (const wanted of [
-      "dist/main.js",
+      "dist/program/main.js",
       "dist/container/agent-runner/main.js",
       "container/agent-runner/main.ts",
       "LICENSE",
@@ -85,7 +85,7 @@ describe("the package", () => {
   })
 
   it("exports its rooms and nothing below them", () => {
-    const reach = `import("lamplighter/dist/main.js").then(() => "reached", (error) => error.code).then(console.log)`
+    const reach = `import("lamplighter/dist/program/main.js").then(() => "reached", (error) => error.code).then(console.log)`
     assert.strictEqual(
       node(project, "--input-type=module", "-e", reach).trim(),
       "ERR_PACKAGE_PATH_NOT_EXPORTED",
@@ -93,17 +93,53 @@ describe("the package", () => {
   })
 
   it("installs the command", () => {
-    const command = path.join(project, "node_modules/lamplighter/dist/main.js")
+    const command = path.join(project, "node_modules/lamplighter/dist/program/main.js")
     assert.match(fs.readFileSync(command, "utf8"), /^#!\/usr\/bin\/env node\n/)
     assert.isTrue(fs.existsSync(path.join(project, "node_modules/.bin/lamplighter")))
     assert.include(node(project, command, "--help"), "lamplighter")
+  })
+
+  it("starts from an entry that any Node can parse, and one that is too old says what is needed", () => {
+    const command = path.join(project, "node_modules/lamplighter/dist/program/main.js")
+    const imports = fs.readFileSync(command, "utf8").match(/\bimport\b(?! *\()[^;]*/g)
+    assert.match((imports ?? []).join(";"), /^import \w+ from"node:process"$/)
+    const version = "Object.defineProperty(process,'versions',{value:{...process.versions,node:'20.20.2'}})"
+    const { status, stderr, stdout } = spawnSync(
+      process.execPath,
+      ["--import", `data:text/javascript,${version}`, command, "--help"],
+      { cwd: project, encoding: "utf8" },
+    )
+    assert.deepStrictEqual(
+      [status, stderr, stdout],
+      [1, "lamplighter needs Node >= 22.19, this is v20.20.2\n", ""],
+    )
+  })
+
+  it("is bundled: a command loads a few files, and none of a package that it does not use", () => {
+    const command = path.join(project, "node_modules/lamplighter/dist/program/main.js")
+    const count = `import { registerHooks } from "node:module"
+      const files = []
+      registerHooks({ load: (url, context, next) => (url.startsWith("file:") && files.push(url), next(url, context)) })
+      process.once("exit", () => process.stderr.write(JSON.stringify(files)))`
+    const { status, stderr } = spawnSync(
+      process.execPath,
+      ["--import", `data:text/javascript,${encodeURIComponent(count)}`, command, "next", "@daily"],
+      { cwd: project, encoding: "utf8" },
+    )
+    const files: ReadonlyArray<string> = JSON.parse(stderr)
+    assert.strictEqual(status, 0)
+    assert.isAtMost(files.length, 40)
+    assert.deepStrictEqual(
+      files.filter((file) => !file.includes("/node_modules/lamplighter/dist/program/")),
+      [],
+    )
   })
 
   it(
     "runs the daemon from there: a message goes in and the answer comes out",
     { timeout: 60_000 },
     async () => {
-      const command = path.join(project, "node_modules/lamplighter/dist/main.js")
+      const command = path.join(project, "node_modules/lamplighter/dist/program/main.js")
       const dataDir = path.join(scratch, "data")
       const daemon = spawn(process.execPath, [command, "--data", dataDir, "up"], {
         stdio: ["ignore", "pipe", "pipe"],

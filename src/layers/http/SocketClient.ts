@@ -1,6 +1,5 @@
 /** The client of a running daemon, through the socket in its data directory: the operations, each a request of its own. */
 import { Effect, Schema } from "effect"
-import { request } from "node:http"
 import { Invalid } from "../../services/ledger/Refusals.ts"
 import type { OperationsThat } from "../../services/operations/Contract.ts"
 import { notUnderstood, wire } from "./Wire.ts"
@@ -17,6 +16,9 @@ export type Client = OperationsThat<Invalid | Unanswered | UnexpectedAnswer>
 
 /** As long as a ledger may take to be copied without a word in between. */
 const SILENCE_MS = 300_000
+
+/** An import of this module would read each of its exports, one of which loads the whole of fetch. */
+const { request } = process.getBuiltinModule("node:http")
 
 const post = (socketPath: string, name: string, body: string) =>
   Effect.callback<{ readonly status: number; readonly body: string }, Unanswered>((resume) => {
