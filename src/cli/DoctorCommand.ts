@@ -2,7 +2,7 @@
 import { Effect, Option, Result } from "effect"
 import { Command } from "effect/cli"
 import * as fs from "node:fs"
-import { loadSettings, type Settings } from "../layers/Configuration.ts"
+import { loadSettings, type Settings, unknownVariables } from "../layers/Configuration.ts"
 import { locate } from "../layers/configuration/Location.ts"
 import { checkDataDirectory, checkDisk, nearestFolder } from "../layers/files/HostChecks.ts"
 import type { Check } from "../domain/Check.ts"
@@ -28,6 +28,12 @@ const checkSettings = (settings: Settings): ReadonlyArray<Check> => [
     message: `${settings.zone}, where it is ${new Intl.DateTimeFormat("en-GB", { timeZone: settings.zone, dateStyle: "medium", timeStyle: "long" }).format(Date.now())}`,
     remedy: null,
   },
+  ...unknownVariables(process.env).map((message): Check => ({
+    name: "environment",
+    level: "warning",
+    message,
+    remedy: "correct the name of the variable, or unset it",
+  })),
 ]
 
 const MARKS = { ok: "ok", warning: "WARN", failure: "FAIL" } as const

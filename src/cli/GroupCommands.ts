@@ -4,7 +4,7 @@ import { Argument, Command, Flag } from "effect/cli"
 import { type Destination, type Group, plainGroup } from "../domain/Group.ts"
 import { describeGroupContainer } from "../domain/GroupContainer.ts"
 import { GroupId } from "../domain/Ids.ts"
-import { PolicyOverride } from "../domain/Policy.ts"
+import { PolicyText } from "../domain/Policy.ts"
 import { connectDaemon, connectReading } from "./Connection.ts"
 import { invocation } from "./Invocation.ts"
 import { containerChange, containerFlags } from "./ContainerFlags.ts"
@@ -65,7 +65,7 @@ type Settings = {
   readonly [Name in keyof typeof settings]: Command.Command.Config.Infer<typeof settings>[Name]
 }
 
-const decodePolicy = Schema.decodeUnknownEffect(Schema.fromJsonString(PolicyOverride), {
+const decodePolicy = Schema.decodeUnknownEffect(Schema.fromJsonString(PolicyText), {
   onExcessProperty: "error",
 })
 const decodeWords = Schema.decodeUnknownEffect(Schema.fromJsonString(Schema.NonEmptyArray(Schema.String)))
@@ -133,7 +133,9 @@ const changesOf = Effect.fn(function* (input: Settings, stored: Pick<Group, "pro
     : provider.command
   const policy = Option.isSome(input.policy)
     ? yield* decodePolicy(input.policy.value).pipe(
-        Effect.mapError(complaint("policy", input.policy.value, `limits in JSON, such as {"idleMs":60000}`)),
+        Effect.mapError(
+          complaint("policy", input.policy.value, `limits in JSON, such as {"idleMs":"5 minutes"}`),
+        ),
       )
     : undefined
   const destinations = Option.isSome(input.destination)

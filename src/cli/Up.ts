@@ -86,11 +86,8 @@ const firstWords = (dataDir: string, groups: ReadonlyArray<Group>): string => {
 
 /** What the host is warned of at its start; `status` shows what is returned, and what the engine adds later. */
 const examineHost = Effect.fnUntraced(function* (settings: Settings) {
-  for (const { name, nearest } of unknownVariables(process.env))
-    yield* Effect.logWarning(
-      `nothing reads ${name}${nearest === undefined ? "" : `; did you mean ${nearest}?`}`,
-    )
-  const warnings: Array<string> = []
+  const warnings = [...unknownVariables(process.env)]
+  for (const warning of warnings) yield* Effect.logWarning(warning)
   if (settings.runtime === "docker") {
     const { examineEngine } = yield* Effect.promise(() => import("./EngineExamination.ts"))
     yield* examineEngine(settings, warnings)

@@ -3,28 +3,37 @@
  * that every hardening default can be read and tested here; a layer translates it word for word.
  */
 import { Schema } from "effect"
-
-const count = (minimum: number, maximum: number) => Schema.Int.check(Schema.isBetween({ minimum, maximum }))
+import { count, partly } from "./Fields.ts"
 
 const MIB = 1024 * 1024
 
 export const Sandbox = Schema.Struct({
-  /** Memory and swap together; the kernel kills beyond. */
-  memoryBytes: count(16 * MIB, 1024 ** 4),
-  /** Share of processors: 1.5 is one and a half. */
-  cpus: Schema.Finite.check(Schema.isBetween({ minimum: 0.01, maximum: 1_024 })),
-  /** Processes and threads. */
-  pids: count(8, 1_000_000),
-  openFiles: count(64, 1_048_576),
-  /** The largest file that a process may write. */
-  maxFileBytes: count(MIB, 1024 ** 4),
-  /** Size of the tmpfs at /tmp. */
-  temporaryBytes: count(MIB, 64 * 1024 * MIB),
-  /** Size of the tmpfs at /home/node. */
-  homeBytes: count(MIB, 64 * 1024 * MIB),
-  /** `none`, or the name of a network of the engine. `host` and another container's are refused: they are no boundary. */
-  network: Schema.String.check(Schema.isPattern(/^(?!host$)[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$/)),
-  rootFilesystem: Schema.Literals(["read-only", "writable"]),
+  memoryBytes: count(16 * MIB, 1024 ** 4).annotate({
+    description: "Memory and swap of one container together; the kernel kills beyond.",
+  }),
+  cpus: Schema.Finite.check(Schema.isBetween({ minimum: 0.01, maximum: 1_024 })).annotate({
+    description: "Processors of one container: 1.5 is one and a half.",
+  }),
+  pids: count(8, 1_000_000).annotate({ description: "Processes and threads of one container." }),
+  openFiles: count(64, 1_048_576).annotate({ description: "Files that one process may have open." }),
+  maxFileBytes: count(MIB, 1024 ** 4).annotate({
+    description: "The largest file that a process may write.",
+  }),
+  temporaryBytes: count(MIB, 64 * 1024 * MIB).annotate({
+    description: "Size of /tmp, which is in memory.",
+  }),
+  homeBytes: count(MIB, 64 * 1024 * MIB).annotate({
+    description: "Size of /home/node, which is in memory.",
+  }),
+  // The host's network and another container's are refused: they are no boundary.
+  network: Schema.String.check(Schema.isPattern(/^(?!host$)[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$/)).annotate({
+    description: "The network of the containers. An agent that calls a model needs one.",
+    expected: '"none", or the name of a network of the engine; "host" is refused',
+  }),
+  rootFilesystem: Schema.Literals(["read-only", "writable"]).annotate({
+    description:
+      "Whether agents may write into their image's files, in a layer that goes with the container.",
+  }),
   /** `uid:gid` inside; null: chosen so that the host can read what is written. Root is refused. */
   user: Schema.NullOr(Schema.String.check(Schema.isPattern(/^[1-9][0-9]{0,8}:[1-9][0-9]{0,8}$/))),
   /** Program and arguments; null: the agent runner at /app/src. */
@@ -47,19 +56,7 @@ export const defaultSandbox: Sandbox = {
 }
 
 /** What a group may change: any field. */
-export const SandboxOverride = Schema.Struct({
-  memoryBytes: Schema.optionalKey(Sandbox.fields.memoryBytes),
-  cpus: Schema.optionalKey(Sandbox.fields.cpus),
-  pids: Schema.optionalKey(Sandbox.fields.pids),
-  openFiles: Schema.optionalKey(Sandbox.fields.openFiles),
-  maxFileBytes: Schema.optionalKey(Sandbox.fields.maxFileBytes),
-  temporaryBytes: Schema.optionalKey(Sandbox.fields.temporaryBytes),
-  homeBytes: Schema.optionalKey(Sandbox.fields.homeBytes),
-  network: Schema.optionalKey(Sandbox.fields.network),
-  rootFilesystem: Schema.optionalKey(Sandbox.fields.rootFilesystem),
-  user: Schema.optionalKey(Sandbox.fields.user),
-  command: Schema.optionalKey(Sandbox.fields.command),
-})
+export const SandboxOverride = partly(Sandbox)
 export type SandboxOverride = typeof SandboxOverride.Type
 
 export interface Bind {

@@ -2,7 +2,8 @@
  * What a series may say beyond its schedule: the bounds of its slots (start, end, number of runs, excluded dates, jitter), and its
  * policies, named as Temporal and Kubernetes name them. Every field has a default, and the defaults are what most tasks want.
  */
-import { Schema, Struct } from "effect"
+import { Schema } from "effect"
+import { count, partly } from "./Fields.ts"
 import { EpochMs, Millis, DAY_MS } from "./Instant.ts"
 
 /** What to do with a slot that comes while an occurrence has not ended. */
@@ -22,8 +23,6 @@ export type CatchUpPolicy = typeof CatchUpPolicy.Type
 /** `group`: occurrences go to the series' own session. `isolated`: each to a fresh one, without history, removed after a while. */
 export const ContextPolicy = Schema.Literals(["group", "isolated"])
 export type ContextPolicy = typeof ContextPolicy.Type
-
-const count = (minimum: number, maximum: number) => Schema.Int.check(Schema.isBetween({ minimum, maximum }))
 
 /** A calendar date in the series' zone. */
 export const CalendarDate = Schema.String.check(
@@ -65,10 +64,6 @@ export const SeriesPolicy = Schema.Struct({
   retryBaseMs: Schema.NullOr(Millis),
 })
 export type SeriesPolicy = typeof SeriesPolicy.Type
-
-/** Any of a struct's fields. */
-const partly = <const Fields extends Schema.Struct.Fields>(struct: Schema.Struct<Fields>) =>
-  struct.mapFields(Struct.map(Schema.optionalKey))
 
 /** The fields of a request that say what a task has beyond its schedule. Absent: the default, or at an update what it was. */
 export const seriesSettings = {

@@ -1,8 +1,8 @@
 /**
- * The daemon's configuration: environment over file over defaults, read through Effect's Config and validated whole at start. Every
- * setting is described once, in `configuration/SettingsCatalogue.ts`; docs/configuration.md is its manual.
+ * The daemon's configuration: environment over file over defaults, validated whole at start. Every setting is declared once, in
+ * `configuration/SettingsCatalogue.ts`; docs/configuration.md is its manual.
  */
-import { Effect, Redacted } from "effect"
+import { Effect, type LogLevel, Redacted } from "effect"
 import type { Sandbox } from "../domain/ContainerSpec.ts"
 import type { HostLimits, Policy } from "../domain/Policy.ts"
 import type { ChannelSettings } from "./channels/ChannelRegistry.ts"
@@ -12,7 +12,7 @@ import {
   type ConfigurationIssue,
   reportOf,
 } from "./configuration/ConfigurationError.ts"
-import { type JsonObject, readConfigurationFile, shapeIssues } from "./configuration/ConfigurationFile.ts"
+import { type JsonObject, readConfigurationFile, structureIssues } from "./configuration/ConfigurationFile.ts"
 import {
   DATA_VARIABLE,
   type Environment,
@@ -20,7 +20,7 @@ import {
   locate,
   type LocateOptions,
 } from "./configuration/Location.ts"
-import { nearestName } from "../domain/NearestName.ts"
+import { nearestNames } from "../domain/NearestName.ts"
 import { environmentName } from "./configuration/Setting.ts"
 import { makeReader } from "./configuration/SettingReader.ts"
 import * as Catalogue from "./configuration/SettingsCatalogue.ts"
@@ -74,7 +74,7 @@ export interface Settings {
   readonly maxLogBytes: number
   readonly log: {
     readonly format: "auto" | "pretty" | "json"
-    readonly level: (typeof Catalogue.logLevels)[number]
+    readonly level: LogLevel.LogLevel
   }
 }
 
@@ -89,33 +89,31 @@ export const loadSettings = (options: LocateOptions): Effect.Effect<Settings, Co
         return Effect.succeed<JsonObject>({})
       }),
     )
-    issues.push(...shapeIssues(file, root))
-    // A key of the wrong shape is reported by now; what else is wrong is looked for in the rest.
-    const misshapen = new Set(issues.map(({ key }) => key))
-    const reader = makeReader({ env: options.env, root, file, issues, misshapen })
+    issues.push(...structureIssues(file, root))
+    const reader = makeReader({ env: options.env, root, file, issues })
 
     const settings: Settings = {
       dataDir,
-      runtime: yield* reader.read(Catalogue.settings.runtime),
-      docker: yield* reader.readAll<Settings["docker"]>(Catalogue.docker),
+      runtime: reader.read(Catalogue.settings.runtime),
+      docker: reader.readAll<Settings["docker"]>(Catalogue.docker),
       sandbox: {
-        ...(yield* reader.readAll<Omit<Sandbox, "user" | "command">>(Catalogue.sandbox)),
+        ...reader.readAll<Omit<Sandbox, "user" | "command">>(Catalogue.sandbox),
         user: null,
         command: null,
       },
-      credentials: yield* reader.readAll<Settings["credentials"]>(Catalogue.credentials),
-      zone: yield* reader.read(Catalogue.settings.zone),
-      policy: yield* reader.readAll<Policy>(Catalogue.policy),
-      limits: yield* reader.readAll<HostLimits>(Catalogue.limits),
-      sweepIntervalMs: yield* reader.read(Catalogue.settings.sweepIntervalMs),
-      pollIntervalMs: yield* reader.read(Catalogue.settings.pollIntervalMs),
-      channels: yield* readChannels(reader, { dataDir, home, env: options.env, root, issues }),
-      owners: yield* reader.read(Catalogue.settings.owners),
-      globalAdmins: yield* reader.read(Catalogue.settings.globalAdmins),
-      keepZeroExitLogs: yield* reader.read(Catalogue.settings.keepZeroExitLogs),
-      exitLogRetention: yield* reader.readAll<Settings["exitLogRetention"]>(Catalogue.exitLogRetention),
-      maxLogBytes: yield* reader.read(Catalogue.settings.maxLogBytes),
-      log: yield* reader.readAll<Settings["log"]>(Catalogue.log),
+      credentials: reader.readAll<Settings["credentials"]>(Catalogue.credentials),
+      zone: reader.read(Catalogue.settings.zone),
+      policy: reader.readAll<Policy>(Catalogue.policy),
+      limits: reader.readAll<HostLimits>(Catalogue.limits),
+      sweepIntervalMs: reader.read(Catalogue.settings.sweepIntervalMs),
+      pollIntervalMs: reader.read(Catalogue.settings.pollIntervalMs),
+      channels: readChannels(reader, { dataDir, home, env: options.env, root, issues }),
+      owners: reader.read(Catalogue.settings.owners),
+      globalAdmins: reader.read(Catalogue.settings.globalAdmins),
+      keepZeroExitLogs: reader.read(Catalogue.settings.keepZeroExitLogs),
+      exitLogRetention: reader.readAll<Settings["exitLogRetention"]>(Catalogue.exitLogRetention),
+      maxLogBytes: reader.read(Catalogue.settings.maxLogBytes),
+      log: reader.readAll<Settings["log"]>(Catalogue.log),
     }
     if (settings.credentials.kind === "gateway" && Redacted.value(settings.credentials.gatewayUrl) === "")
       issues.push({
@@ -129,21 +127,25 @@ export const loadSettings = (options: LocateOptions): Effect.Effect<Settings, Co
     return report === undefined ? settings : yield* report
   })
 
+const VARIABLE_PREFIX = "LAMPLIGHTER_"
+const isRead = new Set([
+  DATA_VARIABLE,
+  FILE_VARIABLE,
+  ...Catalogue.staticSettings.map(({ path }) => environmentName(path)),
+])
+
 /**
- * LAMPLIGHTER_ variables that no setting reads, with the nearest that one does. They are no errors, because a newer or an older
- * version may know them; worth a warning at start.
+ * What to say of LAMPLIGHTER_ variables that no setting reads, with the nearest that one does. They are no errors, because a newer or
+ * an older version may know them; worth a warning at start.
  */
-export const unknownVariables = (
-  env: Environment,
-): ReadonlyArray<{ readonly name: string; readonly nearest: string | undefined }> => {
-  const known = new Set([
-    DATA_VARIABLE,
-    FILE_VARIABLE,
-    ...Catalogue.staticSettings.map(({ path }) => environmentName(path)),
-  ])
-  return Object.keys(env)
-    .filter((name) => name.startsWith("LAMPLIGHTER_") && !known.has(name))
+export const unknownVariables = (env: Environment): ReadonlyArray<string> =>
+  Object.keys(env)
+    .filter((name) => name.startsWith(VARIABLE_PREFIX) && !isRead.has(name))
     .filter((name) => channelOfVariable(name) === undefined)
     .sort()
-    .map((name) => ({ name, nearest: nearestName(name, known) }))
-}
+    .map((name) => {
+      // What all of them start with makes no two of them near.
+      const own = (variable: string) => variable.slice(VARIABLE_PREFIX.length)
+      const [nearest] = nearestNames(own(name), isRead, 1, own)
+      return `nothing reads ${name}${nearest === undefined ? "" : `; did you mean ${nearest}?`}`
+    })

@@ -4,6 +4,7 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "nod
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
+import { configurationPage } from "../../scripts/configuration.ts"
 import { defaultSandbox } from "../../src/domain/ContainerSpec.ts"
 import { defaultHostLimits, defaultPolicy, HostLimits, Policy } from "../../src/domain/Policy.ts"
 import { type ConfigurationIssue, loadSettings, unknownVariables } from "../../src/layers/Configuration.ts"
@@ -106,6 +107,24 @@ describe("configuration, what holds", () => {
       assert.strictEqual(fromBoth.zone, "Asia/Tokyo")
       assert.deepStrictEqual(fromBoth.policy, { ...defaultPolicy, idleMs: 90_000, retryLimit: 3 })
       assert.deepStrictEqual(fromBoth.owners, ["eve", "ann"])
+    }),
+  )
+
+  it.effect("words in any case, lengths of time in every form that flags and schedules take", () =>
+    Effect.gen(function* () {
+      const file = { runtime: "Docker", log: { level: "debug" }, policy: { idleMs: "PT5M" } }
+      const settings = yield* load(file, { LAMPLIGHTER_LOG_FORMAT: "JSON" })
+      assert.strictEqual(settings.runtime, "docker")
+      assert.deepStrictEqual(settings.log, { format: "json", level: "Debug" })
+      assert.strictEqual(settings.policy.idleMs, 300_000)
+    }),
+  )
+
+  it.effect("a zone only by a name of the tz database; the nearest of those are named", () =>
+    Effect.gen(function* () {
+      const issue = yield* onlyIssue({ zone: "BST" })
+      assert.include(issue.message, "Europe/London")
+      assert.strictEqual((yield* load({ zone: "asia/calcutta" })).zone, "Asia/Kolkata")
     }),
   )
 
@@ -387,7 +406,18 @@ describe("configuration, unknown keys", () => {
         LAMPLIGHTER_CHANNELS_HOOK_URL: "x",
         PATH: "/bin",
       }),
-      [{ name: "LAMPLIGHTER_POLCY_IDLE_MS", nearest: "LAMPLIGHTER_POLICY_IDLE_MS" }],
+      ["nothing reads LAMPLIGHTER_POLCY_IDLE_MS; did you mean LAMPLIGHTER_POLICY_IDLE_MS?"],
+    )
+  })
+
+  it("a variable that is near to none is named without a suggestion: what all start with does not count", () => {
+    assert.deepStrictEqual(
+      unknownVariables({ LAMPLIGHTER_QQQXYZZY: "1", LAMPLIGHTER_POLCY_X: "3", LAMPLIGHTER_: "" }),
+      [
+        "nothing reads LAMPLIGHTER_",
+        "nothing reads LAMPLIGHTER_POLCY_X",
+        "nothing reads LAMPLIGHTER_QQQXYZZY",
+      ],
     )
   })
 
@@ -547,6 +577,11 @@ describe("docs/configuration.md", () => {
       expected,
       `rows should be:\n${expected.map((row) => `| ${row.join(" | ")} |`).join("\n")}`,
     )
+  })
+
+  it("is what `npm run docs` writes", () => {
+    const page = readFileSync(manual, "utf8")
+    assert.strictEqual(configurationPage(page), page)
   })
 
   it("knows every field of policy and limits", () => {

@@ -2,7 +2,7 @@
  * The channels of a configuration: any number, each with a name and the fields of its type, from the file and from variables
  * such as `LAMPLIGHTER_CHANNELS_MY_HOOK_SECRET`.
  */
-import { Effect, type Redacted } from "effect"
+import type { Redacted } from "effect"
 import { isAbsolute, relative, resolve } from "node:path"
 import type { ChannelSettings } from "../channels/ChannelRegistry.ts"
 import { badValue, type ConfigurationIssue } from "./ConfigurationError.ts"
@@ -36,88 +36,86 @@ interface ChannelSources {
   readonly issues: Array<ConfigurationIssue>
 }
 
-export const readChannels = (reader: SettingReader, from: ChannelSources) =>
-  Effect.gen(function* () {
-    const inFile = from.root["channels"]
-    const names = new Set(
-      isObject(inFile)
-        ? Object.keys(inFile).filter(
-            (name) => Catalogue.channelNamePattern.test(name) && isObject(inFile[name]),
-          )
-        : [],
-    )
-    for (const [variable, value] of Object.entries(from.env)) {
-      const found = value ? channelOfVariable(variable) : undefined
-      if (found !== undefined) names.add(found.name)
-    }
-    const channels: Record<string, ChannelSettings> = { stdout: { type: "stdout" } }
-    for (const name of [...names].sort()) {
-      const channel = yield* readChannel(reader, from, name)
-      if (channel !== undefined) channels[name] = channel
-    }
-    from.issues.push(...sharedFiles(channels))
-    return channels
-  })
+export const readChannels = (reader: SettingReader, from: ChannelSources) => {
+  const inFile = from.root["channels"]
+  const names = new Set(
+    isObject(inFile)
+      ? Object.keys(inFile).filter(
+          (name) => Catalogue.channelNamePattern.test(name) && isObject(inFile[name]),
+        )
+      : [],
+  )
+  for (const [variable, value] of Object.entries(from.env)) {
+    const found = value ? channelOfVariable(variable) : undefined
+    if (found !== undefined) names.add(found.name)
+  }
+  const channels: Record<string, ChannelSettings> = { stdout: { type: "stdout" } }
+  for (const name of [...names].sort()) {
+    const channel = readChannel(reader, from, name)
+    if (channel !== undefined) channels[name] = channel
+  }
+  from.issues.push(...sharedFiles(channels))
+  return channels
+}
 
 const readChannel = (
   reader: SettingReader,
   from: ChannelSources,
   name: string,
-): Effect.Effect<ChannelSettings | undefined> =>
-  Effect.gen(function* () {
-    const settings = Catalogue.channelSettings(name)
-    const type: Catalogue.ChannelType | undefined = yield* reader.read(settings.type)
-    if (type === undefined) return undefined
-    for (const variable of Object.keys(from.env)) {
-      const found = from.env[variable] ? channelOfVariable(variable) : undefined
-      if (found?.name !== name || Catalogue.channelFields[type].includes(found.field)) continue
-      from.issues.push({
-        key: `channels.${name}.${found.field}`,
-        source: variable,
-        value: null,
-        expected: `one of ${Catalogue.channelFields[type].join(", ")}`,
-        message: `${variable} is set, but channel ${name} is of type ${type}, which has no ${found.field}: unset it`,
-      })
-    }
-    if (name === "stdout" && type !== "stdout") {
-      const path = settings.type.path
-      from.issues.push(
-        badValue({
-          key: keyOf(settings.type),
-          source: reader.sourceOf(path),
-          value: `"${type}"`,
-          expected: '"stdout"',
-        }),
-      )
-    }
-    switch (type) {
-      case "stdout":
-        return { type }
-      case "file": {
-        const given: string | undefined = yield* reader.read(settings.path)
-        const maxBytes = yield* reader.read(settings.maxBytes)
-        if (given === undefined) return undefined
-        const path = resolve(from.dataDir, expandHome(given, from.home))
-        if (isDaemonsOwn(from.dataDir, path)) {
-          from.issues.push(
-            badValue({
-              key: keyOf(settings.path),
-              source: reader.sourceOf(settings.path.path),
-              value: JSON.stringify(given),
-              expected: `a path outside the daemon's own files and folders in ${from.dataDir}`,
-            }),
-          )
-        }
-        return { type, path, maxBytes }
+): ChannelSettings | undefined => {
+  const settings = Catalogue.channelSettings(name)
+  const type: Catalogue.ChannelType | undefined = reader.read(settings.type)
+  if (type === undefined) return undefined
+  for (const variable of Object.keys(from.env)) {
+    const found = from.env[variable] ? channelOfVariable(variable) : undefined
+    if (found?.name !== name || Catalogue.channelFields[type].includes(found.field)) continue
+    from.issues.push({
+      key: `channels.${name}.${found.field}`,
+      source: variable,
+      value: null,
+      expected: `one of ${Catalogue.channelFields[type].join(", ")}`,
+      message: `${variable} is set, but channel ${name} is of type ${type}, which has no ${found.field}: unset it`,
+    })
+  }
+  if (name === "stdout" && type !== "stdout") {
+    const path = settings.type.path
+    from.issues.push(
+      badValue({
+        key: keyOf(settings.type),
+        source: reader.sourceOf(path),
+        value: `"${type}"`,
+        expected: '"stdout"',
+      }),
+    )
+  }
+  switch (type) {
+    case "stdout":
+      return { type }
+    case "file": {
+      const given: string | undefined = reader.read(settings.path)
+      const maxBytes = reader.read(settings.maxBytes)
+      if (given === undefined) return undefined
+      const path = resolve(from.dataDir, expandHome(given, from.home))
+      if (isDaemonsOwn(from.dataDir, path)) {
+        from.issues.push(
+          badValue({
+            key: keyOf(settings.path),
+            source: reader.sourceOf(settings.path.path),
+            value: JSON.stringify(given),
+            expected: `a path outside the daemon's own files and folders in ${from.dataDir}`,
+          }),
+        )
       }
-      case "webhook": {
-        const url: string | undefined = yield* reader.read(settings.url)
-        const secret: Redacted.Redacted | undefined = yield* reader.read(settings.secret)
-        const timeoutMs = yield* reader.read(settings.timeoutMs)
-        return url === undefined || secret === undefined ? undefined : { type, url, secret, timeoutMs }
-      }
+      return { type, path, maxBytes }
     }
-  })
+    case "webhook": {
+      const url: string | undefined = reader.read(settings.url)
+      const secret: Redacted.Redacted | undefined = reader.read(settings.secret)
+      const timeoutMs = reader.read(settings.timeoutMs)
+      return url === undefined || secret === undefined ? undefined : { type, url, secret, timeoutMs }
+    }
+  }
+}
 
 /**
  * Appending to the ledger would destroy it; and agents write in group and session folders, where a link of theirs would lead

@@ -34,8 +34,8 @@ export const reportOf = (issues: ReadonlyArray<ConfigurationIssue>): Configurati
   })
 }
 
-/** The value is there and does not do. */
-export const badValue = (issue: Omit<ConfigurationIssue, "message">): ConfigurationIssue => ({
+/** The value is there and does not do. `hint`: what else may help. */
+export const badValue = (issue: Omit<ConfigurationIssue, "message">, hint = ""): ConfigurationIssue => ({
   ...issue,
-  message: `${issue.key} is ${issue.value ?? "<redacted>"}${issue.source === null ? "" : ` (in ${issue.source})`}: expected ${issue.expected}`,
+  message: `${issue.key} is ${issue.value ?? "<redacted>"}${issue.source === null ? "" : ` (in ${issue.source})`}: expected ${issue.expected}${hint === "" ? "" : `. ${hint}`}`,
 })

@@ -7,7 +7,7 @@ import { Effect } from "effect"
 import { badValue, type ConfigurationIssue } from "./ConfigurationError.ts"
 import { withoutComments } from "./JsonComments.ts"
 import { nearestName } from "../../domain/NearestName.ts"
-import { keyOf, type Setting } from "./Setting.ts"
+import { keyOf } from "./Setting.ts"
 import {
   channelFields,
   channelNamePattern,
@@ -24,7 +24,7 @@ export type JsonObject = Readonly<Record<string, unknown>>
 export const isObject = (value: unknown): value is JsonObject =>
   typeof value === "object" && value !== null && !Array.isArray(value)
 
-const kindOf = (value: unknown): string =>
+export const kindOf = (value: unknown): string =>
   value === null
     ? "null"
     : Array.isArray(value)
@@ -119,98 +119,60 @@ const parseFile = (file: string, text: string | undefined): Effect.Effect<JsonOb
   }
 }
 
-type AnySetting = Setting<unknown>
+const notAnObject = (file: string, key: string, value: unknown): ConfigurationIssue =>
+  badValue({ key, source: file, value: kindOf(value), expected: "an object with its keys" })
 
-const expectedJson = (setting: AnySetting): string =>
-  setting.shape === "list" ? `${setting.expected}, as an array of texts` : setting.expected
-
-const hasShape = (setting: AnySetting, value: unknown): boolean => {
-  if (value === null) return setting.nullable
-  if (setting.shape === "list")
-    return Array.isArray(value) && value.every((element) => typeof element === "string")
-  return typeof value === "string" || (setting.shape === "quantity" && typeof value === "number")
+const unknownKey = (file: string, key: string, known: ReadonlyArray<string>): ConfigurationIssue => {
+  const name = key.slice(key.lastIndexOf(".") + 1)
+  const prefix = key.slice(0, key.length - name.length)
+  const sibling = nearestName(name, known)
+  const elsewhere = staticSettings.find(({ path }) => path.at(-1)?.toLowerCase() === name.toLowerCase())
+  const nearest =
+    sibling !== undefined ? `${prefix}${sibling}` : elsewhere === undefined ? undefined : keyOf(elsewhere)
+  const remedy = nearest === undefined ? `known here are ${known.join(", ")}` : `did you mean ${nearest}?`
+  return {
+    key,
+    source: file,
+    value: null,
+    expected: nearest ?? `one of ${known.join(", ")}`,
+    message:
+      key === "dataDir"
+        ? `dataDir can't stand in ${file}: the file is found through it; set LAMPLIGHTER_DATA instead`
+        : `${key} (in ${file}) is not a known key: ${remedy}`,
+  }
 }
 
-const shownJson = (setting: AnySetting, value: unknown): string | null => {
-  if (setting.show("") === null) return null
-  const json = JSON.stringify(value) ?? ""
-  return json.length > 100 ? kindOf(value) : json
+/** An object with keys that are not known here, or something else in its place. */
+const sectionIssues = (file: string, key: string, value: unknown, known: ReadonlyArray<string>) =>
+  isObject(value)
+    ? Object.keys(value)
+        .filter((name) => !known.includes(name))
+        .map((name) => unknownKey(file, `${key}.${name}`, known))
+    : [notAnObject(file, key, value)]
+
+const channelIssues = (file: string, name: string, value: unknown) => {
+  if (!channelNamePattern.test(name)) {
+    const shown = JSON.stringify(name.slice(0, 100))
+    return [badValue({ key: "channels", source: file, value: shown, expected: expectedChannelName })]
+  }
+  const type = isObject(value) ? channelTypes.find((known) => known === value["type"]) : undefined
+  const known = type === undefined ? Object.keys(channelSettings(name)) : channelFields[type]
+  return sectionIssues(file, `channels.${name}`, value, known)
 }
 
-/** All that is wrong with the shape of the file's object. */
-export const shapeIssues = (file: string, root: JsonObject): ReadonlyArray<ConfigurationIssue> => {
-  const issues: Array<ConfigurationIssue> = []
-  const byKey = new Map(staticSettings.map((setting) => [keyOf(setting), setting]))
+/** All that is wrong with the file's structure: keys that nothing reads, and what is no object where one belongs. */
+export const structureIssues = (file: string, root: JsonObject): ReadonlyArray<ConfigurationIssue> => {
   const topLevel = new Set([...staticSettings.map(({ path }) => path[0] ?? ""), "channels"])
-
-  const unknownKey = (key: string, known: ReadonlyArray<string>) => {
-    const name = key.slice(key.lastIndexOf(".") + 1)
-    const prefix = key.slice(0, key.length - name.length)
-    const sibling = nearestName(name, known)
-    const elsewhere = staticSettings.find(({ path }) => path.at(-1)?.toLowerCase() === name.toLowerCase())
-    const nearest =
-      sibling !== undefined ? `${prefix}${sibling}` : elsewhere === undefined ? undefined : keyOf(elsewhere)
-    const remedy = nearest === undefined ? `known here are ${known.join(", ")}` : `did you mean ${nearest}?`
-    issues.push({
-      key,
-      source: file,
-      value: null,
-      expected: nearest ?? `one of ${known.join(", ")}`,
-      message:
-        key === "dataDir"
-          ? `dataDir can't stand in ${file}: the file is found through it; set LAMPLIGHTER_DATA instead`
-          : `${key} (in ${file}) is not a known key: ${remedy}`,
-    })
-  }
-
-  const notAnObject = (key: string, value: unknown) =>
-    issues.push(badValue({ key, source: file, value: kindOf(value), expected: "an object with its keys" }))
-
-  const checkValue = (key: string, setting: AnySetting, value: unknown) => {
-    if (hasShape(setting, value)) return
-    issues.push(
-      badValue({ key, source: file, value: shownJson(setting, value), expected: expectedJson(setting) }),
-    )
-  }
-
-  const checkChannel = (name: string, value: unknown) => {
-    const key = `channels.${name}`
-    if (!channelNamePattern.test(name)) {
-      const shown = JSON.stringify(name.slice(0, 100))
-      issues.push(badValue({ key: "channels", source: file, value: shown, expected: expectedChannelName }))
-      return
+  const inside = (section: string) =>
+    staticSettings.flatMap(({ path }) => (path[0] === section && path[1] !== undefined ? [path[1]] : []))
+  return Object.entries(root).flatMap(([key, value]) => {
+    if (!topLevel.has(key)) return [unknownKey(file, key, [...topLevel])]
+    if (key === "channels") {
+      return isObject(value)
+        ? Object.entries(value).flatMap(([name, channel]) => channelIssues(file, name, channel))
+        : [notAnObject(file, key, value)]
     }
-    if (!isObject(value)) return notAnObject(key, value)
-    const type = channelTypes.find((known) => known === value["type"])
-    const settings = channelSettings(name)
-    const known: ReadonlyArray<string> = type === undefined ? Object.keys(settings) : channelFields[type]
-    for (const [field, fieldValue] of Object.entries(value)) {
-      const setting = Object.entries(settings).find(([name]) => name === field)?.[1]
-      if (setting === undefined || !known.includes(field)) unknownKey(`${key}.${field}`, known)
-      else checkValue(`${key}.${field}`, setting, fieldValue)
-    }
-  }
-
-  const checkSection = (prefix: string, section: JsonObject) => {
-    const inside = staticSettings
-      .map(keyOf)
-      .filter((key) => key.startsWith(`${prefix}.`))
-      .map((key) => key.slice(prefix.length + 1))
-    for (const [name, value] of Object.entries(section)) {
-      const key = `${prefix}.${name}`
-      const setting = byKey.get(key)
-      if (setting === undefined) unknownKey(key, inside)
-      else checkValue(key, setting, value)
-    }
-  }
-
-  for (const [key, value] of Object.entries(root)) {
-    const setting = byKey.get(key)
-    if (setting !== undefined) checkValue(key, setting, value)
-    else if (!topLevel.has(key)) unknownKey(key, [...topLevel])
-    else if (!isObject(value)) notAnObject(key, value)
-    else if (key !== "channels") checkSection(key, value)
-    else for (const [name, channel] of Object.entries(value)) checkChannel(name, channel)
-  }
-  return issues
+    const known = inside(key)
+    return known.length === 0 ? [] : sectionIssues(file, key, value, known)
+  })
 }

@@ -1,29 +1,33 @@
 /** Reads settings from the environment and the file, and notes what does not do instead of stopping at the first. */
-import { Config, ConfigProvider, Effect, Option } from "effect"
+import { Result } from "effect"
 import { badValue, type ConfigurationIssue } from "./ConfigurationError.ts"
-import type { JsonObject } from "./ConfigurationFile.ts"
-import type { Environment } from "./Location.ts"
+import { isObject, type JsonObject, kindOf } from "./ConfigurationFile.ts"
 import { environmentName, keyOf, type Setting } from "./Setting.ts"
-import { staticSettings } from "./SettingsCatalogue.ts"
+
+export type Environment = Readonly<Record<string, string | undefined>>
 
 export interface SettingReader {
   /** The setting's value; after an issue was noted, a stand-in that nobody will use. */
-  readonly read: <A>(setting: Setting<A>) => Effect.Effect<A>
-  readonly readAll: <T extends object>(settings: {
-    readonly [K in keyof T]: Setting<T[K]>
-  }) => Effect.Effect<T>
+  readonly read: <A>(setting: Setting<A>) => A
+  readonly readAll: <T extends object>(settings: { readonly [K in keyof T]: Setting<T[K]> }) => T
   readonly sourceOf: (path: ReadonlyArray<string>) => string
 }
 
-/** Null says "none" where a setting can be none; a provider would take it for absent. */
-const withNone = (root: JsonObject): JsonObject => {
-  const copy = structuredClone(root) as Record<string, unknown>
-  for (const { nullable, path } of staticSettings) {
-    const [section = "", field = ""] = path
-    const inside = copy[section] as Record<string, unknown> | undefined | null
-    if (nullable && typeof inside === "object" && inside?.[field] === null) inside[field] = "none"
+/** What the file may hold there as a setting's text or list of texts; undefined when it has another shape. */
+const textOf = (setting: Setting<unknown>, value: unknown): string | ReadonlyArray<string> | undefined => {
+  if (value === null) return setting.nullable ? "none" : undefined
+  if (setting.shape === "list") {
+    return Array.isArray(value) && value.every((element) => typeof element === "string") ? value : undefined
   }
-  return copy
+  if (typeof value === "number" && setting.shape === "quantity") return String(value)
+  return typeof value === "string" ? value : undefined
+}
+
+/** A value of another shape as an error may show it. */
+const shownJson = (setting: Setting<unknown>, value: unknown): string | null => {
+  if (setting.show("") === null) return null
+  const json = JSON.stringify(value)
+  return json.length > 100 ? kindOf(value) : json
 }
 
 export const makeReader = (from: {
@@ -31,58 +35,49 @@ export const makeReader = (from: {
   readonly root: JsonObject
   readonly file: string
   readonly issues: Array<ConfigurationIssue>
-  readonly misshapen: ReadonlySet<string>
 }): SettingReader => {
-  const provider = ConfigProvider.fromEnvRecord(from.env).pipe(
-    ConfigProvider.mapInput((path) => [environmentName(path)]),
-    ConfigProvider.orElse(ConfigProvider.fromUnknown(withNone(from.root), { preserveEmptyStrings: true })),
-  )
   const sourceOf = (path: ReadonlyArray<string>) => {
     const variable = environmentName(path)
     return from.env[variable] ? variable : from.file
   }
 
-  /** What was given, as an error may show it. */
-  const shownValue = (setting: Setting<unknown>): string | null => {
-    const variable = from.env[environmentName(setting.path)]
-    if (variable) return setting.show(variable)
-    let value: unknown = from.root
-    for (const name of setting.path) value = (value as JsonObject | undefined)?.[name]
-    return setting.show(typeof value === "string" ? value : (JSON.stringify(value) ?? ""))
+  /** What is given; undefined: nothing. */
+  const given = <A>(setting: Setting<A>): Result.Result<A | undefined, ConfigurationIssue> => {
+    const source = sourceOf(setting.path)
+    const inFile = source === from.file
+    let value: unknown = from.env[source]
+    if (inFile) {
+      value = setting.path.reduce<unknown>((at, name) => (isObject(at) ? at[name] : undefined), from.root)
+      if (value === undefined) return Result.succeed(undefined)
+    }
+    const issue = { key: keyOf(setting), source, expected: setting.expected }
+    const text = inFile ? textOf(setting, value) : String(value)
+    if (text === undefined) {
+      const expected = setting.expected + (setting.shape === "list" ? ", as an array of texts" : "")
+      return Result.fail(badValue({ ...issue, expected, value: shownJson(setting, value) }))
+    }
+    const shown = typeof text === "string" ? text : JSON.stringify(text)
+    const parsed = setting.parse(text)
+    return parsed === undefined
+      ? Result.fail(badValue({ ...issue, value: setting.show(shown) }, setting.hint(shown)))
+      : Result.succeed(parsed)
   }
 
-  const read = <A>(setting: Setting<A>): Effect.Effect<A> => {
-    const key = keyOf(setting)
-    const standIn = setting.fallback === null ? (undefined as A) : setting.fallback()
-    return Config.option(setting.config)
-      .parse(provider)
-      .pipe(
-        Effect.map((value) => {
-          if (Option.isSome(value)) return value.value
-          if (setting.fallback === null && !from.misshapen.has(key)) from.issues.push(missing(setting))
-          return standIn
-        }),
-        Effect.catch(() => {
-          const issue = {
-            key,
-            source: sourceOf(setting.path),
-            value: shownValue(setting),
-            expected: setting.expected,
-          }
-          if (!from.misshapen.has(key)) from.issues.push(badValue(issue))
-          return Effect.succeed(standIn)
-        }),
-      )
+  const read = <A>(setting: Setting<A>): A => {
+    const found = given(setting)
+    if (Result.isSuccess(found) && found.success !== undefined) return found.success
+    if (Result.isFailure(found)) from.issues.push(found.failure)
+    else if (setting.fallback === null) from.issues.push(missing(setting))
+    return setting.fallback === null ? (undefined as A) : setting.fallback()
   }
 
   return {
     read,
-    readAll: <T extends object>(settings: { readonly [K in keyof T]: Setting<T[K]> }) =>
-      Effect.gen(function* () {
-        const values: Partial<T> = {}
-        for (const name of Object.keys(settings) as Array<keyof T>) values[name] = yield* read(settings[name])
-        return values as T
-      }),
+    readAll: <T extends object>(settings: { readonly [K in keyof T]: Setting<T[K]> }) => {
+      const values: Partial<T> = {}
+      for (const name in settings) values[name] = read(settings[name])
+      return values as T
+    },
     sourceOf,
   }
 }

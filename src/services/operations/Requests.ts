@@ -7,6 +7,7 @@ import { GroupId, MessageId, SeriesId, SessionId } from "../../domain/Ids.ts"
 import { Incarnation } from "../../domain/Incarnation.ts"
 import { EpochMs } from "../../domain/Instant.ts"
 import { Message, MessageKind, MessageState, Priority } from "../../domain/Message.ts"
+import { PolicyText } from "../../domain/Policy.ts"
 import { RunOutcome } from "../../domain/Run.ts"
 import { Session, SessionMode, SessionStatus } from "../../domain/Session.ts"
 
@@ -80,8 +81,10 @@ const {
   revision: _revision,
   id: _id,
   container: _container,
-  ...changeable
+  policy: _policy,
+  ...rest
 } = Group.fields
+const changeable = { ...rest, policy: PolicyText }
 
 /** Without `container` its containers are as the daemon's settings say. */
 export const NewGroup = Schema.Struct({
