@@ -14,6 +14,8 @@ export class ChannelError extends Schema.TaggedError<ChannelError>()("ChannelErr
 
 export interface Channel {
   readonly type: string
+  /** How long one send may take, when the channel was told; it is given a minute at least. */
+  readonly limitMs?: number
   /**
    * Sends once, within its own time limit. `delivery.id` is the idempotency key: a repeat after a crash or an ambiguous reply
    * carries the same one. Answers with the other side's id of the message, if it gave one.

@@ -4,7 +4,7 @@
  */
 import { Clock, Effect } from "effect"
 import type { Delivery } from "../domain/Delivery.ts"
-import { ChannelError, Channels } from "./Channels.ts"
+import { type Channel, ChannelError, Channels } from "./Channels.ts"
 import { crashable } from "./CrashPoint.ts"
 import type { SendOutcome } from "./ledger/Deliveries.ts"
 import type { Nudge } from "./Nudge.ts"
@@ -12,8 +12,9 @@ import { SessionStore } from "./SessionStore.ts"
 
 const BATCH = 64
 const CONCURRENCY = 8
-/** Beyond what any channel waits for itself: one that hangs holds up no other lane for longer. */
+/** Beyond what a channel waits for itself: one that hangs ends here. */
 const SEND_LIMIT_MS = 60_000
+const limitOf = (channel: Channel): number => Math.max(SEND_LIMIT_MS, (channel.limitMs ?? 0) + 1_000)
 /** Between two passes when the ledger can't be used. */
 const RETRY_MS = 1_000
 /** The longest sleep between two passes: the safety net. */
@@ -49,8 +50,8 @@ const send = Effect.fnUntraced(function* (delivery: Delivery) {
   }
   return yield* channel.send(delivery).pipe(
     Effect.timeoutOrElse({
-      duration: SEND_LIMIT_MS,
-      orElse: () => failedSend(`the channel did not answer for ${SEND_LIMIT_MS} ms`),
+      duration: limitOf(channel),
+      orElse: () => failedSend(`the channel did not answer for ${limitOf(channel)} ms`),
     }),
     Effect.catchDefect((defect) =>
       Effect.andThen(

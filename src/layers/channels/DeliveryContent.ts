@@ -2,25 +2,22 @@
  * What a delivery says, in the forms that channels send. The content was written inside a container: it parses as JSON, but
  * nothing else is known about it, so every function here is total.
  */
+import { Option, Schema } from "effect"
 import type { Delivery } from "../../domain/Delivery.ts"
 
+const decodeJson = Schema.decodeUnknownOption(Schema.fromJsonString(Schema.Unknown))
+const decodeReadable = Schema.decodeUnknownOption(
+  Schema.fromJsonString(Schema.Union([Schema.String, Schema.Struct({ text: Schema.String })])),
+)
+
 /** The content as a JSON value; the raw text where it is not JSON after all. */
-export const parsedContent = (delivery: Pick<Delivery, "content">): unknown => {
-  try {
-    return JSON.parse(delivery.content)
-  } catch {
-    return delivery.content
-  }
-}
+const parsedContent = ({ content }: Pick<Delivery, "content">): unknown =>
+  Option.getOrElse(decodeJson(content), () => content)
 
 /** What a person reads: the `text` of an object, a string itself, otherwise the JSON text. */
-export const readableText = (delivery: Pick<Delivery, "content">): string => {
-  const content = parsedContent(delivery)
-  if (typeof content === "string") return content
-  if (typeof content === "object" && content !== null && "text" in content) {
-    if (typeof content.text === "string") return content.text
-  }
-  return delivery.content
+export const readableText = ({ content }: Pick<Delivery, "content">): string => {
+  const readable = Option.getOrElse(decodeReadable(content), () => content)
+  return typeof readable === "string" ? readable : readable.text
 }
 
 /** One line of JSON: the envelope's fields, then `content` as a JSON value. */

@@ -22,6 +22,8 @@ export const DEFAULT_WEBHOOK_TIMEOUT_MS = 10_000
 
 /** How much of an answer is read; the rest is thrown away with its connection. */
 const MAX_REPLY_BYTES = 64 * 1024
+/** How long its body is waited for: all that it can add is an id. */
+const REPLY_LIMIT_MS = 5_000
 
 export interface WebhookChannelOptions {
   readonly name: string
@@ -138,17 +140,18 @@ export const make = Effect.fnUntraced(function* (
     const startedMs = yield* Clock.currentTimeMillis
     const response = yield* execute(delivery, startedMs)
     const answeredMs = yield* Clock.currentTimeMillis
+    const retryAfter = Option.getOrUndefined(Headers.get(response.headers, "retry-after"))
+    const refusal = refusalOf({ status: response.status, retryAfter, nowMs: answeredMs }, where)
+    const leftMs = Math.max(options.timeoutMs - (answeredMs - startedMs), 0)
     const body = yield* readBounded(response).pipe(
       Effect.timeoutOrElse({
-        duration: Math.max(options.timeoutMs - (answeredMs - startedMs), 0),
+        duration: refusal === null ? Math.min(leftMs, REPLY_LIMIT_MS) : 0,
         orElse: () => Effect.succeed(""),
       }),
     )
-    const retryAfter = Option.getOrUndefined(Headers.get(response.headers, "retry-after"))
-    const refusal = refusalOf({ status: response.status, retryAfter, nowMs: answeredMs }, where)
     if (refusal !== null) return yield* refusal
     return { platformMessageId: platformMessageIdOf(body) }
   })
 
-  return { type: options.name, send }
+  return { type: options.name, limitMs: options.timeoutMs, send }
 })

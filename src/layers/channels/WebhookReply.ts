@@ -1,11 +1,9 @@
 /** What a webhook's answer means: taken, worth another try, or never. Decided from status, `retry-after` and a bounded body. */
+import { Option, Schema } from "effect"
 import { ChannelError } from "../../services/Channels.ts"
-import { DAY_MS, SECOND_MS } from "../../domain/Instant.ts"
+import { SECOND_MS } from "../../domain/Instant.ts"
 
 const MAX_PLATFORM_ID_LENGTH = 256
-
-/** The longest wait that a server can ask for; a `retry-after` of years must not bury a delivery. */
-export const MAX_RETRY_AFTER_MS = DAY_MS
 
 const imfFixdate = /^[A-Z][a-z]{2}, \d{2} [A-Z][a-z]{2} \d{4} \d{2}:\d{2}:\d{2} GMT$/
 
@@ -13,28 +11,23 @@ const imfFixdate = /^[A-Z][a-z]{2}, \d{2} [A-Z][a-z]{2} \d{4} \d{2}:\d{2}:\d{2} 
 export const retryAfterMs = (header: string | undefined, nowMs: number): number | null => {
   const text = header?.trim()
   if (text === undefined || text === "") return null
-  if (/^\d{1,12}$/.test(text)) return Math.min(Number(text) * SECOND_MS, MAX_RETRY_AFTER_MS)
+  if (/^\d{1,12}$/.test(text)) return Number(text) * SECOND_MS
   const at = imfFixdate.test(text) ? Date.parse(text) : Number.NaN
-  return Number.isNaN(at) ? null : Math.min(Math.max(at - nowMs, 0), MAX_RETRY_AFTER_MS)
+  return Number.isNaN(at) ? null : Math.max(at - nowMs, 0)
 }
 
 /** The other side's id of the message: `id` or `messageId` of a JSON object, if it is a string of bounded length. */
 export const platformMessageIdOf = (body: string): string | null => {
-  let parsed: unknown
-  try {
-    parsed = JSON.parse(body)
-  } catch {
-    return null
-  }
-  if (typeof parsed !== "object" || parsed === null) return null
-  const fields = parsed as { readonly id?: unknown; readonly messageId?: unknown }
-  for (const candidate of [fields.id, fields.messageId]) {
-    if (typeof candidate === "string" && candidate !== "" && candidate.length <= MAX_PLATFORM_ID_LENGTH) {
-      return candidate
-    }
-  }
-  return null
+  const { id, messageId } = Option.getOrElse(decodeReply(body), (): typeof Reply.Type => ({}))
+  return [id, messageId].find(isPlatformId) ?? null
 }
+
+const Reply = Schema.Struct({
+  id: Schema.optionalKey(Schema.Unknown),
+  messageId: Schema.optionalKey(Schema.Unknown),
+})
+const decodeReply = Schema.decodeUnknownOption(Schema.fromJsonString(Reply))
+const isPlatformId = Schema.is(Schema.String.check(Schema.isBetweenLength(1, MAX_PLATFORM_ID_LENGTH)))
 
 /** Null: the webhook took it. `where` names the webhook in the error. */
 export const refusalOf = (
