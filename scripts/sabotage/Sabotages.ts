@@ -240,7 +240,7 @@ const tested: ReadonlyArray<Sabotage> = [
     name: "final read skipped",
     rule: "what a container wrote before its death is ingested at its end",
     file: "src/services/ledger/EndIncarnation.ts",
-    from: "  ingestReading(unit, found, reading)\n",
+    from: "  if (isHere) ingestReading(unit, found, reading)\n",
     to: "",
     tests: [...transitions, ...timelines],
   },

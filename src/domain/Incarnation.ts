@@ -1,6 +1,6 @@
 /** An incarnation: one life of a session's container, from the moment the ledger records the intent to start it. */
 import { Schema } from "effect"
-import { GroupId, IncarnationNumber, SessionId } from "./Ids.ts"
+import { GroupId, IncarnationNumber, InstallId, SessionId } from "./Ids.ts"
 import { EpochMs, Millis } from "./Instant.ts"
 
 /** Why the host stops a container. The stuck ones (`isStuck`) cost a try; the others never do. */
@@ -46,8 +46,11 @@ export interface ObservedExit {
   readonly exitCode: number | null
   readonly signal: string | null
   readonly oomKilled: boolean
-  /** `gone`: the host rebooted, so nobody could have ended it on purpose. */
-  readonly manner: "exited" | "gone"
+  /**
+   * `gone`: the host rebooted, so nobody could have ended it on purpose. `elsewhere`: it lived on another host, whose files are not
+   * here (`livedElsewhere`): nothing is read for the last time, no try is spent, and the session goes on.
+   */
+  readonly manner: "exited" | "gone" | "elsewhere"
   /** The engine ended it on its own account or somebody else's: no try is spent. */
   readonly stoppedBy?: "engine"
   /** The last line of a runner that ended because it can't work. */
@@ -65,6 +68,8 @@ export const Incarnation = Schema.Struct({
   phase: IncarnationPhase,
   /** What the runtime needs to find it again (opaque JSON text). */
   handle: Schema.NullOr(Schema.String),
+  /** The data directory of the host that started it; null: from before this was kept. */
+  hostId: Schema.NullOr(InstallId),
   /** The host's boot at which it was started: after another boot its exchange pair is not trusted. */
   bootId: Schema.String,
   /** The fence: nothing from before this instant counts. */
@@ -91,3 +96,7 @@ export const Incarnation = Schema.Struct({
   error: Schema.NullOr(Schema.String),
 })
 export type Incarnation = typeof Incarnation.Type
+
+/** Whether it ran on another host than `hostId`: the ledger came here in a backup, without that host's files. */
+export const livedElsewhere = (row: Pick<Incarnation, "hostId">, hostId: InstallId): boolean =>
+  row.hostId !== null && row.hostId !== hostId

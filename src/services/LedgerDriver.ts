@@ -65,6 +65,8 @@ export interface LedgerReader {
     filter: { readonly groupId?: GroupId | undefined; readonly status?: SessionStatus | undefined },
     page: Page,
   ) => ReadonlyArray<Session>
+  /** Sessions of a group that have messages queued, by id. */
+  readonly sessionsWithWork: (groupId: GroupId, limit: number) => ReadonlyArray<Session>
   /** Sessions of one priority with `live` as given and `wakeAt <= now`, earliest `wakeAt` first. */
   readonly sessionsToWake: (
     live: "live" | "idle",
@@ -177,6 +179,8 @@ export interface LedgerReader {
 export interface LedgerTx extends LedgerReader {
   readonly putMeta: (key: string, value: string) => void
   readonly putGroup: (row: Group) => void
+  /** The group's row alone: what belongs to the group stays. */
+  readonly deleteGroup: (id: GroupId) => void
   readonly putSession: (row: Session) => void
   readonly putSessionState: (
     id: SessionId,

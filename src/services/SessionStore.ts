@@ -3,7 +3,7 @@
  * and after. The rules live in `ledger/`, the storage behind `LedgerDriver`; this module only joins them with clock and policy.
  */
 import { Clock, Context, Effect, Layer, Random, Result } from "effect"
-import type { DeliveryId, GroupId, MessageId, SeriesId, SessionId } from "../domain/Ids.ts"
+import type { DeliveryId, GroupId, InstallId, MessageId, SeriesId, SessionId } from "../domain/Ids.ts"
 import type { Delivery } from "../domain/Delivery.ts"
 import type { Group } from "../domain/Group.ts"
 import type { Incarnation, ObservedExit, StopReason } from "../domain/Incarnation.ts"
@@ -38,6 +38,7 @@ import { forward } from "./ledger/AgentMessages.ts"
 import { redriveDelivery, type SendOutcome, settleDelivery, takeDelivery } from "./ledger/Deliveries.ts"
 import { endIncarnation, failStart } from "./ledger/EndIncarnation.ts"
 import { findSeries } from "./ledger/FindSeries.ts"
+import { type QueuedWork, type Removal, removeGroup } from "./ledger/GroupRemoval.ts"
 import { ingest, type Ingested } from "./ledger/Ingest.ts"
 import { projectionOf } from "./ledger/Projection.ts"
 import { Conflict, type Full, NotFound, type Refusal } from "./ledger/Refusals.ts"
@@ -81,6 +82,11 @@ export class SessionStore extends Context.Service<
     readonly read: <A>(f: (reader: LedgerReader) => A) => Effect.Effect<A, LedgerError>
     /** Adds a group or replaces it; the revision must be one above the stored one (1 for a new one). */
     readonly putGroup: (group: Group) => Effect.Effect<Group, Conflict | LedgerError>
+    /** See `ledger/GroupRemoval.ts`: call again while it is `Going`. */
+    readonly removeGroup: (
+      id: GroupId,
+      queued: QueuedWork,
+    ) => Effect.Effect<Removal, NotFound | Conflict | LedgerError>
     /** Finds the session that mode and address resolve to, or makes it. */
     readonly resolveSession: (wanted: {
       readonly id: SessionId
@@ -141,6 +147,7 @@ export class SessionStore extends Context.Service<
       sessionId: SessionId,
       cause: WakeCause,
       bootId: string,
+      hostId?: InstallId,
     ) => Effect.Effect<Begun, NotFound | Conflict | LedgerError>
     readonly markStarted: (
       sessionId: SessionId,
@@ -277,6 +284,7 @@ const make = Effect.fnUntraced(function* (options: StoreOptions) {
         tx.putGroup(group)
         return Result.succeed(group)
       }),
+    removeGroup: (id, queued) => transact("removeGroup", (tx, known) => removeGroup(tx, id, queued, known)),
     resolveSession: ({ mode, address, ...wanted }) =>
       transact("resolveSession", (tx, known) =>
         resolveSession(
@@ -312,7 +320,10 @@ const make = Effect.fnUntraced(function* (options: StoreOptions) {
       inUnit(
         "createSeries",
         () => Result.succeed(sessionId),
-        (unit) => createSeries(unit, series),
+        (unit): Result.Result<Series, Refusal> =>
+          unit.group === undefined
+            ? Result.fail(NotFound.of("group", unit.session().groupId))
+            : createSeries(unit, series),
       ),
     changeSeries: (id, operation) =>
       inUnit("changeSeries", sessionOfSeries(id), (unit): Result.Result<Series, Refusal> => {
@@ -343,8 +354,10 @@ const make = Effect.fnUntraced(function* (options: StoreOptions) {
         infallible((tx, known) => fireSlots(tx, limit, known)),
       ),
 
-    beginIncarnation: (sessionId, cause, bootId) =>
-      transact("beginIncarnation", (tx, known) => beginIncarnation(tx, sessionId, cause, bootId, known)),
+    beginIncarnation: (sessionId, cause, bootId, hostId) =>
+      transact("beginIncarnation", (tx, known) =>
+        beginIncarnation(tx, sessionId, cause, { bootId, hostId: hostId ?? null }, known),
+      ),
     markStarted: (sessionId, incarnation, handle) =>
       transact(
         "markStarted",

@@ -44,7 +44,7 @@ export const wake = Effect.fnUntraced(function* (request: WakeRequest) {
   const runtime = yield* ContainerRuntime
   const store = yield* SessionStore
   const begun = yield* store
-    .beginIncarnation(sessionId, request.cause, runtime.bootId)
+    .beginIncarnation(sessionId, request.cause, runtime.bootId, request.install)
     .pipe(Effect.catchTag(["Conflict", "NotFound"], () => Effect.succeed(null)))
   if (begun === null) return { _tag: "NotNeeded" } satisfies Woken
   const watch = newWatch(sessionId, begun.incarnation.number)

@@ -46,6 +46,7 @@ const s1 = sid("s1")
 export const EVERY_WRITE: ReadonlyArray<readonly [name: string, write: (tx: LedgerTx) => void]> = [
   ["putMeta", (tx) => tx.putMeta("new", "value")],
   ["putGroup", (tx) => tx.putGroup(aGroup({ id: "new" }))],
+  ["deleteGroup", (tx) => tx.deleteGroup(gid("g1"))],
   ["putSession", (tx) => tx.putSession(aSession({ id: "new", wakeAt: T0 - 9 }))],
   ["putSessionState", (tx) => tx.putSessionState(sid("new"), [{ key: "k", value: "v" }])],
   ["putMessage", (tx) => tx.putMessage(aMessage({ id: "new", dueAt: T0 - 9, expiresAt: T0 - 9 }))],
@@ -118,6 +119,7 @@ export const everyAnswer = (reader: LedgerReader): Record<string, unknown> => {
     sessions: reader.sessions({}, page),
     heldSessions: reader.sessions({ status: "held" }, page),
     activeSessions: reader.sessions({ groupId: gid("g1"), status: "active" }, page),
+    sessionsWithWork: [reader.sessionsWithWork(gid("g1"), 100), reader.sessionsWithWork(gid("g1"), 1)],
     toWake: [0, 1, 2].flatMap((priority) =>
       (["live", "idle"] as const).map((live) => reader.sessionsToWake(live, priority as 0 | 1 | 2, T0, 100)),
     ),

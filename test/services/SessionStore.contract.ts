@@ -3,7 +3,8 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, Result } from "effect"
 import { TestClock } from "effect/testing"
 import type { Message, MessageState } from "../../src/domain/Message.ts"
-import { GroupId, MessageId, OutboundId, SeriesId, SessionId } from "../../src/domain/Ids.ts"
+import { livedElsewhere } from "../../src/domain/Incarnation.ts"
+import { GroupId, InstallId, MessageId, OutboundId, SeriesId, SessionId } from "../../src/domain/Ids.ts"
 import { defaultHostLimits, defaultPolicy, type PolicyOverride } from "../../src/domain/Policy.ts"
 import type { LedgerDriver, LedgerError } from "../../src/services/LedgerDriver.ts"
 import { plainDraft } from "../../src/services/ledger/Accept.ts"
@@ -813,6 +814,100 @@ export const sessionStoreContract = (name: string, ledger: Layer.Layer<LedgerDri
           const redriven = yield* message("m2")
           assert.deepStrictEqual([redriven.redriveOf, redriven.state, redriven.tries], ["m1", "pending", 0])
           assert.strictEqual((yield* message("m1")).state, "cancelled")
+        }),
+      )
+    })
+
+    story(
+      "a life of another host, whose files are not here, ends as lost: no try, and the session goes on",
+      (store) =>
+        Effect.gen(function* () {
+          yield* accept("m1")
+          const there = InstallId.make("there0001")
+          const begun = yield* store.beginIncarnation(SESSION, "due", "boot", there)
+          assert.deepInclude(begun.incarnation, { hostId: there })
+          assert.isTrue(livedElsewhere(begun.incarnation, InstallId.make("here00001")))
+          assert.isFalse(livedElsewhere(begun.incarnation, there))
+          yield* store.markStarted(SESSION, 1, "{}")
+          const sessionState = [{ key: "k", value: "v" }]
+          yield* store.endIncarnation(SESSION, 1, cleanExit, reading({ sessionState }))
+          yield* store.beginIncarnation(SESSION, "due", "boot", there)
+          yield* store.ingest(pair(2), reading({ acks: [ack("m1", "processing", null)] }))
+          yield* store.requestStop(SESSION, 2, "claim", "it hung there")
+          const elsewhere = { ...crash, exitCode: null, manner: "elsewhere" as const }
+          const ended = yield* store.endIncarnation(SESSION, 2, elsewhere, emptyReading)
+          assert.deepInclude(ended, { phase: "ended", reason: "lost", rowSkewMs: null })
+          assert.include(ended?.error, "another host")
+          assertMessage(yield* message("m1"), "pending", 0, 1)
+          const next = yield* store.beginIncarnation(SESSION, "due", "boot", InstallId.make("here00001"))
+          assert.strictEqual(next.incarnation.number, 3)
+          assert.deepStrictEqual(next.carryover.sessionState, sessionState)
+          assert.strictEqual(next.session.wakeFailures, 0)
+        }),
+    )
+
+    describe("the removal of a group", () => {
+      const removal = (store: SessionStore["Service"], queued: "refuse" | "cancel") =>
+        Effect.map(store.removeGroup(GROUP, queued), ({ _tag }) => _tag)
+
+      story("is refused while work waits, and says what to do", (store) =>
+        Effect.gen(function* () {
+          yield* accept("m1")
+          const refused = yield* Effect.flip(store.removeGroup(GROUP, "refuse"))
+          assert.strictEqual(refused._tag, "Conflict")
+          assert.include(refused.message, "1 messages")
+          assert.include(refused.message, "--queued cancel")
+          assertMessage(yield* message("m1"), "pending", 0, 0)
+        }),
+      )
+
+      story("ends what waits and what runs, keeps all history, and takes no more", (store) =>
+        Effect.gen(function* () {
+          yield* accept("m0")
+          yield* store.cancelMessage(MessageId.make("m0"))
+          yield* accept("m1")
+          yield* accept("m2", { dueAt: 1_000_000 })
+          yield* wake
+          yield* store.ingest(pair(1), reading({ acks: [ack("m1", "processing")], outbound: [row("o1")] }))
+          assert.strictEqual(yield* removal(store, "cancel"), "Going")
+          assert.strictEqual(yield* removal(store, "cancel"), "Removed")
+          const left = yield* store.read((reader) => ({
+            group: reader.group(GROUP),
+            messages: reader.messages({}, { limit: 9 }).map(({ id, state }): [string, string] => [id, state]),
+            runs: reader.runs({}, { limit: 9 }).length,
+            pending: reader.deliveries({ statuses: ["pending"] }, { limit: 9 }).length,
+            life: reader.incarnation(SESSION, 1)?.stopReason,
+          }))
+          assert.deepStrictEqual(left, {
+            group: undefined,
+            messages: [
+              ["m2", "cancelled"],
+              ["m1", "cancelled"],
+              ["m0", "cancelled"],
+            ],
+            runs: 3,
+            pending: 1,
+            life: "cancelled",
+          })
+          yield* store.endIncarnation(SESSION, 1, cleanExit, emptyReading)
+          assert.strictEqual((yield* Effect.flip(accept("m3")))._tag, "NotFound")
+          const redriven = store.redriveMessage(MessageId.make("m1"), MessageId.make("m4"))
+          assert.strictEqual((yield* Effect.flip(redriven))._tag, "NotFound")
+          assert.strictEqual((yield* Effect.flip(removal(store, "cancel")))._tag, "NotFound")
+          assert.isNull(yield* store.read((reader) => reader.nextWakeAfter(0)))
+        }),
+      )
+
+      story("stops an idle container, and a group of that name can be made again", (store) =>
+        Effect.gen(function* () {
+          yield* accept("m1")
+          yield* wake
+          yield* store.ingest(pair(1), reading({ acks: [ack("m1", "completed")] }))
+          assert.strictEqual(yield* removal(store, "refuse"), "Removed")
+          const life = yield* store.read((reader) => reader.incarnation(SESSION, 1))
+          assert.deepInclude(life, { phase: "stopping", stopReason: "operator" })
+          yield* store.putGroup({ ...plainGroup, createdAt: 0, revision: 1 })
+          assert.strictEqual((yield* accept("m2"))._tag, "Accepted")
         }),
       )
     })

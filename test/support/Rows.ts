@@ -142,6 +142,7 @@ export const anIncarnation = (fields: Partial<typeof Incarnation.Encoded> = {}):
     activeAt: T0,
     rowSkewMs: null,
     fileSkewMs: null,
+    hostId: null,
     stopReason: null,
     stopRequestedAt: null,
     endedAt: null,

@@ -115,6 +115,9 @@ const makeWrites = (tables: Tables, reads: LedgerReader, journal: Journal): Ledg
     ...reads,
     putMeta: (key, value) => tables.meta.put({ key, value }),
     putGroup: tables.groups.put,
+    deleteGroup: (id) => {
+      tables.groups.remove(id)
+    },
     putSession: tables.sessions.put,
     putSessionState: (id, rows) =>
       tables.sessionState.put({ key: id, value: rows.map(({ key, value }) => ({ key, value })) }),

@@ -18,6 +18,11 @@ export const makeReads = (tables: Tables): LedgerReader => ({
       .following(ALL, ({ id }) => page.after !== undefined && id <= page.after, tables.sessions.size())
       .filter((row) => equals(filter.groupId, row.groupId) && equals(filter.status, row.status))
       .slice(0, page.limit),
+  sessionsWithWork: (groupId, limit) =>
+    tables.sessionsById
+      .rows(ALL)
+      .filter((row) => row.groupId === groupId && row.queued > 0)
+      .slice(0, limit),
   sessionsToWake: (live, priority, now, limit) =>
     tables.sessionsToWake.leading(
       bucketOf(live === "live", priority),

@@ -67,6 +67,10 @@ export const makeReads = (prepareText: Prepare): LedgerReader => {
 
   const session = one(tables.sessions, "WHERE id = ?")
   const sessionByKey = one(tables.sessions, "WHERE group_id = ? AND key = ?")
+  const sessionsWithWork = many(
+    tables.sessions,
+    "INDEXED BY sessions_by_group WHERE group_id = ? AND queued > 0 ORDER BY id LIMIT ?",
+  )
   const sessionsToWake = many(
     tables.sessions,
     "INDEXED BY sessions_to_wake WHERE wake_at >= 0 AND live = ? AND wake_priority = ? AND wake_at <= ? ORDER BY wake_at, id LIMIT ?",
@@ -234,6 +238,7 @@ export const makeReads = (prepareText: Prepare): LedgerReader => {
         ],
         page,
       ),
+    sessionsWithWork: (groupId, limit) => sessionsWithWork(groupId, limit),
     sessionsToWake: (live, priority, now, limit) =>
       sessionsToWake(live === "live" ? 1 : 0, priority, now, limit),
     nextWakeAfter: (now) => nextWakeAfter(now) ?? null,

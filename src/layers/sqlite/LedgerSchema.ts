@@ -300,6 +300,7 @@ ALTER TABLE deliveries ADD COLUMN hops INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE deliveries ADD COLUMN first_attempt_at INTEGER;
 ALTER TABLE deliveries ADD COLUMN refusal TEXT;
 ALTER TABLE deliveries ADD COLUMN detail TEXT;
+ALTER TABLE incarnations ADD COLUMN host_id TEXT;
 `
 
 /** One per version, oldest first. */

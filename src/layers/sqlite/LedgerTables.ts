@@ -172,6 +172,7 @@ export const incarnations = table<Incarnation>("incarnations", ["sessionId", "nu
   activeAt: "plain",
   rowSkewMs: "plain",
   fileSkewMs: "plain",
+  hostId: "plain",
   stopReason: "plain",
   stopRequestedAt: "plain",
   endedAt: "plain",

@@ -59,6 +59,7 @@ export const makeWrites = (prepare: Prepare, reads: LedgerReader): LedgerTx => {
   const putMeta = prepare(
     "INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
   )
+  const deleteGroup = prepare("DELETE FROM groups WHERE id = ?")
   const putSessionState = prepare(
     "INSERT INTO session_state (session_id, rows) VALUES (?, ?) ON CONFLICT (session_id) DO UPDATE SET rows = excluded.rows",
   )
@@ -113,6 +114,9 @@ export const makeWrites = (prepare: Prepare, reads: LedgerReader): LedgerTx => {
       putMeta.run(key, value)
     },
     putGroup: put(tables.groups),
+    deleteGroup: (id) => {
+      deleteGroup.run(id)
+    },
     putSession: putSteady(tables.sessions),
     putSessionState: (id, rows) => {
       putSessionState.run(id, JSON.stringify(rows.map(({ key, value }) => ({ key, value }))))

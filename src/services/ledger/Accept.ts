@@ -161,7 +161,8 @@ export const sameAgain = (
 }
 
 /** Accepts a draft whose id is new. A refusal has written nothing. */
-export const acceptNew = (unit: SessionUnit, draft: Draft): Result.Result<Accepted, Full> => {
+export const acceptNew = (unit: SessionUnit, draft: Draft): Result.Result<Accepted, NotFound | Full> => {
+  if (unit.group === undefined) return Result.fail(NotFound.of("group", unit.session().groupId))
   const refusal = refuseFull(unit, draft)
   if (refusal !== undefined) return Result.fail(refusal)
   const message = insertDraft(unit, draft)

@@ -5,7 +5,7 @@
  */
 import { Result } from "effect"
 import type { Group } from "../../domain/Group.ts"
-import { OutboundId, type MessageId, type SessionId } from "../../domain/Ids.ts"
+import { type InstallId, OutboundId, type MessageId, type SessionId } from "../../domain/Ids.ts"
 import type { Incarnation, StopReason } from "../../domain/Incarnation.ts"
 import type { Message } from "../../domain/Message.ts"
 import type { Session } from "../../domain/Session.ts"
@@ -27,6 +27,12 @@ export interface Begun {
   readonly carryover: Carryover
 }
 
+/** Where a life begins. */
+export interface Host {
+  readonly hostId: InstallId | null
+  readonly bootId: string
+}
+
 /** Whether the wake needs something due (the sweep's) or not (an operator's). */
 export type WakeCause = "due" | "operator"
 
@@ -38,7 +44,7 @@ export const beginIncarnation = (
   tx: LedgerTx,
   sessionId: SessionId,
   cause: WakeCause,
-  bootId: string,
+  host: Host,
   context: TransitionContext,
 ): Result.Result<Begun, NotFound | Conflict> => {
   const unit = openUnit(tx, sessionId, context)
@@ -65,7 +71,8 @@ export const beginIncarnation = (
     groupId: before.groupId,
     phase: "starting",
     handle: null,
-    bootId,
+    hostId: host.hostId,
+    bootId: host.bootId,
     spawnedAt: context.now,
     startedAt: null,
     claimed: false,

@@ -24,7 +24,8 @@ export const endIncarnation = (
   if (found === undefined || found.phase === "ended") return found
   const unit = openUnit(tx, sessionId, context)
   if (unit === undefined) return undefined
-  ingestReading(unit, found, reading)
+  const isHere = exit.manner !== "elsewhere"
+  if (isHere) ingestReading(unit, found, reading)
   const incarnation = tx.incarnation(sessionId, number) ?? found
   const reason = endReason(incarnation, exit)
   const outcome = attemptOutcome(reason)
@@ -43,7 +44,7 @@ export const endIncarnation = (
     error: why,
   }
   tx.putIncarnation(ended)
-  tx.putSessionState(sessionId, reading.sessionState)
+  if (isHere) tx.putSessionState(sessionId, reading.sessionState)
   unit.change({ live: false })
   if (!incarnation.claimed && waited > 0 && countsAsFailedWake(reason)) {
     failWake(unit, `container ended without a claim: ${why}`)
@@ -111,6 +112,7 @@ const unadmit = (unit: SessionUnit, number: number): number => {
 }
 
 const endReason = (incarnation: Incarnation, exit: ObservedExit): EndReason => {
+  if (exit.manner === "elsewhere") return "lost"
   if (incarnation.stopReason !== null) return incarnation.stopReason
   if (exit.manner === "gone" || exit.stoppedBy === "engine") return "lost"
   return exit.exitCode === 0 ? "own-exit" : "crash"
@@ -128,18 +130,17 @@ const countsAsFailedWake = (reason: EndReason): boolean => {
 }
 
 const describeEnd = (incarnation: Incarnation, reason: EndReason, exit: ObservedExit): string => {
-  const how =
-    exit.manner === "gone"
-      ? "was gone after a restart of the host"
-      : exit.oomKilled
-        ? "was killed for want of memory"
-        : exit.signal !== null
-          ? `was ended by ${exit.signal}`
-          : exit.exitCode !== null
-            ? `exited with code ${exit.exitCode}${exit.lastWords === undefined ? "" : `: ${exit.lastWords}`}`
-            : "ended, nobody saw how"
-  const by = exit.stoppedBy === "engine" ? ", stopped by the engine" : ""
+  const how = howItEnded(exit) + (exit.stoppedBy === "engine" ? ", stopped by the engine" : "")
   return incarnation.stopReason === null
-    ? how + by
+    ? how
     : `${how}, stopped by the host (${reason}): ${incarnation.error ?? ""}`
+}
+
+const howItEnded = (exit: ObservedExit): string => {
+  if (exit.manner === "elsewhere") return "ran on another host, whose files are not here"
+  if (exit.manner === "gone") return "was gone after a restart of the host"
+  if (exit.oomKilled) return "was killed for want of memory"
+  if (exit.signal !== null) return `was ended by ${exit.signal}`
+  if (exit.exitCode === null) return "ended, nobody saw how"
+  return `exited with code ${exit.exitCode}${exit.lastWords === undefined ? "" : `: ${exit.lastWords}`}`
 }

@@ -32,6 +32,13 @@ const refusals = [NotFound, Conflict, Invalid, Full] as const
 export const contract = {
   addGroup: operation(Requests.NewGroup.fields, Group, Conflict, Invalid),
   updateGroup: operation({ id: GroupId, ...Requests.GroupChange.fields }, Group, NotFound, Conflict, Invalid),
+  /** Refused while it has tasks or messages that have not ended, unless they are to be cancelled. Its history stays. */
+  removeGroup: operation(
+    { id: GroupId, queued: Schema.optional(Schema.Literals(["refuse", "cancel"])) },
+    Group,
+    NotFound,
+    Conflict,
+  ),
   groups: operation({}, Schema.Array(Group)),
   group: operation({ id: GroupId }, Group, NotFound),
   sessions: operation(Requests.SessionQuery.fields, Schema.Array(Session)),

@@ -45,6 +45,13 @@ export const makeGroupRequests = Effect.fnUntraced(function* (options: {
         revision: 1,
       })
     }),
+    removeGroup: Effect.fnUntraced(function* ({ id, queued = "refuse" }: InputOf<"removeGroup">) {
+      for (;;) {
+        const removal = yield* store.removeGroup(id, queued)
+        yield* options.look.ring
+        if (removal._tag === "Removed") return removal.group
+      }
+    }),
     updateGroup: Effect.fnUntraced(function* ({ id, revision, ...change }: InputOf<"updateGroup">) {
       const stored = yield* group({ id })
       const changed: Group = { ...stored, ...change, revision: (revision ?? stored.revision) + 1 }

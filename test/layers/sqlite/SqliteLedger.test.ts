@@ -161,6 +161,7 @@ describe("the ledger's file", () => {
         ALTER TABLE deliveries DROP COLUMN first_attempt_at;
         ALTER TABLE deliveries DROP COLUMN refusal;
         ALTER TABLE deliveries DROP COLUMN detail;
+        ALTER TABLE incarnations DROP COLUMN host_id;
         PRAGMA user_version = 1;
       `)
       database.close()
