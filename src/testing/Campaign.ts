@@ -62,8 +62,6 @@ export interface CampaignOptions {
   readonly days: number
   /** Stops after this many failures. */
   readonly maxFailures: number
-  /** Asked after each world; true ends the campaign. */
-  readonly enough?: () => boolean
   readonly onWorld?: (seed: string, outcome: Outcome) => void
 }
 
@@ -93,7 +91,6 @@ export const runCampaign = (options: CampaignOptions): Campaign => {
       })
       if (failures.length >= options.maxFailures) break
     }
-    if (options.enough?.() === true) break
   }
   return { ...sum, days: sum.elapsedMs / DAY_MS, struck, sights, failures }
 }

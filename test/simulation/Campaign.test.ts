@@ -5,22 +5,14 @@ import { SERIES_SIGHTS } from "../../src/testing/SeriesWatch.ts"
 
 describe("a campaign of seeded worlds", () => {
   it("finds every invariant kept, and every kind of fault at work", () => {
-    const started = process.cpuUsage()
-    const campaign = runCampaign({
-      seeds: Array.from({ length: 400 }, (_, index) => `test-${index}`),
-      days: 1,
-      maxFailures: 1,
-      enough: () => {
-        const { system, user } = process.cpuUsage(started)
-        return system + user > 12_000_000
-      },
-    })
+    const seeds = Array.from({ length: 40 }, (_, index) => `test-${index}`)
+    const campaign = runCampaign({ seeds, days: 1, maxFailures: 1 })
     for (const failure of campaign.failures) {
       assert.fail([...describeFailure(failure), ...failure.trace].join("\n"))
     }
-    assert.isAbove(campaign.worlds, 10)
+    assert.strictEqual(campaign.worlds, seeds.length)
     assert.isAbove(campaign.crashPoints, 10_000)
-    // How many worlds there were depends on the machine; what is rare is asked of the long campaign, which fails without it.
+    // These are few worlds: what is rare is asked of the long campaign, which fails without it.
     assert.isBelow(unseen(campaign).length, FAULT_KINDS.length / 4)
   })
 

@@ -25,6 +25,19 @@ const mistakes = (text: string): ReadonlyArray<string> => {
     : scenario.failure.map((mistake) => describeMistake("a.yaml", mistake))
 }
 
+/** Texts of a picture that reach over its edge in a wide font, or that only some fonts can show. */
+const cut = (picture: string): ReadonlyArray<string> => {
+  const width = Number(/ width="(\d+)"/.exec(picture)?.[1])
+  return [...picture.matchAll(/<text x="([\d.]+)"[^>]*?( text-anchor="middle")?>([^<]*)<\/text>/g)].flatMap(
+    ([, x, middle, text = ""]) => {
+      const letters = text.length * 7.2
+      const [from, to] = middle === undefined ? [0, letters] : [-letters / 2, letters / 2]
+      const isInside = Number(x) + from >= 0 && Number(x) + to <= width
+      return isInside && /^[\x20-\x7e…]*$/.test(text) ? [] : [`${text} at ${x}`]
+    },
+  )
+}
+
 const head = "name: a\nlasts: 10 minutes\n"
 const bob = "sessions:\n  - { id: bob, agent: { behaves: healthy, works: 3s } }\n"
 
@@ -50,6 +63,7 @@ describe("the scenarios of docs/scenarios", () => {
       for (const { id } of scenario.sessions) assert.include(picture, `>${id}</text>`)
       assert.strictEqual(picture.match(/<svg/g)?.length, 1)
       assert.strictEqual(picture.match(/<text/g)?.length, picture.match(/<\/text>/g)?.length)
+      assert.deepStrictEqual(cut(picture), [])
       const again = runScenario(scenario)
       assert.strictEqual(drawScenario(again), picture)
       assert.deepStrictEqual(tabulateScenario(again), tabulateScenario(report))
@@ -58,6 +72,42 @@ describe("the scenarios of docs/scenarios", () => {
 })
 
 describe("a scenario", () => {
+  it("says of a task what becomes of slots that overlap", () => {
+    const occurrences = (overlap: string): number =>
+      runScenario(
+        read(
+          "name: overlap\nlasts: 40 minutes\nstart: 2027-01-04T09:00:00Z\nsessions:\n" +
+            "  - { id: bob, agent: { behaves: healthy, works: 12 minutes } }\n" +
+            `tasks:\n  - { in: bob, id: tick, schedule: every 5m, overlap: ${overlap}, catchUp: skip }\n`,
+        ),
+      ).messages.length
+    assert.isBelow(occurrences("skip"), occurrences("buffer-all"))
+    const wrong = "tasks:\n  - { in: bob, id: t, schedule: every 5m, overlap: never }\n"
+    assert.include(mistakes(`${head}${bob}${wrong}`).join(), "tasks[0].overlap")
+  })
+
+  it("draws each end of a message as a mark of its own, and keeps every text inside", () => {
+    const report = runScenario(
+      read(
+        "name: marks\nlasts: 1h\nsessions:\n" +
+          `  - { id: ${"w".repeat(60)}, agent: { behaves: healthy, works: 3s } }\n` +
+          "  - { id: bob, agent: { behaves: fails, retryable: false, works: 3s } }\n" +
+          "  - { id: eve, agent: { behaves: hangs } }\n" +
+          `sends:\n  - { at: 1m, to: ${"w".repeat(60)}, id: done }\n` +
+          "  - { at: 1m, to: bob, id: failed }\n  - { at: 1m, to: eve, id: hung }\n" +
+          "  - { at: 2m, to: bob, id: cancelled, due: 30m }\n" +
+          "operators:\n  - { at: 3m, does: cancel, message: cancelled }\n",
+      ),
+    )
+    const picture = drawScenario(report)
+    assert.deepStrictEqual(cut(picture), [])
+    const shapeOf = (title: string): string =>
+      new RegExp(`<path d="([^"]+)"[^>]*><title>${title} `).exec(picture)?.[1] ?? ""
+    const shapes = ["done completed", "failed failed", "cancelled cancelled"].map(shapeOf)
+    assert.notInclude(shapes, "")
+    assert.strictEqual(new Set(shapes).size, shapes.length)
+  })
+
   it("shows when a session waits, works, hangs, backs off and rests", () => {
     const report = runScenario(
       read(
