@@ -3,7 +3,7 @@
  * SIGTERM and soon after SIGKILL, so that what it started ends too. Nothing that it does can hang or fill this process.
  */
 import { spawn } from "node:child_process"
-import { StringDecoder } from "node:string_decoder"
+import { AgentOutput } from "./AgentOutput.ts"
 
 export interface Program {
   readonly file: string
@@ -66,6 +66,7 @@ export const runProgram = (program: Program): Promise<ProgramEnd> =>
     const group = child.pid
     let cause: "timeout" | "aborted" | undefined
     let stderr = ""
+    const said = { stdout: new AgentOutput(), stderr: new AgentOutput() }
     let exit: { readonly code: number | null; readonly signal: string | null } | undefined
     const timers: Array<NodeJS.Timeout> = []
 
@@ -84,6 +85,8 @@ export const runProgram = (program: Program): Promise<ProgramEnd> =>
         groups.delete(group)
       }
       for (const stream of child.stdio) stream?.destroy()
+      said.stdout.end()
+      said.stderr.end()
       resolve(end)
     }
     const settleExited = (): void => {
@@ -100,15 +103,15 @@ export const runProgram = (program: Program): Promise<ProgramEnd> =>
     program.signal.addEventListener("abort", onAbort, { once: true })
     if (program.timeoutMs !== null) timers.push(setTimeout(() => stop("timeout"), program.timeoutMs))
 
-    const decoder = new StringDecoder("utf8")
-    child.stdout?.on("data", (bytes: Buffer) => {
+    child.stdout?.setEncoding("utf8").on("data", (text: string) => {
       program.onProgress()
-      program.onStdout(decoder.write(bytes))
+      said.stdout.write(text)
+      program.onStdout(text)
     })
-    child.stdout?.on("end", () => program.onStdout(decoder.end()))
-    child.stderr?.on("data", (bytes: Buffer) => {
+    child.stderr?.setEncoding("utf8").on("data", (text: string) => {
       program.onProgress()
-      stderr = (stderr + bytes.toString("utf8")).slice(-MAX_STDERR_CHARS)
+      said.stderr.write(text)
+      stderr = (stderr + text).slice(-MAX_STDERR_CHARS)
     })
     child.on("exit", (code, signal) => {
       exit = { code, signal }

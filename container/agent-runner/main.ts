@@ -8,7 +8,7 @@ import { clearStale } from "./Claims.ts"
 import { type Configuration, ConfigurationError, readConfiguration } from "./Configuration.ts"
 import { Heartbeat } from "./Heartbeat.ts"
 import { Inbox } from "./Inbox.ts"
-import { log, messageOf } from "./Log.ts"
+import { log, logWritten, messageOf } from "./Log.ts"
 import { runLoop } from "./Loop.ts"
 import { OutboundBroken, OutboundFile } from "./OutboundFile.ts"
 import { command } from "./providers/Command.ts"
@@ -63,4 +63,6 @@ const run = async (): Promise<number> => {
 const exitCodeOf = (error: unknown): number =>
   error instanceof ConfigurationError ? 78 : error instanceof OutboundBroken ? 74 : 70
 
-process.exit(await run())
+const code = await run()
+await logWritten()
+process.exit(code)

@@ -50,6 +50,26 @@ describe("SIGTERM", () => {
     assert.isUndefined(pair.ack("m2"))
   })
 
+  it("leaves the last words of a program that hangs in the runner's log, and rings for none of them", async () => {
+    await using pair = RunnerPair.ofCommand(
+      `echo ::lamplighter::doorbell; for n in $(seq 900); do echo "line $n of it"; done; echo trouble >&2; printf half; ${HELD}`,
+    )
+    pair.send({ id: "m1", seq: 2, content: "x" })
+    const runner = pair.start({ LAMPLIGHTER_STOP_MS: "200" })
+    await startedIn(pair)
+    runner.kill("SIGTERM")
+    assert.deepEqual(await runner.exit, { code: 0, signal: null })
+    for (const words of ["agent line 1 of it", "agent line 900 of it", "agent trouble", "agent half"])
+      assert.include(runner.log, words)
+    assert.notInclude(runner.log, "line 450 of it")
+    assert.match(runner.log, /agent \[\d+ lines are left out here\]/)
+    assert.strictEqual(
+      runner.stdout,
+      "::lamplighter::doorbell\n".repeat(2),
+      "of the claim and of its release",
+    )
+  })
+
   it("gives back a turn that does not finish in time, and ends its command", async () => {
     await using pair = RunnerPair.ofCommand(`trap '' TERM; ${HELD}`)
     pair.send({ id: "m1", seq: 2, content: "x" }, { id: "c1", seq: 4, trigger: 0, content: "context" })
@@ -103,7 +123,7 @@ describe("a kill in the middle of a turn", () => {
     pair.touch("go")
     const second = pair.start()
     await pair.untilAck("m1", "completed")
-    assert.match(second.log, /cleared 1 claims of another process/)
+    await pair.until("its log to arrive", () => second.log.includes("cleared 1 claims of another process"))
     assert.deepEqual(pair.texts(), ["done"])
   })
 })
