@@ -1,22 +1,22 @@
 /** What Lamplighter adds to a bare create and start of the same container, and how long a message waits for one, cold and warm. */
+import Docker from "dockerode"
 import { Effect, Fiber } from "effect"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import { buildContainerSpec } from "../src/domain/ContainerSpec.ts"
 import { IncarnationNumber, type InstallId, SessionId } from "../src/domain/Ids.ts"
 import { containerBody } from "../src/layers/docker/ContainerBody.ts"
-import { makeDockerEngine } from "../src/layers/docker/DockerEngine.ts"
 import { engineLabels } from "../src/layers/docker/DockerLabels.ts"
 import { MessageId } from "../src/domain/Ids.ts"
 import { Operations } from "../src/services/Operations.ts"
 import { SessionStore } from "../src/services/SessionStore.ts"
 import { Sweep } from "../src/services/Sweep.ts"
 import { startDaemon } from "../src/testing/Timeline.ts"
-import { engineOptions, image, maxOutputBytes, onDockerHost, runnerEntry, sandbox } from "./DockerHost.ts"
+import { image, maxOutputBytes, onDockerHost, runnerEntry, sandbox } from "./DockerHost.ts"
 import { addSessions, GROUP, message, sessionId } from "./Host.ts"
 import { atMost, type Bench, elapsed, median, ms, percentile, times, until } from "./Measure.ts"
 
-const { docker } = makeDockerEngine(engineOptions)
+const docker = new Docker()
 
 /** The container that a wake of session `n` makes, made and started by hand in folders that are there already. */
 const bareStart = (dataDir: string, install: InstallId, n: number): Effect.Effect<number> => {

@@ -1,4 +1,5 @@
 /** A whole host on a real engine: ledger, exchange files and containers as in production, with an answer channel in memory. */
+import Docker from "dockerode"
 import { Effect, Layer, type Scope } from "effect"
 import { execFileSync } from "node:child_process"
 import { randomBytes } from "node:crypto"
@@ -7,7 +8,6 @@ import { fileURLToPath } from "node:url"
 import { defaultSandbox } from "../src/domain/ContainerSpec.ts"
 import { InstallId } from "../src/domain/Ids.ts"
 import { defaultHostLimits, defaultPolicy } from "../src/domain/Policy.ts"
-import { makeDockerEngine } from "../src/layers/docker/DockerEngine.ts"
 import { labelFilter } from "../src/layers/docker/DockerLabels.ts"
 import { DockerRuntime } from "../src/layers/docker/DockerRuntime.ts"
 import * as LocalWorkspace from "../src/layers/files/LocalWorkspace.ts"
@@ -32,7 +32,7 @@ export const dockerMissing = (): string | null => {
   }
 }
 
-export const engineOptions = { socketPath: null, callMs: 30_000, changeMs: 60_000 }
+const engineOptions = { socketPath: null, callMs: 30_000, changeMs: 60_000 }
 
 export const runnerEntry = fileURLToPath(new URL("../container/agent-runner/main.ts", import.meta.url))
 export const sandbox = { ...defaultSandbox, memoryBytes: 256 * 1024 * 1024 }
@@ -88,7 +88,7 @@ type Services = Layer.Success<ReturnType<typeof layerOf>>
 /** Removes every container of the install, however it ended. */
 const removeAll = (install: InstallId): Effect.Effect<void> =>
   Effect.promise(async () => {
-    const { docker } = makeDockerEngine(engineOptions)
+    const docker = new Docker()
     const left = await docker.listContainers({ all: true, filters: { label: [labelFilter(install)] } })
     await Promise.all(left.map(({ Id }) => docker.getContainer(Id).remove({ force: true, v: true })))
   })

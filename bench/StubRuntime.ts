@@ -34,7 +34,7 @@ export const stubRuntime = (onStart: (ref: ContainerRef) => void = () => undefin
         kill: end,
         list: Effect.sync(() => [...running.values()]),
         adopt: () => Effect.void,
-        output: () => Effect.succeed({ stdout: "", stderr: "" }),
+        output: () => Effect.succeed({ stdout: "", stderr: "", text: "" }),
         remove: () => Effect.void,
         events: Stream.fromQueue(events),
       })

@@ -47,7 +47,10 @@ const UNSTABLE_MODULES = new Set(
 
 const CRON_PARSER_HOME = "src/domain/CronSchedule.ts"
 const SQLITE_HOMES = ["src/layers/sqlite/", "src/layers/exchange/", "src/layers/outbound/"]
-const MEMORY_HOME = "src/layers/memory/"
+/** The in-memory layers, and what they share with the runtimes of real hosts. */
+const HOSTLESS = ["src/layers/memory/", "src/layers/runtime/"]
+
+const isHostless = (path: string): boolean => HOSTLESS.some((home) => path.startsWith(home))
 
 export const roomOf = (path: string): Room => {
   if (path.startsWith("src/domain/")) return "domain"
@@ -86,12 +89,7 @@ const refuseRelative = (
   const to = roomOf(target)
   if (from !== to && !MAY_IMPORT[from].includes(to))
     return `${from} must not import ${to} (${target}); imports go main → layers → services → domain`
-  if (
-    from === "layers" &&
-    importer.startsWith(MEMORY_HOME) &&
-    to === "layers" &&
-    !target.startsWith(MEMORY_HOME)
-  )
+  if (from === "layers" && isHostless(importer) && to === "layers" && !isHostless(target))
     return `the in-memory layers must not import other layers (${target}): they run where no host is`
   if (
     from !== "test" &&
@@ -127,7 +125,7 @@ const refusePackage = ({ importer, names, specifier }: ImportStatement): string 
         !SQLITE_HOMES.some((home) => importer.startsWith(home))
       )
         return `only ${SQLITE_HOMES.join(", ")} may import better-sqlite3`
-      if (importer.startsWith(MEMORY_HOME) && !isPackage("effect", specifier))
+      if (isHostless(importer) && !isPackage("effect", specifier))
         return `the in-memory layers must not import "${specifier}": they run where no host is`
       return null
   }

@@ -13,9 +13,7 @@ export const engineOptions = ({ docker }: Settings): EngineOptions => ({
   changeMs: docker.changeTimeoutMs,
 })
 
-export const builderOptions = ({
-  docker,
-}: Settings): Omit<ImageBuilderOptions, "install" | "tell" | "now"> => ({
+export const builderOptions = ({ docker }: Settings): Omit<ImageBuilderOptions, "install" | "tell"> => ({
   agent: docker.image,
   base: docker.baseImage,
   build: docker.build,

@@ -57,7 +57,8 @@ const checkDocker = async (settings: Settings): Promise<ReadonlyArray<Check>> =>
   if (settings.runtime !== "docker") return []
   const { checkEngine } = await import("../layers/docker/EngineChecks.ts")
   const { agent, base, build } = builderOptions(settings)
-  return checkEngine(engineOptions(settings), { agent, base, build, strict: settings.docker.strictRuntime })
+  const wishes = { agent, base, build, strict: settings.docker.strictRuntime }
+  return Effect.runPromise(checkEngine(engineOptions(settings), wishes))
 }
 
 export const doctorCommand = Command.make("doctor", { runtime: runtimeFlag, json: jsonFlag }, (input) =>

@@ -1,23 +1,19 @@
 /** What the daemon asks the engine about itself when it starts: known ways out of its containers are told, or refused. */
 import { Effect } from "effect"
 import type { Settings } from "../layers/Configuration.ts"
-import { makeDockerEngine } from "../layers/docker/DockerEngine.ts"
+import { DockerEngine } from "../layers/docker/DockerEngine.ts"
 import { engineFacts } from "../layers/docker/EngineFacts.ts"
 import { escapeWarning } from "../domain/RuntimeEscapes.ts"
 import { engineOptions } from "./DockerOptions.ts"
 import { CommandError } from "./Root.ts"
 
-const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
-
 /** What is wrong with the engine, or null; fails when it does not answer. */
 const examine = (settings: Settings): Effect.Effect<string | null, CommandError> =>
-  Effect.tryPromise({
-    try: async () => {
-      const { runc } = await engineFacts(makeDockerEngine(engineOptions(settings)))
-      return runc === null ? null : escapeWarning(runc)
-    },
-    catch: (error) => new CommandError({ message: messageOf(error) }),
-  })
+  engineFacts.pipe(
+    Effect.map(({ runc }) => (runc === null ? null : escapeWarning(runc))),
+    Effect.mapError(({ message }) => new CommandError({ message })),
+    Effect.provide(DockerEngine.layer(engineOptions(settings))),
+  )
 
 /**
  * Adds to `warnings`, which `status` shows. With `strictRuntime: "refuse"` it fails instead, also when the engine does not answer,

@@ -7,8 +7,8 @@ import type { Group } from "../domain/Group.ts"
 import { GroupId, InstallId } from "../domain/Ids.ts"
 import type { ImageWish } from "../domain/ImagePlan.ts"
 import { hasPackages, type ImagePackages, noPackages, normalPackages } from "../domain/PackageNames.ts"
-import { loadSettings } from "../layers/Configuration.ts"
-import { makeDockerEngine } from "../layers/docker/DockerEngine.ts"
+import { loadSettings, type Settings } from "../layers/Configuration.ts"
+import { DockerEngine } from "../layers/docker/DockerEngine.ts"
 import { imageOf } from "../layers/docker/GroupImage.ts"
 import { makeImageBuilder } from "../layers/docker/ImageBuilder.ts"
 import { listImages } from "../layers/docker/ImageCollection.ts"
@@ -31,15 +31,19 @@ const installId = Effect.gen(function* () {
     : yield* new CommandError({ message: `${file} is not there; make the data directory with 'init' first` })
 })
 
-const fromEngine = <A>(call: () => Promise<A>): Effect.Effect<A, CommandError> =>
-  Effect.tryPromise({
-    try: call,
-    catch: (error) => new CommandError({ message: error instanceof Error ? error.message : String(error) }),
-  })
+/** Asks the engine, and says what it answered. */
+const fromEngine = <A, R>(
+  settings: Settings,
+  ask: Effect.Effect<A, { readonly message: string }, R>,
+): Effect.Effect<A, CommandError, Exclude<R, DockerEngine>> =>
+  ask.pipe(
+    Effect.mapError(({ message }) => new CommandError({ message })),
+    Effect.provide(DockerEngine.layer(engineOptions(settings))),
+  )
 
 const context = Effect.gen(function* () {
   const settings = yield* loadSettings({ env: process.env, dataDir: yield* dataOption })
-  return { settings, install: yield* installId, engine: makeDockerEngine(engineOptions(settings)) }
+  return { settings, install: yield* installId }
 })
 
 const imageOfGroup = (install: InstallId, from: string, { container, id, imageTag }: Group): ImageWish =>
@@ -56,30 +60,31 @@ const build = Command.make(
   },
   (input) =>
     Effect.gen(function* () {
-      const { engine, install, settings } = yield* context
+      const { install, settings } = yield* context
       const groups = yield* (yield* connectReading).groups()
       const only = Option.getOrUndefined(input.group)
       const wanted = only === undefined ? groups : groups.filter(({ id }) => id === only)
       if (only !== undefined && wanted.length === 0)
         return yield* new CommandError({ message: `there is no group '${only}'; 'group list' shows them` })
-      const builder = makeImageBuilder(engine, {
-        ...builderOptions(settings),
-        install,
-        tell: (line) => void process.stderr.write(`${line}\n`),
-        now: () => Date.now(),
-      })
-      const built: Array<string> = []
       const { image } = settings.docker
-      if (only === undefined) {
-        yield* fromEngine(() => builder.build({ tag: image, layered: null }, null))
-        built.push(image)
-      }
-      for (const one of wanted) {
-        const wish = imageOfGroup(install, image, one)
-        if (wish.layered === null) continue
-        yield* fromEngine(() => builder.build(wish, one.id))
-        built.push(wish.tag)
-      }
+      const agentImage = { id: null, wish: { tag: image, layered: null } }
+      const ofGroups = wanted
+        .map((one) => ({ id: one.id, wish: imageOfGroup(install, image, one) }))
+        .filter(({ wish }) => wish.layered !== null)
+      const wishes = only === undefined ? [agentImage, ...ofGroups] : ofGroups
+      const built: Array<string> = []
+      const buildAll = Effect.gen(function* () {
+        const builder = yield* makeImageBuilder({
+          ...builderOptions(settings),
+          install,
+          tell: (line) => Effect.sync(() => process.stderr.write(`${line}\n`)),
+        })
+        for (const { id, wish } of wishes) {
+          yield* builder.build(wish, id)
+          built.push(wish.tag)
+        }
+      })
+      yield* fromEngine(settings, Effect.scoped(buildAll))
       yield* show(input.json, { built }, () =>
         built.length === 0
           ? [`group ${only ?? ""} has no packages: it uses ${wanted[0]?.imageTag ?? image} as it is`]
@@ -90,9 +95,9 @@ const build = Command.make(
 
 const list = Command.make("list", { json: jsonFlag }, (input) =>
   Effect.gen(function* () {
-    const { engine, install, settings } = yield* context
+    const { install, settings } = yield* context
     const groups = yield* (yield* connectReading).groups()
-    const found = yield* fromEngine(() => listImages(engine, install))
+    const found = yield* fromEngine(settings, listImages(install))
     const users = new Map<string, Array<string>>()
     for (const one of groups) {
       const { tag } = imageOfGroup(install, settings.docker.image, one)

@@ -62,6 +62,8 @@ export interface ContainerExit {
   readonly exitCode: number | null
   readonly signal: string | null
   readonly oomKilled: boolean
+  /** The limit on its memory, where it was killed for passing it and the runtime knows. */
+  readonly memoryLimitBytes?: number
   /** When, if the runtime knows better than the observer. */
   readonly at: EpochMs | null
   /** The engine ended it, because it shut down, was restarted, or was told to by somebody else: nothing that the agent did. */
@@ -72,9 +74,12 @@ export type ContainerStatus =
   | { readonly _tag: "Running"; readonly ref: ContainerRef; readonly startedAt: EpochMs | null }
   | { readonly _tag: "Exited"; readonly ref: ContainerRef; readonly exit: ContainerExit }
 
+/** The line on stdout by which the runner asks for a look at what it wrote. */
+export const DOORBELL = "::lamplighter::doorbell"
+
 export type RuntimeEvent =
   | { readonly _tag: "Exited"; readonly ref: ContainerRef; readonly exit: ContainerExit }
-  /** One line of stdout, without its newline, cut at a limit. The runner's doorbell is one. */
+  /** One line of stdout, without its newline, cut at a limit. `DOORBELL` is one. */
   | { readonly _tag: "Line"; readonly ref: ContainerRef; readonly line: string }
   /** Events may have been missed: list again. */
   | { readonly _tag: "Gap"; readonly reason: string }
@@ -103,6 +108,8 @@ export class RuntimeUnavailable extends Schema.TaggedError<RuntimeUnavailable>()
 export interface ContainerOutput {
   readonly stdout: string
   readonly stderr: string
+  /** Both streams in order of time, by whole lines, without doorbells: for people. */
+  readonly text: string
   /** What it was, for the head of an exit log: image, limits, mounts; never its environment. Runtimes that know nothing leave it out. */
   readonly facts?: ReadonlyArray<readonly [name: string, value: string]>
 }

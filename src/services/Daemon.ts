@@ -3,7 +3,7 @@
  * that stays up and does nothing.
  */
 import { Clock, Effect, Stream } from "effect"
-import { ContainerRuntime } from "./ContainerRuntime.ts"
+import { ContainerRuntime, DOORBELL } from "./ContainerRuntime.ts"
 import { crashable } from "./CrashPoint.ts"
 import { deliveryLoop } from "./Delivering.ts"
 import type { LedgerError } from "./LedgerDriver.ts"
@@ -11,9 +11,6 @@ import { Mailbox } from "./Mailbox.ts"
 import type { Nudge } from "./Nudge.ts"
 import { SessionStore } from "./SessionStore.ts"
 import { Sweep } from "./Sweep.ts"
-
-/** The line by which a runner says that it wrote something. */
-export const DOORBELL = "::lamplighter::doorbell"
 
 const RETENTION_EVERY_MS = 3_600_000
 const RETENTION_BATCH = 1_000

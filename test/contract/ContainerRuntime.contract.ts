@@ -154,6 +154,11 @@ export const containerRuntimeContract = (
         assert.strictEqual(status?._tag === "Exited" ? status.exit.exitCode : null, 0)
         const output = yield* runtime.output(ref, 1_000)
         assert.match(output.stdout, /^one\ntwo\nthree\n?$/)
+        assert.deepStrictEqual(
+          output.text.split("\n").filter((line) => line !== "" && line !== "aside"),
+          ["one", "two", "three"],
+        )
+        assert.include(output.text, "aside\n")
         assert.strictEqual(output.stderr, "aside\n")
         assert.strictEqual((yield* runtime.output(ref, 4)).stdout.length, 4)
 

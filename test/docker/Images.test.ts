@@ -1,12 +1,12 @@
 /** How images are built, collected and given up, on a real engine. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect } from "effect"
+import { Clock, Context, Effect, Layer, Scope } from "effect"
 import { randomBytes } from "node:crypto"
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { GroupId, InstallId } from "../../src/domain/Ids.ts"
-import { type DockerEngine, makeDockerEngine } from "../../src/layers/docker/DockerEngine.ts"
+import { DockerEngine } from "../../src/layers/docker/DockerEngine.ts"
 import { imageOf } from "../../src/layers/docker/GroupImage.ts"
 import { type ImageBuilderOptions, makeImageBuilder } from "../../src/layers/docker/ImageBuilder.ts"
 import { listImages } from "../../src/layers/docker/ImageCollection.ts"
@@ -26,50 +26,66 @@ const lines = (text: string): ReadonlyArray<string> => text.split("\n").filter((
 const idOf = (tag: string): string | undefined => lines(dockerCommand("images", "-q", "--no-trunc", tag))[0]
 
 /** A Dockerfile of the test's own, tags of its own, and a clock that the test moves. */
-const workshop = Effect.acquireRelease(
-  Effect.sync(() => {
-    const mark = randomBytes(6).toString("hex")
-    const folder = mkdtempSync(join(tmpdir(), "lamplighter-images-"))
-    const agent = `lamplighter-test-${mark}:agent`
-    const install = InstallId.make(`t${mark}`)
-    const engine = makeDockerEngine(testEngineOptions)
-    const said: Array<string> = []
-    const clock = { now: 1_000_000 }
-    const options: ImageBuilderOptions = {
-      agent,
-      base: baseImage,
-      build: "missing",
-      install,
-      network: "none",
-      contextDir: folder,
-      timeoutMs: 30_000,
-      tell: (line) => said.push(line),
-      now: () => clock.now,
-    }
-    return {
-      agent,
-      install,
-      engine,
-      said,
-      folder,
-      clock,
-      dockerfile: (text: string) =>
-        writeFileSync(join(folder, "Dockerfile"), `ARG BASE_IMAGE\nFROM \${BASE_IMAGE}\n${text}\n`),
-      builder: (more: Partial<ImageBuilderOptions> = {}, on: DockerEngine = engine) =>
-        makeImageBuilder(on, { ...options, ...more }),
-      groupImage: (name: string) =>
-        imageOf({ install, group, from: agent, packages: { apt: [name], npm: [] } }),
-      builds: () => said.filter((line) => line.includes("building it from")).length,
-      clean: async () => {
-        const ours = await listImages(engine, install)
-        const mine = ours.filter(({ kind, tags }) => kind === "group" || tags.includes(agent))
-        for (const { id } of mine) dockerCommand("rmi", "-f", id)
-        rmSync(folder, { recursive: true, force: true })
-      },
-    }
-  }),
-  ({ clean }) => Effect.promise(clean),
-)
+const workshop = Effect.gen(function* () {
+  const mark = randomBytes(6).toString("hex")
+  const folder = mkdtempSync(join(tmpdir(), "lamplighter-images-"))
+  const agent = `lamplighter-test-${mark}:agent`
+  const install = InstallId.make(`t${mark}`)
+  const said: Array<string> = []
+  const clock = { now: 1_000_000 }
+  const real = yield* Clock.Clock
+  const moved: Clock.Clock = {
+    ...real,
+    currentTimeMillis: Effect.sync(() => clock.now),
+    sleep: (duration) => real.sleep(duration),
+  }
+  const services = (yield* Layer.build(DockerEngine.layer(testEngineOptions))).pipe(
+    Context.add(Scope.Scope, yield* Effect.scope),
+    Context.add(Clock.Clock, moved),
+  )
+  const run = <A, E>(effect: Effect.Effect<A, E, DockerEngine | Scope.Scope>): Promise<A> =>
+    Effect.runPromiseWith(services)(Effect.result(effect)).then((result) => {
+      if (result._tag === "Failure") throw result.failure
+      return result.success
+    })
+  const options: ImageBuilderOptions = {
+    agent,
+    base: baseImage,
+    build: "missing",
+    install,
+    network: "none",
+    contextDir: folder,
+    timeoutMs: 30_000,
+    tell: (line) => Effect.sync(() => said.push(line)),
+  }
+  yield* Effect.addFinalizer(() =>
+    Effect.promise(async () => {
+      const ours = await run(listImages(install))
+      const mine = ours.filter(({ kind, tags }) => kind === "group" || tags.includes(agent))
+      for (const { id } of mine) dockerCommand("rmi", "-f", id)
+      rmSync(folder, { recursive: true, force: true })
+    }),
+  )
+  return {
+    agent,
+    install,
+    said,
+    folder,
+    clock,
+    dockerfile: (text: string) =>
+      writeFileSync(join(folder, "Dockerfile"), `ARG BASE_IMAGE\nFROM \${BASE_IMAGE}\n${text}\n`),
+    builder: async (more: Partial<ImageBuilderOptions> = {}) => {
+      const { build, heal } = await run(makeImageBuilder({ ...options, ...more }))
+      return {
+        heal: (...wish: Parameters<typeof heal>) => run(heal(...wish)),
+        build: (...wish: Parameters<typeof build>) => run(build(...wish)),
+      }
+    },
+    groupImage: (name: string) =>
+      imageOf({ install, group, from: agent, packages: { apt: [name], npm: [] } }),
+    builds: () => said.filter((line) => line.includes("building it from")).length,
+  }
+})
 
 const failureOf = (attempt: Promise<void>): Promise<StartError> =>
   attempt.then(
@@ -96,7 +112,7 @@ const test = (title: string, body: (shop: Effect.Success<typeof workshop>) => Pr
 describe.skipIf(dockerMissing !== null)("images, on a real engine", () => {
   test("are built once however many ask at the same time, and each is told", async (shop) => {
     shop.dockerfile("RUN true")
-    const builder = shop.builder()
+    const builder = await shop.builder()
     const wish = { tag: shop.agent, layered: null }
     await Promise.all(Array.from({ length: 10 }, () => builder.heal(wish, group)))
     assert.strictEqual(shop.builds(), 1)
@@ -105,7 +121,7 @@ describe.skipIf(dockerMissing !== null)("images, on a real engine", () => {
 
   test("that can't be built are tried again after their backoff, and not before", async (shop) => {
     shop.dockerfile("RUN echo the last words && exit 3")
-    const builder = shop.builder()
+    const builder = await shop.builder()
     const wish = { tag: shop.agent, layered: null }
     const first = await failureOf(builder.heal(wish, group))
     assert.strictEqual(first.reason, "ImageMissing")
@@ -123,22 +139,22 @@ describe.skipIf(dockerMissing !== null)("images, on a real engine", () => {
   test("say that they took too long, and that the daemon stopped", async (shop) => {
     shop.dockerfile(`RUN sleep 600; : ${shop.agent}`)
     const late = await failureOf(
-      shop.builder({ timeoutMs: 3_000 }).build({ tag: shop.agent, layered: null }, null),
+      (await shop.builder({ timeoutMs: 3_000 })).build({ tag: shop.agent, layered: null }, null),
     )
     assert.include(late.message, "longer than 3000 ms")
     const stopping = new AbortController()
-    const given = failureOf(
-      shop
-        .builder({ giveUp: stopping.signal, tell: (line) => line.includes("RUN sleep") && stopping.abort() })
-        .build({ tag: shop.agent, layered: null }, null),
-    )
-    assert.include((await given).message, "the daemon stopped")
+    const stopped = await shop.builder({
+      giveUp: stopping.signal,
+      tell: (line) => Effect.sync(() => line.includes("RUN sleep") && stopping.abort()),
+    })
+    const given = await failureOf(stopped.build({ tag: shop.agent, layered: null }, null))
+    assert.include(given.message, "the daemon stopped")
     assert.isUndefined(idOf(shop.agent))
   })
 
   test("whose base can't be built are not built either, and the base is named", async (shop) => {
     shop.dockerfile("RUN exit 7")
-    const error = await failureOf(shop.builder().heal(shop.groupImage("jq"), group))
+    const error = await failureOf((await shop.builder()).heal(shop.groupImage("jq"), group))
     assert.include(error.message, shop.agent)
     assert.include(error.message, "non-zero code: 7")
     const foreign = imageOf({
@@ -147,14 +163,14 @@ describe.skipIf(dockerMissing !== null)("images, on a real engine", () => {
       from: "somebody.example.org/agents:1",
       packages: { apt: ["jq"], npm: [] },
     })
-    const refused = await failureOf(shop.builder().heal(foreign, group))
+    const refused = await failureOf((await shop.builder()).heal(foreign, group))
     assert.include(refused.message, "somebody.example.org/agents:1")
     assert.include(refused.message, "pull or build it")
   })
 
   test("of a group go when a good one replaces them, but never one in use or the last good one", async (shop) => {
     shop.dockerfile(registry)
-    const builder = shop.builder()
+    const builder = await shop.builder()
     const [first, second, third] = ["one", "two", "three"].map((name) => shop.groupImage(name))
     if (first === undefined || second === undefined || third === undefined) throw new Error("no wishes")
     await builder.heal(first, group)
@@ -181,7 +197,7 @@ describe.skipIf(dockerMissing !== null)("images, on a real engine", () => {
       // Another install's image of a group of the same name.
       const other = InstallId.make(`o${randomBytes(6).toString("hex")}`)
       const foreign = imageOf({ install: other, group, from: shop.agent, packages: { apt: ["x"], npm: [] } })
-      await shop.builder({ install: other }).heal(foreign, group)
+      await (await shop.builder({ install: other })).heal(foreign, group)
       try {
         dockerCommand("rm", "-f", container)
         await builder.heal(third, group)
@@ -199,7 +215,7 @@ describe.skipIf(dockerMissing !== null)("images, on a real engine", () => {
 
   test("that a build has replaced go with it", async (shop) => {
     shop.dockerfile("RUN echo one")
-    const builder = shop.builder()
+    const builder = await shop.builder()
     await builder.build({ tag: shop.agent, layered: null }, null)
     const before = idOf(shop.agent)
     shop.dockerfile(`RUN echo two >/${shop.install}`)
@@ -215,15 +231,16 @@ describe.skipIf(dockerMissing !== null)("images, on a real engine", () => {
         const world = yield* makeDockerWorld
         const shop = yield* workshop
         shop.dockerfile("RUN true")
-        const real = shop.engine
+        const real = world.engine
         // The look after the build is the last moment before the second create.
-        const meddled: DockerEngine = {
+        const meddled: DockerEngine["Service"] = {
           ...real,
-          ask: async (what, call) => {
-            const answer = await real.ask(what, call)
-            if (what === `image ${shop.agent} can't be looked up`) dockerCommand("rmi", "-f", shop.agent)
-            return answer
-          },
+          ask: (what, call) =>
+            Effect.tap(real.ask(what, call), () =>
+              Effect.sync(() => {
+                if (what === `image ${shop.agent} can't be looked up`) dockerCommand("rmi", "-f", shop.agent)
+              }),
+            ),
         }
         const runtime = yield* world.openWith({
           image: shop.agent,

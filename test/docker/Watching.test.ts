@@ -169,6 +169,20 @@ describe.skipIf(dockerMissing !== null)("watching a real engine", () => {
       assert.strictEqual((yield* events.exit(ref)).exitCode, 137)
     }))
 
+  test("a death before the events are heard is told once they are: no listing, no output stream", (world) =>
+    Effect.gen(function* () {
+      const { open, proxy } = yield* behindProxy(world)
+      proxy.treat((request) => (request === LINES || request === EVENTS ? "hang" : "pass"))
+      const runtime = yield* open(world.install)
+      const events = yield* record(runtime)
+      const ref = yield* runtime.start(world.spec("one", "exits7"))
+      yield* Effect.promise(() => world.engine.docker.getContainer(ref.handle).wait())
+      proxy.treat((request) => (request === LINES ? "hang" : "pass"))
+      proxy.cutAll()
+      assert.strictEqual((yield* events.exit(ref)).exitCode, 7)
+      assert.strictEqual(asked(proxy, "GET /containers/json"), 0)
+    }))
+
   test("an event stream that breaks is heard again, the gap is told once, and deaths in it are told too", (world) =>
     Effect.gen(function* () {
       const { open, proxy } = yield* behindProxy(world)

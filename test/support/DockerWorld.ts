@@ -9,12 +9,13 @@ import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:f
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
-import { Effect, Layer, Schema } from "effect"
+import Docker from "dockerode"
+import { Context, Effect, Layer, Schema } from "effect"
 import { defaultSandbox, type SandboxOverride } from "../../src/domain/ContainerSpec.ts"
 import { GroupId, InstallId, SessionId } from "../../src/domain/Ids.ts"
 import { containerBody } from "../../src/layers/docker/ContainerBody.ts"
 import { buildContainerSpec } from "../../src/domain/ContainerSpec.ts"
-import { type DockerEngine, makeDockerEngine } from "../../src/layers/docker/DockerEngine.ts"
+import { DockerEngine, type EngineOptions } from "../../src/layers/docker/DockerEngine.ts"
 import { engineLabels, labelFilter } from "../../src/layers/docker/DockerLabels.ts"
 import { DockerRuntime, type DockerRuntimeOptions } from "../../src/layers/docker/DockerRuntime.ts"
 import { ContainerRuntime, type LaunchSpec } from "../../src/services/ContainerRuntime.ts"
@@ -45,7 +46,8 @@ if (dockerMissing !== null) {
 
 export interface DockerWorld extends RuntimeWorld {
   readonly directory: string
-  readonly engine: DockerEngine
+  /** The engine as the runtime sees it, and the bare client of it. */
+  readonly engine: DockerEngine["Service"] & { readonly docker: Docker }
   readonly agent: (session: string, env?: Readonly<Record<string, string>>) => LaunchSpec
   /** An agent that is some program of the image. */
   readonly program: (
@@ -53,7 +55,12 @@ export interface DockerWorld extends RuntimeWorld {
     command: readonly [string, ...Array<string>],
     sandbox?: SandboxOverride,
   ) => LaunchSpec
-  readonly openWith: (options: Partial<DockerRuntimeOptions>) => RuntimeWorld["open"]
+  readonly openWith: (
+    options: Partial<DockerRuntimeOptions & EngineOptions> & {
+      /** The very engine to use. */
+      readonly engine?: DockerEngine["Service"]
+    },
+  ) => RuntimeWorld["open"]
   readonly docker: (...parts: ReadonlyArray<string>) => string
 }
 
@@ -67,7 +74,8 @@ export const makeDockerWorld = Effect.gen(function* () {
   const install = (): InstallId => Schema.decodeSync(InstallId)(`t${randomBytes(7).toString("hex")}`)
   const ours = install()
   const other = install()
-  const engine = makeDockerEngine(testEngineOptions)
+  const built = yield* Layer.build(DockerEngine.layer(testEngineOptions))
+  const engine = { ...Context.get(built, DockerEngine), docker: new Docker() }
 
   yield* Effect.addFinalizer(() =>
     Effect.promise(async () => {
@@ -116,9 +124,10 @@ export const makeDockerWorld = Effect.gen(function* () {
     }
   }
 
-  const openWith: DockerWorld["openWith"] = (more) => (id) =>
-    Layer.build(
-      DockerRuntime.layer({
+  const openWith: DockerWorld["openWith"] =
+    ({ engine: given, ...more }) =>
+    (id) => {
+      const options = {
         ...testEngineOptions,
         install: id,
         runnerEntry: agentEntry,
@@ -127,8 +136,15 @@ export const makeDockerWorld = Effect.gen(function* () {
         maxOutputBytes: 1024 * 1024,
         images: null,
         ...more,
-      }),
-    ).pipe(Effect.flatMap((context) => Effect.provideContext(ContainerRuntime, context)))
+      }
+      const layer =
+        given === undefined
+          ? DockerRuntime.layer(options)
+          : DockerRuntime.layerNoDeps(options).pipe(Layer.provide(Layer.succeed(DockerEngine, given)))
+      return Layer.build(layer).pipe(
+        Effect.flatMap((context) => Effect.provideContext(ContainerRuntime, context)),
+      )
+    }
 
   const bearUnrecorded: RuntimeWorld["bearUnrecorded"] = (spec) =>
     Effect.promise(async () => {

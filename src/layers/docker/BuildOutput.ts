@@ -1,4 +1,5 @@
 /** What an engine tells of a build: JSON, one object a line. Steps are passed on, the last lines kept, an error found. Bounded. */
+import { Option, Schema } from "effect"
 
 const MAX_LINE = 64 * 1024
 /** Colours and the like. */
@@ -7,16 +8,24 @@ const KEPT_LINES = 20
 const KEPT_CHARACTERS = 300
 
 export interface BuildOutput {
-  readonly feed: (bytes: Buffer) => void
+  /** Returns the steps that it tells of. */
+  readonly feed: (bytes: Buffer) => ReadonlyArray<string>
   /** Why it failed; null: nothing said that it did. */
   readonly fault: () => string | null
   readonly lastLines: () => ReadonlyArray<string>
 }
 
-export const makeBuildOutput = (onStep: (step: string) => void): BuildOutput => {
+const decode = Schema.decodeUnknownOption(
+  Schema.fromJsonString(
+    Schema.Struct({ stream: Schema.optional(Schema.String), error: Schema.optional(Schema.String) }),
+  ),
+)
+
+export const makeBuildOutput = (): BuildOutput => {
   const lines: Array<string> = []
   let rest = ""
   let fault: string | null = null
+  let steps: Array<string> = []
 
   const keep = (text: string): void => {
     for (const line of text.split("\n")) {
@@ -24,32 +33,30 @@ export const makeBuildOutput = (onStep: (step: string) => void): BuildOutput => 
         .replaceAll(TERMINAL_CODE, "")
         .replaceAll(/\p{Cc}+/gu, " ")
         .trim()
+        .slice(0, KEPT_CHARACTERS)
       if (shown === "") continue
-      if (/^step \d+\/\d+ ?: /i.test(shown)) onStep(shown.slice(0, KEPT_CHARACTERS))
-      lines.push(shown.slice(0, KEPT_CHARACTERS))
+      if (/^step \d+\/\d+ ?: /i.test(shown)) steps.push(shown)
+      lines.push(shown)
       if (lines.length > KEPT_LINES) lines.shift()
     }
   }
 
   const take = (line: string): void => {
-    let told: { readonly stream?: unknown; readonly error?: unknown; readonly status?: unknown }
-    try {
-      told = JSON.parse(line) as typeof told
-    } catch {
-      return
-    }
-    if (typeof told?.stream === "string") keep(told.stream)
-    if (typeof told?.error === "string") fault = told.error.trim().slice(0, KEPT_CHARACTERS * 4)
+    const { error, stream } = Option.getOrElse(decode(line), () => ({ error: undefined, stream: undefined }))
+    if (stream !== undefined) keep(stream)
+    if (error !== undefined) fault = error.trim().slice(0, KEPT_CHARACTERS * 4)
   }
 
   return {
     feed: (bytes) => {
+      steps = []
       rest += bytes.toString("utf8")
       for (let end = rest.indexOf("\n"); end >= 0; end = rest.indexOf("\n")) {
         take(rest.slice(0, end))
         rest = rest.slice(end + 1)
       }
       if (rest.length > MAX_LINE) rest = ""
+      return steps
     },
     fault: () => {
       if (rest.trim() !== "") take(rest)

@@ -2,24 +2,19 @@
  * The calls that Lamplighter makes to a Docker engine, each with a deadline, through dockerode and nothing else. What fails is an
  * `EngineError` that says whether the engine refused (with its status), was never reached, or may have done it.
  */
-import Docker from "dockerode"
+import type Docker from "dockerode"
+import { Context, Effect, Layer, Schema, type Scope } from "effect"
 import type { Readable } from "node:stream"
 
 /**
  * `refused`: the engine answered with an error. `unreachable`: nothing was asked. `unanswered`: asked, and no answer came: it
  * may have happened.
  */
-export class EngineError extends Error {
-  override readonly name = "EngineError"
-  readonly kind: "refused" | "unreachable" | "unanswered"
-  readonly status: number | null
-
-  constructor(kind: EngineError["kind"], status: number | null, message: string) {
-    super(message)
-    this.kind = kind
-    this.status = status
-  }
-}
+export class EngineError extends Schema.TaggedError<EngineError>()("EngineError", {
+  kind: Schema.Literals(["refused", "unreachable", "unanswered"]),
+  status: Schema.NullOr(Schema.Int),
+  message: Schema.String,
+}) {}
 
 export interface EngineOptions {
   /** A unix socket; null takes DOCKER_HOST, then the usual place. */
@@ -30,91 +25,109 @@ export interface EngineOptions {
   readonly changeMs: number
 }
 
+type Call<A> = (docker: Docker, abortSignal: AbortSignal) => Promise<A>
+
+export class DockerEngine extends Context.Service<
+  DockerEngine,
+  {
+    /** How many calls were made, streams included: a test limits the common path to a number. */
+    readonly calls: () => number
+    readonly ask: <A>(what: string, call: Call<A>) => Effect.Effect<A, EngineError>
+    readonly change: <A>(what: string, call: Call<A>) => Effect.Effect<A, EngineError>
+    /** The deadline holds until the engine has answered. Then the stream lives until its end or that of the scope. */
+    readonly stream: (
+      what: string,
+      call: Call<NodeJS.ReadableStream>,
+    ) => Effect.Effect<Readable, EngineError, Scope.Scope>
+  }
+>()("lamplighter/layers/docker/DockerEngine") {
+  static readonly layer = (options: EngineOptions): Layer.Layer<DockerEngine> =>
+    Layer.effect(DockerEngine, make(options))
+}
+
 const UNREACHABLE = new Set(["ENOENT", "ECONNREFUSED", "EACCES", "EPERM", "ENOTFOUND", "EHOSTUNREACH"])
 
 const engineError = (error: unknown, what: string): EngineError => {
-  if (error instanceof EngineError) return error
   const fault = error as { statusCode?: number; code?: string; message?: string; json?: { message?: string } }
   if (typeof fault.statusCode === "number") {
     const told = fault.json?.message ?? fault.message ?? ""
-    return new EngineError("refused", fault.statusCode, `${what}: ${told.trim()}`)
+    return new EngineError({ kind: "refused", status: fault.statusCode, message: `${what}: ${told.trim()}` })
   }
   const kind = UNREACHABLE.has(fault.code ?? "") ? "unreachable" : "unanswered"
-  return new EngineError(kind, null, `${what}: ${fault.message ?? String(error)}`)
+  return new EngineError({ kind, status: null, message: `${what}: ${fault.message ?? String(error)}` })
 }
 
-export interface DockerEngine {
-  readonly docker: Docker
-  /** How many calls were made, streams included: the common path is held to a number by a test. */
-  readonly calls: () => number
-  readonly ask: <A>(what: string, call: (abortSignal: AbortSignal) => Promise<A>) => Promise<A>
-  readonly change: <A>(what: string, call: (abortSignal: AbortSignal) => Promise<A>) => Promise<A>
-  /** The deadline holds until the engine has answered; then the stream lives until `signal` or its end. */
-  readonly stream: (
-    what: string,
-    signal: AbortSignal,
-    call: (abortSignal: AbortSignal) => Promise<NodeJS.ReadableStream>,
-  ) => Promise<Readable>
-}
-
-export const makeDockerEngine = (options: EngineOptions): DockerEngine => {
-  const docker = new Docker(options.socketPath === null ? undefined : { socketPath: options.socketPath })
+const make = Effect.fnUntraced(function* (options: EngineOptions) {
+  // Loaded here because it is large, and only who speaks to an engine needs it.
+  const { default: Client } = yield* Effect.promise(() => import("dockerode"))
+  const docker = new Client(options.socketPath === null ? undefined : { socketPath: options.socketPath })
   let calls = 0
 
-  const within = async <A>(
-    what: string,
-    milliseconds: number,
-    outer: AbortSignal | null,
-    call: (abortSignal: AbortSignal) => Promise<A>,
-  ): Promise<A> => {
-    calls += 1
-    const abort = new AbortController()
-    const stop = (): void => abort.abort()
-    let timer: NodeJS.Timeout | undefined
-    const late = new Promise<never>((_, reject) => {
-      timer = setTimeout(() => {
-        reject(
-          new EngineError("unanswered", null, `${what}: the engine did not answer within ${milliseconds} ms`),
-        )
-        abort.abort()
-      }, milliseconds)
-    })
-    if (outer?.aborted === true) abort.abort()
-    outer?.addEventListener("abort", stop, { once: true })
-    try {
-      const answer = await Promise.race([call(abort.signal), late])
-      // A stream goes on under `outer`, which may outlive many of them.
-      if (outer !== null) (answer as Readable).once("close", () => outer.removeEventListener("abort", stop))
-      return answer
-    } catch (error) {
-      outer?.removeEventListener("abort", stop)
-      throw engineError(error, what)
-    } finally {
-      clearTimeout(timer)
-      if (outer === null) abort.abort()
-    }
-  }
+  const within = <A>(milliseconds: number, what: string, call: Call<A>): Effect.Effect<A, EngineError> =>
+    Effect.suspend(() => {
+      calls += 1
+      return Effect.tryPromise({
+        try: (abortSignal) => call(docker, abortSignal),
+        catch: (error) => engineError(error, what),
+      })
+    }).pipe(
+      Effect.timeoutOrElse({
+        duration: milliseconds,
+        orElse: () =>
+          new EngineError({
+            kind: "unanswered",
+            status: null,
+            message: `${what}: the engine did not answer within ${milliseconds} ms`,
+          }),
+      }),
+    )
 
-  return {
-    docker,
+  return DockerEngine.of({
     calls: () => calls,
-    ask: (what, call) => within(what, options.callMs, null, call),
-    change: (what, call) => within(what, options.changeMs, null, call),
-    stream: async (what, signal, call) => {
-      const stream = (await within(what, options.callMs, signal, call)) as Readable
-      // Torn connections end a stream with an error; who reads it sees the end.
-      stream.on("error", () => {})
-      return stream
-    },
-  }
-}
+    ask: (what, call) => within(options.callMs, what, call),
+    change: (what, call) => within(options.changeMs, what, call),
+    stream: (what, call) =>
+      Effect.acquireRelease(
+        Effect.map(within(options.callMs, what, call), (answer) => {
+          const stream = answer as Readable
+          // A connection that breaks ends the stream with an error. Whoever reads it sees the end.
+          return stream.on("error", () => {})
+        }),
+        (stream) => Effect.sync(() => stream.destroy()),
+        { interruptible: true },
+      ),
+  })
+})
 
-export const hasImage = async (engine: DockerEngine, tag: string): Promise<boolean> => {
-  try {
-    await engine.ask(`image ${tag} can't be looked up`, () => engine.docker.getImage(tag).inspect())
-    return true
-  } catch (error) {
-    if (error instanceof EngineError && error.status === 404) return false
-    throw error
-  }
-}
+const SIGNS = ["readable", "end", "close"] as const
+
+/** The next bytes of a stream, or null at its end, however it ended. */
+export const nextBytes = (stream: Readable): Effect.Effect<Buffer | null> =>
+  Effect.callback((resume) => {
+    const stop = (): void => {
+      for (const sign of SIGNS) stream.off(sign, look)
+    }
+    const look = (): void => {
+      const bytes = stream.read() as Buffer | null
+      if (bytes === null && !stream.readableEnded && !stream.destroyed) return
+      stop()
+      resume(Effect.succeed(bytes))
+    }
+    for (const sign of SIGNS) stream.on(sign, look)
+    look()
+    return Effect.sync(stop)
+  })
+
+/** Whether the engine refused with one of these statuses. */
+export const isRefused = (error: EngineError, ...statuses: ReadonlyArray<number>): boolean =>
+  error.status !== null && statuses.includes(error.status)
+
+export const hasImage = Effect.fnUntraced(function* (tag: string) {
+  const engine = yield* DockerEngine
+  return yield* engine
+    .ask(`image ${tag} can't be looked up`, (docker) => docker.getImage(tag).inspect())
+    .pipe(
+      Effect.as(true),
+      Effect.catch((error) => (isRefused(error, 404) ? Effect.succeed(false) : Effect.fail(error))),
+    )
+})

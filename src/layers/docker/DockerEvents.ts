@@ -2,11 +2,11 @@
  * The engine's event stream about one install's containers, heard again whenever it breaks. What it tells is a hint of when to look;
  * only of a container that is gone already is it the last word.
  */
-import { Option, Schema } from "effect"
+import { Clock, Effect, Option, Schedule, Schema } from "effect"
 import type { InstallId } from "../../domain/Ids.ts"
-import type { DockerEngine } from "./DockerEngine.ts"
+import { makeLineCutter } from "../runtime/LineCutter.ts"
+import { DockerEngine, nextBytes } from "./DockerEngine.ts"
 import { labelFilter } from "./DockerLabels.ts"
-import { makeLineCutter } from "./LogFrames.ts"
 
 export type EngineEvent =
   /** The kernel killed a process in it for memory. Whether that ended the container is another question. */
@@ -44,59 +44,63 @@ export const engineEventOf = (line: string): EngineEvent | undefined => {
   return { _tag: "Died", id: Actor.ID, at, exitCode: /^[0-9]{1,3}$/.test(code) ? Number(code) : null }
 }
 
-export interface EngineEventsOptions {
-  readonly install: InstallId
-  /** Ends the hearing. */
-  readonly closing: AbortSignal
+export interface EngineListener {
   readonly tell: (event: EngineEvent) => void
+  /** Events are heard from now on. What happened before, or since the stream broke, was missed. */
+  readonly heard: () => void
   /** Nothing is heard from now on. Told once until `heard`. */
   readonly deaf: () => void
-  /** It is heard again, or for the first time after an attempt that failed: what happened meanwhile was missed. */
-  readonly heard: () => void
-  readonly pause: (milliseconds: number) => Promise<void>
-  readonly firstPauseMs: number
-  readonly longestPauseMs: number
 }
 
-/** Returns when `closing` is aborted. */
-export const hearEngineEvents = async (engine: DockerEngine, options: EngineEventsOptions): Promise<void> => {
-  const { closing, firstPauseMs, longestPauseMs } = options
-  let wait = firstPauseMs
-  let sofar: "begins" | "hears" | "deaf" = "begins"
-  while (!closing.aborted) {
-    try {
-      const stream = await engine.stream("the engine's events can't be heard", closing, (abortSignal) =>
-        engine.docker.getEvents({
-          filters: {
-            type: ["container"],
-            event: ["die", "kill", "oom"],
-            label: [labelFilter(options.install)],
-          },
-          abortSignal,
-        }),
-      )
-      const cutter = makeLineCutter((line) => {
-        // Any event is a sign that the stream lives: only one that breaks at once is waited for ever longer.
-        wait = firstPauseMs
-        const event = engineEventOf(line)
-        if (event !== undefined) options.tell(event)
-      })
-      const ended = new Promise<void>((resolve) => {
-        stream.on("data", (bytes: Buffer) => cutter.feed(bytes))
-        stream.once("end", resolve)
-        stream.once("close", resolve)
-      })
-      if (sofar === "deaf") options.heard()
-      sofar = "hears"
-      const since = performance.now()
-      await ended
-      if (performance.now() - since > longestPauseMs) wait = firstPauseMs
-    } catch {
-      // Tried again below; whoever starts or lists is told why.
-    }
-    if (sofar !== "deaf") options.deaf()
-    sofar = "deaf"
-    await options.pause(wait)
-    wait = Math.min(wait * 2, longestPauseMs)
+/** Between two attempts. */
+export const FIRST_PAUSE_MS = 50
+const LONGEST_PAUSE_MS = 5_000
+
+/** For whatever is tried again until the engine answers. */
+export const patience = Schedule.min([
+  Schedule.exponential(FIRST_PAUSE_MS),
+  Schedule.spaced(LONGEST_PAUSE_MS),
+])
+
+/** Hears one stream to its end. True if it lived: an event came, or it lasted. */
+const hearOnce = Effect.fnUntraced(function* (install: InstallId, listener: EngineListener) {
+  const engine = yield* DockerEngine
+  const stream = yield* engine.stream("the engine's events can't be heard", (docker, abortSignal) =>
+    docker.getEvents({
+      filters: { type: ["container"], event: ["die", "kill", "oom"], label: [labelFilter(install)] },
+      abortSignal,
+    }),
+  )
+  let told = false
+  const cutter = makeLineCutter((line) => {
+    told = true
+    const event = engineEventOf(line ?? "")
+    if (event !== undefined) listener.tell(event)
+  })
+  listener.heard()
+  const since = yield* Clock.currentTimeMillis
+  for (let bytes = yield* nextBytes(stream); bytes !== null; bytes = yield* nextBytes(stream))
+    cutter.feed(bytes)
+  return told || (yield* Clock.currentTimeMillis) - since > LONGEST_PAUSE_MS
+}, Effect.scoped)
+
+/** Never ends: a stream that breaks is asked for again, less and less often if it breaks at once. */
+export const hearEngineEvents = (install: InstallId, listener: EngineListener) => {
+  let hears = true
+  const deaf = Effect.sync(() => {
+    if (hears) listener.deaf()
+    hears = false
+  })
+  const heard = (): void => {
+    hears = true
+    listener.heard()
   }
+  return hearOnce(install, { ...listener, heard }).pipe(
+    // Tried again below. Whoever starts or lists is told why.
+    Effect.catch(() => Effect.succeed(false)),
+    Effect.tap(deaf),
+    Effect.repeat({ schedule: patience, until: (lived) => lived }),
+    Effect.andThen(Effect.sleep(FIRST_PAUSE_MS)),
+    Effect.forever,
+  )
 }

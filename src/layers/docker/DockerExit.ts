@@ -18,9 +18,11 @@ export interface Heard {
   readonly askedAt: number | null
   /** The last time in which nothing could be heard: an engine that is restarted ends containers in it. `to` null: until now. */
   readonly silence: { readonly from: number; readonly to: number | null } | null
+  /** This daemon has sent it a signal: what follows is nobody else's doing. */
+  readonly signalled: boolean
 }
 
-export const heardNothing: Heard = { oomAt: null, askedAt: null, silence: null }
+export const heardNothing: Heard = { oomAt: null, askedAt: null, silence: null, signalled: false }
 
 /** An out-of-memory kill that is older than this when the container ends is not what ended it: an agent may lose a tool and go on. */
 const OOM_ENDS_WITHIN_MS = 5_000
@@ -53,9 +55,10 @@ const isOfMemory = (state: EngineState, at: number, oomAt: number | null): boole
   // The engine's flag stays for the rest of a container's life, so an instant that was heard says more.
   state.ExitCode === 137 && (oomAt === null ? state.OOMKilled : at - oomAt <= OOM_ENDS_WITHIN_MS)
 
-const isOfEngine = (at: number, { askedAt, silence }: Heard): boolean =>
-  (askedAt !== null && at - askedAt <= ASKED_ENDS_WITHIN_MS) ||
-  (silence !== null && at >= silence.from && (silence.to === null || at <= silence.to))
+const isOfEngine = (at: number, { askedAt, signalled, silence }: Heard): boolean =>
+  !signalled &&
+  ((askedAt !== null && at - askedAt <= ASKED_ENDS_WITHIN_MS) ||
+    (silence !== null && at >= silence.from && (silence.to === null || at <= silence.to)))
 
 /** The exit of a container that is over. One that was created and never started has none. */
 export const engineExit = (state: EngineState, heard: Heard): ContainerExit => {
@@ -71,6 +74,23 @@ export const engineExit = (state: EngineState, heard: Heard): ContainerExit => {
     ...(!oomKilled && isOfEngine(at, heard) ? { stoppedBy: "engine" as const } : {}),
   }
 }
+
+/** As `engineExit`, with the limit that a container passed which was killed for its memory. */
+export const containerExit = (
+  { HostConfig, State }: Pick<ContainerInspectInfo, "HostConfig" | "State">,
+  heard: Heard,
+): ContainerExit => {
+  const exit = engineExit(State, heard)
+  const limit = HostConfig.Memory ?? 0
+  return exit.oomKilled && limit > 0 ? { ...exit, memoryLimitBytes: limit } : exit
+}
+
+/**
+ * Killed, and nobody said yet by whom. The kernel's kill for want of memory is told by another way than the end, and may come
+ * after it.
+ */
+export const mayBeOfMemory = (state: EngineState, heard: Heard): boolean =>
+  state.ExitCode === 137 && !state.OOMKilled && heard.oomAt === null && !heard.signalled
 
 /** The exit of a container that the engine no longer knows: its last event tells, if it was heard. */
 export const goneExit = (

@@ -1,8 +1,9 @@
 /** What `doctor` asks a Docker engine: is it there, is it safe, and does it have the images that containers need. */
+import { Effect } from "effect"
 import type { Check } from "../../domain/Check.ts"
 import type { OwnImages } from "../../domain/ImagePlan.ts"
 import { escapeWarning } from "../../domain/RuntimeEscapes.ts"
-import { type DockerEngine, type EngineOptions, makeDockerEngine, hasImage } from "./DockerEngine.ts"
+import { DockerEngine, type EngineOptions, hasImage } from "./DockerEngine.ts"
 import { type EngineFacts, engineFacts } from "./EngineFacts.ts"
 
 export interface EngineWishes extends OwnImages {
@@ -10,38 +11,27 @@ export interface EngineWishes extends OwnImages {
   readonly strict: "warn" | "refuse"
 }
 
-const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
-
-export const checkEngine = async (
+export const checkEngine = (
   options: EngineOptions,
   wishes: EngineWishes,
-): Promise<ReadonlyArray<Check>> => {
-  const engine = makeDockerEngine(options)
-  let facts: EngineFacts
-  try {
-    facts = await engineFacts(engine)
-  } catch (error) {
-    return [
-      {
-        name: "engine",
-        level: "failure",
-        message: messageOf(error),
-        remedy:
-          "start the engine, let this user use its socket (often: membership in the group docker), or name the socket in docker.socket or DOCKER_HOST",
-      },
-    ]
-  }
-  return [
-    {
+): Effect.Effect<ReadonlyArray<Check>> =>
+  Effect.gen(function* () {
+    const facts = yield* engineFacts
+    const engine: Check = {
       name: "engine",
       level: "ok",
       message: `${facts.version} on ${facts.system}, API ${facts.apiVersion}, ${facts.rootless}`,
       remedy: null,
-    },
-    runtimeCheck(facts, wishes.strict),
-    await imageCheck(engine, wishes),
-  ]
-}
+    }
+    return [engine, runtimeCheck(facts, wishes.strict), yield* imageCheck(wishes)]
+  }).pipe(
+    Effect.catch(({ message }) => {
+      const remedy =
+        "start the engine, let this user use its socket (often: membership in the group docker), or name the socket in docker.socket or DOCKER_HOST"
+      return Effect.succeed([{ name: "engine", level: "failure" as const, message, remedy }])
+    }),
+    Effect.provide(DockerEngine.layer(options)),
+  )
 
 const runtimeCheck = ({ runc }: EngineFacts, strict: EngineWishes["strict"]): Check => {
   const name = "runc"
@@ -66,28 +56,30 @@ const runtimeCheck = ({ runc }: EngineFacts, strict: EngineWishes["strict"]): Ch
       }
 }
 
-const imageCheck = async (engine: DockerEngine, wishes: EngineWishes): Promise<Check> => {
-  const name = "image"
-  try {
-    if (await hasImage(engine, wishes.agent))
-      return { name, level: "ok", message: `${wishes.agent} is there`, remedy: null }
+const imageCheck = (wishes: EngineWishes) => {
+  const check = (level: Check["level"], message: string, remedy: string | null): Check => ({
+    name: "image",
+    level,
+    message,
+    remedy,
+  })
+  return Effect.gen(function* () {
+    if (yield* hasImage(wishes.agent)) return check("ok", `${wishes.agent} is there`, null)
     if (wishes.build === "never")
-      return {
-        name,
-        level: "failure",
-        message: `${wishes.agent} is not there, and docker.build is "never"`,
-        remedy: "lamplighter image build, or pull it",
-      }
-    const base = (await hasImage(engine, wishes.base))
+      return check(
+        "failure",
+        `${wishes.agent} is not there, and docker.build is "never"`,
+        "lamplighter image build, or pull it",
+      )
+    const base = (yield* hasImage(wishes.base))
       ? `${wishes.base} is there`
       : `the engine has to pull ${wishes.base} for that`
-    return {
-      name,
-      level: "warning",
-      message: `${wishes.agent} is not there: the first wake builds it; ${base}`,
-      remedy: "lamplighter image build does it now",
-    }
-  } catch (error) {
-    return { name, level: "failure", message: messageOf(error), remedy: "look at the engine's own log" }
-  }
+    return check(
+      "warning",
+      `${wishes.agent} is not there: the first wake builds it; ${base}`,
+      "lamplighter image build does it now",
+    )
+  }).pipe(
+    Effect.catch(({ message }) => Effect.succeed(check("failure", message, "look at the engine's own log"))),
+  )
 }

@@ -1,5 +1,6 @@
 /** What an engine says of itself: its version, what runs its containers, and whether it is rootless. */
-import type { DockerEngine } from "./DockerEngine.ts"
+import { Effect } from "effect"
+import { DockerEngine } from "./DockerEngine.ts"
 
 export interface EngineFacts {
   readonly version: string
@@ -10,6 +11,7 @@ export interface EngineFacts {
   readonly rootless: "rootless" | "rootful"
 }
 
+/** Where the published types say less than the engine. */
 interface Told {
   readonly Version: string
   readonly ApiVersion: string
@@ -25,23 +27,35 @@ interface Information {
   readonly SecurityOptions?: ReadonlyArray<string>
 }
 
-export const engineFacts = async (engine: DockerEngine): Promise<EngineFacts> => {
-  const told = (await engine.ask("the engine can't be asked for its version", () =>
-    engine.docker.version(),
-  )) as unknown as Told
-  const information = (await engine.ask("the engine can't be asked what it is", () =>
-    engine.docker.info(),
-  )) as Information
+/** The engine's system, and whether it is rootless. */
+export const engineSystem = Effect.gen(function* () {
+  const engine = yield* DockerEngine
+  const information = yield* engine.ask("the engine can't be asked what it is", (docker, abortSignal) => {
+    // The published types know no way to give this one up.
+    const info = docker.info.bind(docker) as (options: { abortSignal: AbortSignal }) => Promise<Information>
+    return info({ abortSignal })
+  })
+  const rootless = (information.SecurityOptions ?? []).some((option) => option.startsWith("name=rootless"))
+  return {
+    system: information.OperatingSystem ?? "unknown",
+    rootless: rootless ? ("rootless" as const) : ("rootful" as const),
+  }
+})
+
+export const engineFacts = Effect.gen(function* () {
+  const engine = yield* DockerEngine
+  const told: Told = yield* engine.ask(
+    "the engine can't be asked for its version",
+    (docker) => docker.version() as Promise<unknown> as Promise<Told>,
+  )
   const runc = told.Components?.find(({ Name }) => Name === "runc")
   const commit = runc?.Details?.["GitCommit"] ?? ""
-  return {
+  const facts: EngineFacts = {
     version: told.Version,
     apiVersion: told.ApiVersion,
     // A distribution's revision, where the commit is one, tells more than the version does.
     runc: runc === undefined ? null : commit.startsWith(runc.Version) ? commit : runc.Version,
-    system: information.OperatingSystem ?? "unknown",
-    rootless: (information.SecurityOptions ?? []).some((option) => option.startsWith("name=rootless"))
-      ? "rootless"
-      : "rootful",
+    ...(yield* engineSystem),
   }
-}
+  return facts
+})

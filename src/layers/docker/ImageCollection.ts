@@ -2,8 +2,9 @@
  * Images of ours that nothing will use again: what a build has just replaced, for the agent image or for one group of this install. Only
  * a good build makes an older one old, so the last good one stays; the engine itself refuses to remove what a container uses.
  */
+import { Effect } from "effect"
 import type { GroupId, InstallId } from "../../domain/Ids.ts"
-import type { DockerEngine } from "./DockerEngine.ts"
+import { DockerEngine } from "./DockerEngine.ts"
 
 /** What marks an image as ours; its value says which kind. */
 export const IMAGE_LABEL = "io.lamplighter.image"
@@ -29,42 +30,41 @@ export interface OurImage {
 }
 
 /** The agent images on the engine, and the group images of this install. */
-export const listImages = async (
-  engine: DockerEngine,
-  install: InstallId,
-): Promise<ReadonlyArray<OurImage>> => {
-  const found = await engine.ask("the images can't be listed", () =>
-    engine.docker.listImages({ filters: { label: [IMAGE_LABEL] } }),
+export const listImages = Effect.fnUntraced(function* (install: InstallId) {
+  const engine = yield* DockerEngine
+  const found = yield* engine.ask("the images can't be listed", (docker) =>
+    docker.listImages({ filters: { label: [IMAGE_LABEL] } }),
   )
   return found
-    .map((image) => ({
+    .filter(({ Labels }) => Labels?.[IMAGE_LABEL] === AGENT_IMAGE || Labels?.[INSTALL_LABEL] === install)
+    .map((image): OurImage => ({
       id: image.Id,
       // An engine says <none> for what has no tag.
       tags: (image.RepoTags ?? []).filter((tag) => !tag.startsWith("<none>")),
       kind: image.Labels?.[IMAGE_LABEL] ?? "",
-      install: image.Labels?.[INSTALL_LABEL] ?? null,
       group: image.Labels?.[GROUP_LABEL] ?? null,
       createdAt: image.Created * 1_000,
       bytes: image.Size,
     }))
-    .filter((image) => image.kind === AGENT_IMAGE || image.install === install)
-    .map(({ install: _install, ...image }) => image)
-}
+})
 
 /** After a good build. One that can't be removed now, because a container uses it, is tried again after the next. */
-export const collectImages = async (
-  engine: DockerEngine,
-  after: { readonly install: InstallId; readonly group: GroupId | null; readonly built: string },
-): Promise<void> => {
-  const images = await listImages(engine, after.install).catch(() => [])
-  const old = images.filter(
-    (image) =>
-      // The agent image that lost its tag to the new one.
-      (image.kind === AGENT_IMAGE && image.tags.length === 0) ||
-      (image.kind === GROUP_IMAGE && image.group === after.group && !image.tags.includes(after.built)),
-  )
-  for (const { id } of old)
-    await engine
-      .change("an old image can't be removed", () => engine.docker.getImage(id).remove({ force: false }))
-      .catch(() => {})
-}
+export const collectImages = Effect.fnUntraced(
+  function* (after: { readonly install: InstallId; readonly group: GroupId | null; readonly built: string }) {
+    const engine = yield* DockerEngine
+    const images = yield* listImages(after.install)
+    const old = images.filter(
+      (image) =>
+        // The agent image that lost its tag to the new one.
+        (image.kind === AGENT_IMAGE && image.tags.length === 0) ||
+        (image.kind === GROUP_IMAGE && image.group === after.group && !image.tags.includes(after.built)),
+    )
+    for (const { id } of old)
+      yield* Effect.ignore(
+        engine.change("an old image can't be removed", (docker) =>
+          docker.getImage(id).remove({ force: false }),
+        ),
+      )
+  },
+  Effect.catch(() => Effect.void),
+)

@@ -1,19 +1,14 @@
-/**
- * The engine's multiplexed log stream: frames of an eight-byte header (stream, length) and their bytes. Cut into lines for the
- * watcher, or gathered per stream for an exit log. Bounded whatever the container writes.
- */
+/** The engine's multiplexed log stream: frames of an eight-byte header (stream, length) and their bytes. */
+import type { OutputName } from "../runtime/OutputTail.ts"
 
-/** A longer line is cut here. */
-export const MAX_LINE_BYTES = 8 * 1024
-const NEWLINE = 0x0a
 const HEADER_BYTES = 8
 const STDERR = 2
 
 /** Feeds frames of any cut to `take`. */
-export const makeFrameReader = (take: (source: "stdout" | "stderr", bytes: Buffer) => void) => {
+export const makeFrameReader = (take: (source: OutputName, bytes: Buffer) => void) => {
   let header = Buffer.alloc(0)
   let left = 0
-  let source: "stdout" | "stderr" = "stdout"
+  let source: OutputName = "stdout"
   return (chunk: Buffer): void => {
     let rest = chunk
     while (rest.length > 0) {
@@ -32,64 +27,5 @@ export const makeFrameReader = (take: (source: "stdout" | "stderr", bytes: Buffe
       rest = rest.subarray(part.length)
       take(source, part)
     }
-  }
-}
-
-export interface LineCutter {
-  readonly feed: (bytes: Buffer) => void
-  /** The last line, if it has no newline. */
-  readonly end: () => void
-}
-
-export const makeLineCutter = (line: (text: string) => void): LineCutter => {
-  let parts: Array<Buffer> = []
-  let kept = 0
-  let length = 0
-  const keep = (bytes: Buffer): void => {
-    length += bytes.length
-    const part = bytes.subarray(0, MAX_LINE_BYTES - kept)
-    if (part.length === 0) return
-    parts.push(Buffer.from(part))
-    kept += part.length
-  }
-  const flush = (): void => {
-    const text = Buffer.concat(parts).toString("utf8")
-    parts = []
-    kept = 0
-    length = 0
-    line(text)
-  }
-  return {
-    feed: (bytes) => {
-      let from = 0
-      for (let at = bytes.indexOf(NEWLINE); at >= 0; at = bytes.indexOf(NEWLINE, from)) {
-        keep(bytes.subarray(from, at))
-        from = at + 1
-        flush()
-      }
-      keep(bytes.subarray(from))
-    },
-    end: () => {
-      if (length > 0) flush()
-    },
-  }
-}
-
-/** The last `maxBytes` that were fed. */
-export const makeTail = (maxBytes: number) => {
-  let parts: Array<Buffer> = []
-  let length = 0
-  return {
-    feed: (bytes: Buffer): void => {
-      if (maxBytes <= 0) return
-      parts.push(Buffer.from(bytes))
-      length += bytes.length
-      if (length > 2 * maxBytes && parts.length > 1) {
-        const whole = Buffer.concat(parts).subarray(-maxBytes)
-        parts = [whole]
-        length = whole.length
-      }
-    },
-    text: (): string => (maxBytes <= 0 ? "" : Buffer.concat(parts).subarray(-maxBytes).toString("utf8")),
   }
 }

@@ -4,11 +4,10 @@
  */
 import { Clock, Deferred, Effect } from "effect"
 import { OutboundId } from "../../domain/Ids.ts"
+import { DOORBELL } from "../../services/ContainerRuntime.ts"
 import type { Pair } from "../../services/Mailbox.ts"
 import { ContainerSide, type InboundRow } from "./MemoryMailbox.ts"
 import type { AgentProcess } from "./SimulatedEngine.ts"
-
-export const DOORBELL = "::lamplighter::doorbell"
 
 /** How many waking rows, and how many context rows, the runner takes into one turn. */
 const MAX_BATCH = 10

@@ -7,6 +7,7 @@ import { Cause, Context, Deferred, Effect, Exit, Fiber, Layer, Scope } from "eff
 import type { InstallId, SessionId } from "../../domain/Ids.ts"
 import {
   type ContainerExit,
+  type ContainerOutput,
   type ContainerRef,
   type ContainerStatus,
   type LaunchSpec,
@@ -14,6 +15,7 @@ import {
   RuntimeUnavailable,
   StartError,
 } from "../../services/ContainerRuntime.ts"
+import { makeOutputTail, type OutputName } from "../runtime/OutputTail.ts"
 
 /** What a script has of the container that it runs in. */
 export interface AgentProcess {
@@ -44,8 +46,8 @@ interface SimulatedContainer {
   readonly spec: LaunchSpec
   readonly startedAt: number
   readonly sigterm: Deferred.Deferred<void>
-  readonly stdout: Array<string>
-  readonly stderr: Array<string>
+  /** The last lines of both streams, in order. */
+  readonly lines: Array<readonly [source: OutputName, line: string]>
   fiber: Fiber.Fiber<number> | null
   /** How it was killed, if it was: decides what the exit looks like. */
   death: "sigkill" | "oom" | null
@@ -54,7 +56,7 @@ interface SimulatedContainer {
 
 const unknownToAll = (): void => {}
 
-/** Lines kept per stream of each container. */
+/** Lines kept of each container. */
 const MAX_KEPT_LINES = 1_000
 
 export class SimulatedEngine extends Context.Service<
@@ -76,7 +78,7 @@ export class SimulatedEngine extends Context.Service<
     readonly output: (
       ref: ContainerRef,
       maxBytes: number,
-    ) => Effect.Effect<{ readonly stdout: string; readonly stderr: string }, RuntimeUnavailable>
+    ) => Effect.Effect<ContainerOutput, RuntimeUnavailable>
     readonly remove: (ref: ContainerRef) => Effect.Effect<void, RuntimeUnavailable>
     /** Called at each event, synchronously, until the scope closes. */
     readonly listen: (listener: (event: RuntimeEvent) => void) => Effect.Effect<void, never, Scope.Scope>
@@ -146,8 +148,8 @@ const make = Effect.fnUntraced(function* <R>(options: SimulatedEngineOptions<R>)
 
   const gap = (reason: string) => emit({ _tag: "Gap", reason })
 
-  const keep = (lines: Array<string>, line: string): void => {
-    lines.push(line)
+  const keep = ({ lines }: SimulatedContainer, source: OutputName, line: string): void => {
+    lines.push([source, line])
     if (lines.length > MAX_KEPT_LINES) lines.shift()
   }
 
@@ -177,8 +179,7 @@ const make = Effect.fnUntraced(function* <R>(options: SimulatedEngineOptions<R>)
       spec,
       startedAt: clock.currentTimeMillisUnsafe(),
       sigterm: yield* Deferred.make<void>(),
-      stdout: [],
-      stderr: [],
+      lines: [],
       fiber: null,
       death: null,
       exit: null,
@@ -195,10 +196,10 @@ const make = Effect.fnUntraced(function* <R>(options: SimulatedEngineOptions<R>)
       sigterm: container.sigterm,
       print: (line) =>
         Effect.sync(() => {
-          keep(container.stdout, line)
+          keep(container, "stdout", line)
           emit({ _tag: "Line", ref, line })
         }),
-      printError: (line) => Effect.sync(() => keep(container.stderr, line)),
+      printError: (line) => Effect.sync(() => keep(container, "stderr", line)),
     })
     // The fork itself runs on the engine's scheduler too: a starter that dies now must not take the container's first step along.
     const fiber = yield* agent.pipe(
@@ -209,7 +210,7 @@ const make = Effect.fnUntraced(function* <R>(options: SimulatedEngineOptions<R>)
     container.fiber = fiber
     fiber.addObserver((result) => {
       if (Exit.isFailure(result) && !Cause.hasInterruptsOnly(result.cause))
-        keep(container.stderr, Cause.pretty(result.cause))
+        keep(container, "stderr", Cause.pretty(result.cause))
       container.exit = exitOf(container, result, clock.currentTimeMillisUnsafe())
       emit({ _tag: "Exited", ref, exit: container.exit })
     })
@@ -258,11 +259,6 @@ const make = Effect.fnUntraced(function* <R>(options: SimulatedEngineOptions<R>)
       return targets.length > 0
     })
 
-  const tail = (lines: ReadonlyArray<string>, maxBytes: number): string => {
-    const bytes = new TextEncoder().encode(lines.map((line) => `${line}\n`).join(""))
-    return new TextDecoder().decode(bytes.subarray(Math.max(0, bytes.length - maxBytes)))
-  }
-
   return SimulatedEngine.of({
     bootId: () => (boots === 0 ? firstBoot : `${firstBoot}-${boots}`),
     start: (spec, born) => Effect.uninterruptible(start(spec, born)),
@@ -289,11 +285,10 @@ const make = Effect.fnUntraced(function* <R>(options: SimulatedEngineOptions<R>)
     output: (ref, maxBytes) =>
       answered(
         Effect.sync(() => {
-          const container = containers.get(ref.handle)
-          return {
-            stdout: tail(container?.stdout ?? [], maxBytes),
-            stderr: tail(container?.stderr ?? [], maxBytes),
-          }
+          const tail = makeOutputTail(maxBytes)
+          for (const [source, line] of containers.get(ref.handle)?.lines ?? [])
+            tail.feed(source, new TextEncoder().encode(`${line}\n`))
+          return tail.output()
         }),
       ),
     remove: (ref) =>

@@ -5,7 +5,7 @@
 import { Effect, Layer } from "effect"
 import type { InstallId } from "../../domain/Ids.ts"
 import { type ContainerExit, ContainerRuntime } from "../../services/ContainerRuntime.ts"
-import { makeRuntimeEventHub } from "./RuntimeEventHub.ts"
+import { makeRuntimeEventHub } from "../runtime/RuntimeEventHub.ts"
 import { SimulatedEngine } from "./SimulatedEngine.ts"
 
 export interface SimulatedRuntimeOptions {

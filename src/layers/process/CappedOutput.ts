@@ -5,8 +5,7 @@
  */
 import { closeSync, constants, fstatSync, ftruncateSync, openSync, readSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
-
-export type OutputName = "stdout" | "stderr"
+import type { OutputName } from "../runtime/OutputTail.ts"
 
 /** The tail that survives a cut. */
 const keptBytes = (maxBytes: number): number => Math.min(Math.floor(maxBytes / 2), 1024 * 1024)
@@ -53,7 +52,7 @@ export const cutIfOver = (
 }
 
 /** The last `maxBytes` that were written, across a cut; empty if nothing is there. */
-export const tailOf = (directory: string, name: OutputName, maxBytes: number): string => {
+export const tailOf = (directory: string, name: OutputName, maxBytes: number): Buffer => {
   const parts: Array<Buffer> = []
   let wanted = maxBytes
   for (const file of [name, `${name}.1`]) {
@@ -71,5 +70,5 @@ export const tailOf = (directory: string, name: OutputName, maxBytes: number): s
       if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error
     }
   }
-  return Buffer.concat(parts).toString("utf8")
+  return Buffer.concat(parts)
 }

@@ -4,14 +4,17 @@
  */
 import { closeSync, constants, fstatSync, openSync, readFileSync, readSync, writeSync } from "node:fs"
 import { join } from "node:path"
+import { makeLineCutter } from "../runtime/LineCutter.ts"
+import type { OutputName } from "../runtime/OutputTail.ts"
 import { cutIfOver, openForFollower } from "./CappedOutput.ts"
+import { makeOutputOrder, type OutputOrder } from "./OutputOrder.ts"
 
-/** A longer line is cut here. */
-export const MAX_LINE_BYTES = 8 * 1024
 const CHUNK_BYTES = 64 * 1024
 const CHUNKS_PER_LOOK = 4
 const LINES_PER_LOOK = 1_024
-const NEWLINE = 0x0a
+
+/** Of all followers: nothing is kept in it from one read to the next. */
+const chunk = Buffer.allocUnsafe(CHUNK_BYTES)
 
 export interface Look {
   readonly lines: ReadonlyArray<string>
@@ -38,101 +41,79 @@ const storedOffset = (directory: string): number => {
   }
 }
 
-export const followOutput = (directory: string, maxBytes: number): OutputFollower => {
-  const chunk = Buffer.allocUnsafe(CHUNK_BYTES)
+const stateOf = (descriptor: number | undefined): { readonly size: number; readonly mtimeMs: number } =>
+  descriptor === undefined ? { size: 0, mtimeMs: 0 } : fstatSync(descriptor)
+
+export const followOutput = (
+  directory: string,
+  maxBytes: number,
+  order: OutputOrder = makeOutputOrder(),
+): OutputFollower => {
   let offset = storedOffset(directory)
   let stored = offset
-  /** The start of the current line, at most MAX_LINE_BYTES of it, and how long the line is so far. */
-  let partial: Array<Buffer> = []
-  let partialBytes = 0
-  let lineBytes = 0
-  /** The current line's start is missing. */
-  let torn = false
-
+  let lines: Array<string> = []
+  let lost = false
+  const cutter = makeLineCutter((line) => {
+    if (line === null || lines.length >= LINES_PER_LOOK) lost = true
+    else lines.push(line)
+  })
   const stdout = openForFollower(directory, "stdout")
   const stderr = openForFollower(directory, "stderr")
-  const mark =
-    stdout === undefined
-      ? undefined
-      : openSync(join(directory, "offset"), constants.O_WRONLY | constants.O_CREAT, 0o600)
+  const flags = constants.O_WRONLY | constants.O_CREAT
+  const mark = stdout === undefined ? undefined : openSync(join(directory, "offset"), flags, 0o600)
 
-  const keep = (bytes: Buffer): void => {
-    lineBytes += bytes.length
-    const part = bytes.subarray(0, MAX_LINE_BYTES - partialBytes)
-    if (part.length === 0) return
-    partial.push(Buffer.from(part))
-    partialBytes += part.length
+  const cut = (name: OutputName, descriptor: number | undefined): number | undefined => {
+    const size = descriptor === undefined ? undefined : cutIfOver(descriptor, directory, name, maxBytes)
+    if (size !== undefined) order.cut(name, size)
+    return size
   }
 
-  const endLine = (): string | undefined => {
-    const line = torn ? undefined : Buffer.concat(partial).toString("utf8")
-    partial = []
-    partialBytes = 0
-    lineBytes = 0
-    torn = false
-    return line
-  }
-
-  const feed = (bytes: Buffer, lines: Array<string>): boolean => {
-    let lost = false
-    let from = 0
-    for (let at = bytes.indexOf(NEWLINE); at >= 0; at = bytes.indexOf(NEWLINE, from)) {
-      keep(bytes.subarray(from, at))
-      from = at + 1
-      const line = endLine()
-      if (line === undefined || lines.length >= LINES_PER_LOOK) lost = true
-      else lines.push(line)
+  /** How many bytes of stdout were read. */
+  const readNew = (descriptor: number, size: number): number => {
+    if (size < offset) {
+      offset = 0
+      if (cutter.unfinished() > 0) cutter.tear()
     }
-    keep(bytes.subarray(from))
-    return lost
-  }
-
-  const tear = (): void => {
-    endLine()
-    torn = true
+    const from = offset
+    for (let turn = 0; turn < CHUNKS_PER_LOOK && offset < size; turn += 1) {
+      const length = readSync(descriptor, chunk, 0, CHUNK_BYTES, offset)
+      if (length === 0) break
+      offset += length
+      cutter.feed(chunk.subarray(0, length))
+    }
+    return offset - from
   }
 
   const storeOffset = (): void => {
-    const next = Math.max(0, offset - lineBytes)
+    const next = Math.max(0, offset - cutter.unfinished())
     if (mark === undefined || next === stored) return
     writeSync(mark, String(next).padEnd(16), 0, "latin1")
     stored = next
   }
 
-  const look = (): Look => {
-    const lines: Array<string> = []
-    let lost = false
-    let read = 0
-    if (stdout !== undefined) {
-      const { size } = fstatSync(stdout)
-      if (size < offset) {
-        offset = 0
-        endLine()
-      }
-      for (let turn = 0; turn < CHUNKS_PER_LOOK && offset < size; turn += 1) {
-        const length = readSync(stdout, chunk, 0, CHUNK_BYTES, offset)
-        if (length === 0) break
-        offset += length
-        read += length
-        if (feed(chunk.subarray(0, length), lines)) lost = true
-      }
-      const cutAt = cutIfOver(stdout, directory, "stdout", maxBytes)
+  return {
+    look: () => {
+      lines = []
+      lost = false
+      const [out, err] = [stateOf(stdout), stateOf(stderr)]
+      order.note({ stdout: out.size, stderr: err.size }, out.mtimeMs <= err.mtimeMs ? "stdout" : "stderr")
+      const read = stdout === undefined ? 0 : readNew(stdout, out.size)
+      const cutAt = cut("stdout", stdout)
       if (cutAt !== undefined) {
         if (cutAt > offset) {
           lost = true
-          tear()
+          cutter.tear()
         }
         offset = 0
       }
       storeOffset()
-    }
-    const cutErrors = stderr !== undefined && cutIfOver(stderr, directory, "stderr", maxBytes) !== undefined
-    return { lines, lost, busy: cutErrors || read >= CHUNK_BYTES }
-  }
-
-  return {
-    look,
-    rest: () => (lineBytes > 0 ? endLine() : undefined),
+      return { lines, lost, busy: cut("stderr", stderr) !== undefined || read >= CHUNK_BYTES }
+    },
+    rest: () => {
+      lines = []
+      cutter.end()
+      return lines[0]
+    },
     close: () => {
       for (const descriptor of [stdout, stderr, mark]) if (descriptor !== undefined) closeSync(descriptor)
     },

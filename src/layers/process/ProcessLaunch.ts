@@ -7,10 +7,11 @@ import { type ChildProcess, spawn } from "node:child_process"
 import { closeSync, statSync } from "node:fs"
 import { join } from "node:path"
 import type { InstallId } from "../../domain/Ids.ts"
-import { type LaunchSpec, StartError } from "../../services/ContainerRuntime.ts"
+import { type ContainerExit, type LaunchSpec, StartError } from "../../services/ContainerRuntime.ts"
 import { agentArguments } from "./AgentArguments.ts"
 import { openForChild } from "./CappedOutput.ts"
 import { markerOf } from "./ProcessWatcher.ts"
+import type { ProcessTable } from "./ProcessTable.ts"
 import type { RunDirectory } from "./RunDirectory.ts"
 
 export interface AgentProgram {
@@ -72,7 +73,7 @@ const environmentOf = (spec: LaunchSpec): Record<string, string> => {
  * Makes the run's directory and spawns. A child without a process id was not born; then, and when this throws, nothing is
  * left on the host.
  */
-export const spawnAgent = (
+const spawnAgent = (
   program: AgentProgram,
   directory: RunDirectory,
   spec: LaunchSpec,
@@ -114,7 +115,31 @@ const makeDirectory = (directory: RunDirectory, { labels }: LaunchSpec): string 
 }
 
 /** The platform tells why only by an event in a later turn. */
-export const whyNotBorn = (child: ChildProcess, nodePath: string): Promise<StartError> =>
+const whyNotBorn = (child: ChildProcess, nodePath: string): Promise<StartError> =>
   new Promise((resolve) =>
     child.once("error", (error) => resolve(startError(error, `${nodePath} can't be started`))),
   )
+
+/** A child that was born: who it is, and a way to be told its exit. Rejects with a `StartError`; then nothing is left. */
+export const bearAgent = async (
+  program: AgentProgram,
+  table: ProcessTable,
+  directory: RunDirectory,
+  spec: LaunchSpec,
+  startedAt: number,
+) => {
+  const child = spawnAgent(program, directory, spec, startedAt)
+  const { pid } = child
+  if (pid === undefined) throw await whyNotBorn(child, program.nodePath)
+  const ended = new Promise<ContainerExit>((resolve) =>
+    child.once("exit", (exitCode, signal) => resolve({ exitCode, signal, oomKilled: false, at: Date.now() })),
+  )
+  child.on("error", () => {})
+  child.unref()
+  // Not reaped before this turn ends, so that it is found even if it died at once.
+  const entry = await table.find(pid)
+  return {
+    identity: { bootId: table.bootId, pid, startTime: entry?.startTime ?? "" },
+    ended: (tell: (exit: ContainerExit) => void): void => void ended.then(tell),
+  }
+}

@@ -30,6 +30,8 @@ export interface ProcessTable {
   readonly commandLines: () => Promise<ReadonlyArray<ProcessDetail>>
   /** Running processes of a group that a runner led, and those whose environment has `marker` (`NAME=value`). */
   readonly belongingTo: (group: number, marker: string) => Promise<ReadonlyArray<ProcessEntry>>
+  /** How many processes the kernel has killed for want of memory since the boot; null where nobody says. */
+  readonly memoryKills: () => number | null
 }
 
 /** More processes than any host has by default; beyond, the scan refuses instead of answering with half of the truth. */
@@ -87,6 +89,11 @@ const procTable = (): ProcessTable => ({
       if (entry !== undefined) found.push({ ...entry, argv: line.split("\0").slice(0, -1) })
     })
     return found
+  },
+  memoryKills: () => {
+    const text = readOrUndefined("/proc/vmstat", GONE_OR_FOREIGN) ?? ""
+    const match = /^oom_kill (\d+)$/m.exec(text)
+    return match === null ? null : Number(match[1])
   },
   belongingTo: async (group, marker) => {
     const found: Array<ProcessEntry> = []
@@ -153,6 +160,7 @@ export const psTable = (): ProcessTable => ({
   commandLines: () => ps(["-A"]),
   belongingTo: async (group) =>
     (await ps(["-A"])).filter((row) => row.group === group && row.state === "running"),
+  memoryKills: () => null,
 })
 
 export const processTable = (): ProcessTable => (process.platform === "linux" ? procTable() : psTable())

@@ -22,6 +22,7 @@ export const ProcessRecord = Schema.Struct({
     Schema.Struct({
       exitCode: Schema.NullOr(Schema.Int),
       signal: Schema.NullOr(Schema.String),
+      oomKilled: Schema.optionalKey(Schema.Boolean),
       at: Schema.NullOr(EpochMs),
     }),
   ),

@@ -8,7 +8,7 @@ import { startErrorOf } from "../../../src/layers/docker/DockerStartError.ts"
 import { ContainerLabels } from "../../../src/services/ContainerRuntime.ts"
 
 const refused = (status: number, message: string) =>
-  startErrorOf(new EngineError("refused", status, message), "agent:1")
+  startErrorOf(new EngineError({ kind: "refused", status, message }), "agent:1")
 
 describe("a start that an engine refuses", () => {
   it.each([
@@ -28,8 +28,14 @@ describe("a start that an engine refuses", () => {
   })
 
   it("one that was never asked is down, one that did not answer may have done it", () => {
-    assert.strictEqual(startErrorOf(new EngineError("unreachable", null, "x"), "i").reason, "RuntimeDown")
-    assert.strictEqual(startErrorOf(new EngineError("unanswered", null, "x"), "i").reason, "Ambiguous")
+    assert.strictEqual(
+      startErrorOf(new EngineError({ kind: "unreachable", status: null, message: "x" }), "i").reason,
+      "RuntimeDown",
+    )
+    assert.strictEqual(
+      startErrorOf(new EngineError({ kind: "unanswered", status: null, message: "x" }), "i").reason,
+      "Ambiguous",
+    )
   })
 })
 

@@ -1,11 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Schema } from "effect"
-import {
-  makeFrameReader,
-  makeLineCutter,
-  makeTail,
-  MAX_LINE_BYTES,
-} from "../../../src/layers/docker/LogFrames.ts"
+import { makeFrameReader } from "../../../src/layers/docker/LogFrames.ts"
+import { makeLineCutter, MAX_LINE_BYTES } from "../../../src/layers/runtime/LineCutter.ts"
+import { makeTail } from "../../../src/layers/runtime/OutputTail.ts"
 
 const frame = (source: "stdout" | "stderr", bytes: Buffer): Buffer => {
   const header = Buffer.alloc(8)
@@ -34,8 +31,8 @@ const pieces = (bytes: Buffer, sizes: ReadonlyArray<number>): ReadonlyArray<Buff
   return parts
 }
 
-const linesOf = (chunks: ReadonlyArray<Buffer>): ReadonlyArray<string> => {
-  const lines: Array<string> = []
+const linesOf = (chunks: ReadonlyArray<Buffer>): ReadonlyArray<string | null> => {
+  const lines: Array<string | null> = []
   const cutter = makeLineCutter((line) => lines.push(line))
   for (const chunk of chunks) cutter.feed(chunk)
   cutter.end()

@@ -3,7 +3,7 @@ import { Context, Effect, Layer, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { GroupId, InstallId, MessageId, SessionId } from "../../../src/domain/Ids.ts"
 import type { Message } from "../../../src/domain/Message.ts"
-import { DOORBELL } from "../../../src/layers/memory/AgentWorld.ts"
+import { DOORBELL } from "../../../src/services/ContainerRuntime.ts"
 import * as MemoryMailbox from "../../../src/layers/memory/MemoryMailbox.ts"
 import {
   crashesAtStart,

@@ -3,7 +3,8 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterEach, assert, beforeEach, describe, it } from "@effect/vitest"
 import { tailOf } from "../../../src/layers/process/CappedOutput.ts"
-import { followOutput, MAX_LINE_BYTES } from "../../../src/layers/process/OutputFollower.ts"
+import { followOutput } from "../../../src/layers/process/OutputFollower.ts"
+import { MAX_LINE_BYTES } from "../../../src/layers/runtime/LineCutter.ts"
 
 describe("followOutput", () => {
   let directory = ""
@@ -65,8 +66,8 @@ describe("followOutput", () => {
     say("0123456789abcdef")
     follower.look()
     say("gh")
-    assert.strictEqual(tailOf(directory, "stdout", 4), "efgh")
-    assert.strictEqual(tailOf(directory, "stdout", 100), "bcdefgh")
+    assert.strictEqual(String(tailOf(directory, "stdout", 4)), "efgh")
+    assert.strictEqual(String(tailOf(directory, "stdout", 100)), "bcdefgh")
     assert.strictEqual(readFileSync(join(directory, "stdout"), "utf8"), "gh")
     follower.close()
   })

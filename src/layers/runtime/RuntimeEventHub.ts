@@ -1,6 +1,7 @@
 /**
  * Fans a runtime's events out to its subscribers. Each subscriber has its own bounded backlog: lines are only hints, so when a
- * reader is slow they are dropped and one Gap says so; an exit or a gap is never dropped.
+ * reader is slow they are dropped and one Gap says so; an exit or a gap is never dropped. What is told while nobody listens becomes
+ * one Gap for the first who does.
  */
 import { type Cause, Effect, Queue, Stream } from "effect"
 import type { RuntimeEvent } from "../../services/ContainerRuntime.ts"
@@ -23,8 +24,10 @@ export interface RuntimeEventHub {
 export const makeRuntimeEventHub = (capacity: number): RuntimeEventHub => {
   const subscribers = new Set<Subscriber>()
   let closed = false
+  let unheard = false
 
   const publish = (event: RuntimeEvent): void => {
+    if (subscribers.size === 0) unheard = true
     for (const subscriber of subscribers) {
       const full = Queue.sizeUnsafe(subscriber.queue) >= capacity
       if (event._tag !== "Line" || !full) {
@@ -45,6 +48,9 @@ export const makeRuntimeEventHub = (capacity: number): RuntimeEventHub => {
       const subscriber: Subscriber = { queue, dropping: false }
       if (closed) Queue.endUnsafe(queue)
       else subscribers.add(subscriber)
+      if (unheard)
+        Queue.offerUnsafe(queue, { _tag: "Gap", reason: "events were told before anybody listened" })
+      unheard = false
       return subscriber
     }),
     (subscriber) =>

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Fiber, Schema, Stream } from "effect"
 import { GroupId, InstallId, SessionId } from "../../../src/domain/Ids.ts"
-import { makeRuntimeEventHub } from "../../../src/layers/memory/RuntimeEventHub.ts"
+import { makeRuntimeEventHub } from "../../../src/layers/runtime/RuntimeEventHub.ts"
 import type { ContainerRef, RuntimeEvent } from "../../../src/services/ContainerRuntime.ts"
 
 const ref: ContainerRef = {
@@ -65,6 +65,20 @@ describe("RuntimeEventHub", () => {
       for (const text of ["4", "5"]) hub.publish(line(text))
       yield* Effect.yieldNow
       assert.deepStrictEqual(seen, ["slow", "1", "Gap", "4", "Gap"])
+    }),
+  )
+
+  it.effect("tells the first who listens that something was told before, and nobody else", () =>
+    Effect.gen(function* () {
+      const hub = makeRuntimeEventHub(3)
+      const listen = Stream.runCollect(hub.events).pipe(Effect.forkChild({ startImmediately: true }))
+      hub.publish(exited)
+      const first = yield* listen
+      const second = yield* listen
+      hub.publish(line("heard"))
+      hub.close()
+      assert.deepStrictEqual((yield* Fiber.join(first)).map(word), ["Gap", "heard"])
+      assert.deepStrictEqual((yield* Fiber.join(second)).map(word), ["heard"])
     }),
   )
 

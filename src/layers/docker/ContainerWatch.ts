@@ -1,0 +1,202 @@
+/**
+ * The watch over one container. Two signals say when to ask the engine about it: a suspicion (an event, a listing) and the end of
+ * its log stream; either is enough. Its exit is read from the engine and told once, after its last line. When the engine can't be
+ * asked, nothing is known, so nothing is told: it is asked again.
+ */
+import { Clock, Deferred, Effect, Fiber, Latch } from "effect"
+import type { Readable } from "node:stream"
+import type { ContainerExit, ContainerRef, RuntimeEvent } from "../../services/ContainerRuntime.ts"
+import { type LineCutter, makeLineCutter } from "../runtime/LineCutter.ts"
+import { DockerEngine, type EngineError, isRefused, nextBytes } from "./DockerEngine.ts"
+import { type EngineEvent, FIRST_PAUSE_MS, patience } from "./DockerEvents.ts"
+import { containerExit, goneExit, type Heard, isOver, mayBeOfMemory } from "./DockerExit.ts"
+import { makeFrameReader } from "./LogFrames.ts"
+
+/** How long the end of a dead container's log stream is waited for. What is missing then is read otherwise. */
+const LAST_LINES_MS = 500
+/** An event may come after the end that it explains. */
+const LAST_EVENT_MS = 250
+/** Of one container: who floods its output is heard late, and takes no time from others. The engine keeps it meanwhile. */
+const LINE_BYTES_PER_SECOND = 256 * 1024
+/** Lines told again to whoever adopts: the doorbell may have rung while nobody listened. */
+const ADOPTED_TAIL = 20
+
+export interface ContainerWatch {
+  readonly ref: ContainerRef
+  readonly publish: (event: RuntimeEvent) => void
+  /** What is known of it so far, to judge its exit by. */
+  readonly heard: () => Heard
+  /** Opened when somebody thinks that it may be over. */
+  readonly suspicion: Latch.Latch
+  readonly over: Deferred.Deferred<ContainerExit>
+  /** Its lines are heard, or can't be. */
+  readonly ready: Deferred.Deferred<void, EngineError>
+  /** Fed with stdout; `fed` bytes of it so far, null when they are not counted from the first one. */
+  readonly cutter: LineCutter
+  fed: number | null
+  /** Told already. */
+  exit: ContainerExit | null
+  oomAt: number | null
+  askedAt: number | null
+  /** What its event told, should the engine have forgotten it by the time that it is asked. */
+  died: Extract<EngineEvent, { readonly _tag: "Died" }> | null
+}
+
+export const makeContainerWatch = (
+  ref: ContainerRef,
+  lines: "from the first" | "from now",
+  publish: ContainerWatch["publish"],
+  heard: ContainerWatch["heard"],
+): ContainerWatch => ({
+  ref,
+  publish,
+  heard,
+  suspicion: Latch.makeUnsafe(false),
+  over: Deferred.makeUnsafe(),
+  ready: Deferred.makeUnsafe(),
+  cutter: makeLineCutter((line) => {
+    if (line !== null) publish({ _tag: "Line", ref, line })
+  }),
+  fed: lines === "from the first" ? 0 : null,
+  exit: null,
+  oomAt: null,
+  askedAt: null,
+  died: null,
+})
+
+/** What an event of the engine's says about it. */
+export const notice = (one: ContainerWatch, event: EngineEvent): void => {
+  if (event._tag === "OutOfMemory") one.oomAt = event.at
+  else if (event._tag === "Asked") one.askedAt = event.at
+  else {
+    one.died = event
+    one.suspicion.openUnsafe()
+  }
+}
+
+export const inspect = Effect.fnUntraced(function* (id: string) {
+  const engine = yield* DockerEngine
+  return yield* engine.ask("the container can't be inspected", (docker, abortSignal) =>
+    docker.getContainer(id).inspect({ abortSignal }),
+  )
+})
+
+/** Asks the engine; true if it is over. */
+const look = (one: ContainerWatch): Effect.Effect<boolean, EngineError, DockerEngine> =>
+  Effect.gen(function* () {
+    let info = yield* inspect(one.ref.handle)
+    if (!isOver(info.State)) return false
+    if (mayBeOfMemory(info.State, one.heard())) {
+      yield* Effect.sleep(LAST_EVENT_MS)
+      info = yield* inspect(one.ref.handle)
+    }
+    return yield* Deferred.succeed(one.over, containerExit(info, one.heard())).pipe(Effect.as(true))
+  }).pipe(
+    Effect.catchIf(
+      (error) => isRefused(error, 404),
+      // Somebody removed it. Its last event may still be on its way.
+      () =>
+        Effect.sleep(one.died === null ? LAST_EVENT_MS : 0).pipe(
+          Effect.andThen(Effect.suspend(() => Deferred.succeed(one.over, goneExit(one.died, one.heard())))),
+          Effect.as(true),
+        ),
+    ),
+  )
+
+/** Asks at each suspicion until the engine answers. One that still runs is looked at again at the next. */
+const followSuspicions = (one: ContainerWatch) =>
+  one.suspicion.await.pipe(
+    Effect.andThen(Effect.sync(() => one.suspicion.closeUnsafe())),
+    Effect.andThen(Effect.retry(look(one), patience)),
+    Effect.repeat({ until: (isEnd) => isEnd }),
+  )
+
+/** Tells the lines of an open stream until its end. */
+const tellLines = Effect.fnUntraced(function* (one: ContainerWatch, stream: Readable) {
+  const frames = makeFrameReader((_, bytes) => {
+    if (one.fed !== null) one.fed += bytes.length
+    one.cutter.feed(bytes)
+  })
+  let room = LINE_BYTES_PER_SECOND
+  let since = yield* Clock.currentTimeMillis
+  for (let bytes = yield* nextBytes(stream); bytes !== null; bytes = yield* nextBytes(stream)) {
+    frames(bytes)
+    room -= bytes.length
+    const spent = (yield* Clock.currentTimeMillis) - since
+    if (room <= 0 && spent < 1_000) yield* Effect.sleep(1_000 - spent)
+    if (room > 0 && spent < 1_000) continue
+    room = LINE_BYTES_PER_SECOND
+    since = yield* Clock.currentTimeMillis
+  }
+})
+
+/** False: its lines can't be heard now. */
+const hearOnce = (one: ContainerWatch) =>
+  Effect.gen(function* () {
+    const engine = yield* DockerEngine
+    const stream = yield* engine
+      .stream("the container's output can't be followed", (docker, abortSignal) =>
+        docker.getContainer(one.ref.handle).logs({
+          follow: true,
+          stdout: true,
+          stderr: false,
+          ...(one.fed === null ? { tail: ADOPTED_TAIL } : {}),
+          abortSignal,
+        }),
+      )
+      .pipe(
+        Effect.tapError((error) => (isRefused(error, 404) ? Effect.void : Deferred.fail(one.ready, error))),
+      )
+    yield* Deferred.succeed(one.ready, undefined)
+    yield* tellLines(one, stream)
+    return true
+  }).pipe(
+    Effect.scoped,
+    Effect.catch(() => Effect.succeed(false)),
+  )
+
+/** Hears its lines until it is over. The stream ends when the container does, or when the engine closes it: the engine is asked. */
+const followLines = (one: ContainerWatch) =>
+  Effect.gen(function* () {
+    const isHeard = yield* hearOnce(one)
+    if (yield* Effect.catch(look(one), () => Effect.succeed(false))) return "over"
+    if (!isHeard) return "unheard"
+    one.fed = null
+    return "running"
+  }).pipe(
+    Effect.repeat({ schedule: patience, until: (found) => found !== "unheard" }),
+    Effect.tap((found) => Effect.sleep(found === "over" ? 0 : FIRST_PAUSE_MS)),
+    Effect.repeat({ until: (found) => found === "over" }),
+  )
+
+/** Engines may end a followed stream before its last bytes: those are read once it is over. */
+const hearRest = Effect.fnUntraced(
+  function* (one: ContainerWatch) {
+    const { fed } = one
+    if (fed === null) return
+    const engine = yield* DockerEngine
+    const bytes = yield* engine.ask("the container's output can't be read", (docker, abortSignal) =>
+      docker.getContainer(one.ref.handle).logs({ follow: false, stdout: true, stderr: false, abortSignal }),
+    )
+    let seen = 0
+    makeFrameReader((_, part) => {
+      one.cutter.feed(part.subarray(Math.max(0, fed - seen)))
+      seen += part.length
+    })(bytes)
+    // Lines are hints. The output is read again for the exit log.
+  },
+  Effect.catch(() => Effect.void),
+)
+
+/** Runs until its exit was told. */
+export const watchContainer = Effect.fnUntraced(function* (one: ContainerWatch) {
+  const lines = yield* Effect.forkChild(followLines(one), { startImmediately: true })
+  yield* Effect.forkChild(followSuspicions(one), { startImmediately: true })
+  const exit = yield* Deferred.await(one.over)
+  yield* Effect.timeoutOption(Fiber.await(lines), LAST_LINES_MS)
+  yield* Fiber.interrupt(lines)
+  yield* hearRest(one)
+  one.cutter.end()
+  one.exit = exit
+  one.publish({ _tag: "Exited", ref: one.ref, exit })
+})
