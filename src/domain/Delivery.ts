@@ -118,7 +118,7 @@ export const pendingDelivery = (
 
 const ending = (status: DeliveryStatus, at: { readonly now: EpochMs; readonly revision: number }) =>
   status === "pending"
-    ? { status: TabledStatus.make(status), endedAt: null }
+    ? { status: TabledStatus.make(status), endedAt: null, revision: at.revision }
     : { status: TabledStatus.make(status), nextAttemptAt: null, endedAt: at.now, revision: at.revision }
 
 const change = (row: Delivery, event: DeliveryEvent, now: EpochMs): Partial<Delivery> => {

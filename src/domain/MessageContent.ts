@@ -1,11 +1,14 @@
 /** The content of a message, by kind, as docs/exchange.md fixes it: checked once, at ingress, before anything is durable. */
-import { Result, Schema } from "effect"
-import type { MessageKind } from "./Message.ts"
+import { Option, Result, Schema } from "effect"
+import type { Message, MessageKind } from "./Message.ts"
 
 const Sender = Schema.Struct({ id: Schema.String, name: Schema.optionalKey(Schema.String) })
 
 const contents = {
-  chat: Schema.Struct({ text: Schema.String, sender: Schema.optionalKey(Sender) }),
+  chat: Schema.Struct({
+    text: Schema.String,
+    sender: Schema.optionalKey(Schema.Union([Schema.String, Sender])),
+  }),
   task: Schema.Struct({
     prompt: Schema.String,
     script: Schema.optionalKey(Schema.NullOr(Schema.String)),
@@ -16,6 +19,21 @@ const contents = {
   }),
   system: Schema.Struct({ text: Schema.String }),
 } as const
+
+const decodeSent = Schema.decodeUnknownOption(
+  Schema.fromJsonString(
+    Schema.StructWithRest(Schema.Struct({ sender: Sender }), [Schema.Record(Schema.String, Schema.Unknown)]),
+  ),
+)
+
+/** What a container is shown. Callers may say who a sender is in two fields; older runners take nothing but a text. */
+export const shownContent = ({ content, kind }: Pick<Message, "content" | "kind">): string => {
+  if (kind !== "chat" || !content.includes(`"sender"`)) return content
+  const sent = Option.getOrUndefined(decodeSent(content))
+  return sent === undefined
+    ? content
+    : JSON.stringify({ ...sent, sender: sent.sender.name ?? sent.sender.id })
+}
 
 /** Why a content is not acceptable, in one line. */
 export interface ContentProblem {

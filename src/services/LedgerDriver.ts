@@ -133,7 +133,7 @@ export interface LedgerReader {
   readonly laneOf: (lane: string, limit: number) => ReadonlyArray<Delivery>
   /** Pending deliveries of a channel, counted up to `limit`. */
   readonly countPendingDeliveries: (channelType: string, limit: number) => number
-  /** Ended ones of the container's own rows whose revision is above `revision`, by revision then position. */
+  /** Of the container's own rows those whose revision is above `revision`, by revision then position. */
   readonly deliveriesChangedSince: (
     sessionId: SessionId,
     revision: number,

@@ -58,6 +58,7 @@ export const processAfterOf = ({ dueAt }: Message, now: EpochMs): EpochMs | null
 export interface ProjectedSeries {
   readonly id: string
   readonly seq: number
+  readonly status: "pending" | "paused"
   readonly nextSlotText: string
   readonly recurrence: string | null
   readonly content: string
@@ -66,9 +67,12 @@ export interface ProjectedSeries {
   readonly threadId: string | null
 }
 
+/** What the host says of an outbound row: at once that it was accepted or refused, and later what became of it. */
 export interface ProjectedDelivery {
   readonly outboundId: OutboundId
-  readonly status: "delivered" | "failed"
+  readonly status: "accepted" | "delivered" | "failed"
+  /** Why it failed, or what was done. */
+  readonly detail: string | null
   readonly platformMessageId: string | null
   readonly at: EpochMs
 }

@@ -170,6 +170,7 @@ export const mailboxContract = <R>(
         const preview = {
           id: "t1",
           seq: 2,
+          status: "pending" as const,
           nextSlotText: "2026-12-01T09:00:00+01:00[Europe/Paris]",
           recurrence: "0 9 * * *",
           content: `{"prompt":"tick"}`,
@@ -180,7 +181,10 @@ export const mailboxContract = <R>(
         yield* mailbox.create(pair, nothingCarried)
         yield* mailbox.project(pair, projection(1, [], { series: [preview] }))
         assert.deepStrictEqual(yield* container.inbound(pair), [["t1", "pending"]])
-        yield* mailbox.project(pair, projection(2, [], { series: [] }))
+        const paused = { ...preview, status: "paused" as const }
+        yield* mailbox.project(pair, projection(2, [], { series: [paused] }))
+        assert.deepStrictEqual(yield* container.inbound(pair), [["t1", "paused"]])
+        yield* mailbox.project(pair, projection(3, [], { series: [] }))
         assert.deepStrictEqual(yield* container.inbound(pair), [["t1", "completed"]])
       }),
     )

@@ -555,8 +555,34 @@ export const sessionStoreContract = (name: string, ledger: Layer.Layer<LedgerDri
           const { delivered } = (yield* store.projection(SESSION, 1, 0)) ?? assert.fail()
           assert.deepStrictEqual(
             delivered.map(({ outboundId, status }) => `${outboundId} ${status}`),
-            ["file failed", "late failed"],
+            ["file failed", "late failed", "plain accepted"],
           )
+          assert.include(
+            delivered[0]?.detail,
+            "files can't be sent",
+            "at once, in the table where it waits for it",
+          )
+        }),
+      )
+
+      story("an action is answered in the same table, and a sender of any form is shown as text", (store) =>
+        Effect.gen(function* () {
+          yield* accept("m0", { content: `{"text":"hi","sender":{"id":"u1","name":"Ann"}}` })
+          yield* wrote(
+            store,
+            row("list", { kind: "system", content: `{"action":"list_tasks"}` }),
+            row("make", { kind: "system", content: `{"action":"create_agent"}` }),
+          )
+          const shown = (yield* store.projection(SESSION, 1, 0)) ?? assert.fail()
+          assert.deepStrictEqual(
+            shown.delivered.map(({ detail, status }) => [status, detail?.slice(0, 18)]),
+            [
+              ["delivered", "There are no tasks"],
+              ["failed", "this system action"],
+            ],
+          )
+          const greeting = shown.messages.find(({ message: { content } }) => content.includes("hi"))
+          assert.deepStrictEqual(JSON.parse(greeting?.message.content ?? ""), { text: "hi", sender: "Ann" })
         }),
       )
 

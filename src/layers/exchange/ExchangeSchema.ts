@@ -27,7 +27,8 @@ CREATE TABLE delivered (
   message_out_id TEXT PRIMARY KEY,
   platform_message_id TEXT,
   status TEXT NOT NULL DEFAULT 'delivered',
-  delivered_at TEXT NOT NULL
+  delivered_at TEXT NOT NULL,
+  detail TEXT
 );
 CREATE TABLE destinations (
   name TEXT PRIMARY KEY,

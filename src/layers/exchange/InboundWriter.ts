@@ -173,8 +173,8 @@ const writeSeries = (
   const upsert = database.prepare(
     `INSERT INTO messages_in (id, seq, kind, timestamp, status, process_after, recurrence, series_id, tries, trigger,
       platform_id, channel_type, thread_id, content, source_session_id, on_wake)
-    VALUES (?, ?, 'task', ?, 'pending', ?, ?, ?, 0, 0, ?, ?, ?, ?, NULL, 0)
-    ON CONFLICT (id) DO UPDATE SET seq = excluded.seq, status = 'pending', process_after = excluded.process_after,
+    VALUES (?, ?, 'task', ?, ?, ?, ?, ?, 0, 0, ?, ?, ?, ?, NULL, 0)
+    ON CONFLICT (id) DO UPDATE SET seq = excluded.seq, status = excluded.status, process_after = excluded.process_after,
       recurrence = excluded.recurrence, platform_id = excluded.platform_id, channel_type = excluded.channel_type,
       thread_id = excluded.thread_id, content = excluded.content`,
   )
@@ -183,6 +183,7 @@ const writeSeries = (
       row.id,
       row.seq,
       formatExchangeTime(now),
+      row.status,
       row.nextSlotText,
       row.recurrence,
       row.id,
@@ -194,7 +195,7 @@ const writeSeries = (
   database
     .prepare(
       `UPDATE messages_in SET status = 'completed', recurrence = NULL
-      WHERE kind = 'task' AND id = series_id AND process_after LIKE '%[%' AND status = 'pending'
+      WHERE kind = 'task' AND id = series_id AND process_after LIKE '%[%' AND status IN ('pending', 'paused')
         AND id NOT IN (SELECT value FROM json_each(?))`,
     )
     .run(JSON.stringify(series.map(({ id }) => id)))
@@ -202,13 +203,18 @@ const writeSeries = (
 
 const writeDelivered = (database: Database.Database, rows: ReadonlyArray<ProjectedDelivery>): void => {
   if (rows.length === 0) return
+  // A pair that an older daemon made has no such column.
+  if (
+    database.prepare("SELECT 1 FROM pragma_table_info('delivered') WHERE name = 'detail'").get() === undefined
+  )
+    database.exec("ALTER TABLE delivered ADD COLUMN detail TEXT")
   const upsert = database.prepare(
-    `INSERT INTO delivered (message_out_id, platform_message_id, status, delivered_at) VALUES (?, ?, ?, ?)
+    `INSERT INTO delivered (message_out_id, platform_message_id, status, delivered_at, detail) VALUES (?, ?, ?, ?, ?)
     ON CONFLICT (message_out_id) DO UPDATE SET platform_message_id = excluded.platform_message_id,
-      status = excluded.status, delivered_at = excluded.delivered_at`,
+      status = excluded.status, delivered_at = excluded.delivered_at, detail = excluded.detail`,
   )
   for (const row of rows)
-    upsert.run(row.outboundId, row.platformMessageId, row.status, formatExchangeTime(row.at))
+    upsert.run(row.outboundId, row.platformMessageId, row.status, formatExchangeTime(row.at), row.detail)
 }
 
 const writeDestinations = (database: Database.Database, rows: ReadonlyArray<Destination>): void => {

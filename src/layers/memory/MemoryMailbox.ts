@@ -28,7 +28,7 @@ export interface InboundRow {
   readonly id: string
   readonly seq: number
   readonly kind: string
-  readonly status: "pending" | "completed" | "failed"
+  readonly status: "pending" | "paused" | "completed" | "failed"
   readonly tries: number
   readonly trigger: boolean
   readonly onWake: boolean
@@ -114,7 +114,7 @@ const previewRow = (series: ProjectedSeries): InboundRow => ({
   id: series.id,
   seq: series.seq,
   kind: "task",
-  status: "pending",
+  status: series.status,
   tries: 0,
   trigger: false,
   onWake: false,

@@ -132,7 +132,7 @@ export const makeTables = (journal: Journal) => {
     order: [],
   })
   const deliveriesChanged = deliveries.index({
-    bucket: (row) => (row.status !== "pending" && row.outboundId !== null ? row.sessionId : undefined),
+    bucket: (row) => (row.outboundId !== null ? row.sessionId : undefined),
     order: [(row) => row.revision, (row) => row.position],
   })
   const deliveriesBySeq = deliveries.index({

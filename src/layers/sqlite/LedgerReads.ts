@@ -167,7 +167,7 @@ export const makeReads = (prepareText: Prepare): LedgerReader => {
   )
   const deliveriesChangedSince = many(
     tables.deliveries,
-    "INDEXED BY deliveries_changed WHERE session_id = ? AND status <> 'pending' AND outbound_id >= '' AND revision > ? ORDER BY revision, position LIMIT ?",
+    "INDEXED BY deliveries_changed WHERE session_id = ? AND outbound_id >= '' AND revision > ? ORDER BY revision, position LIMIT ?",
   )
   const lastOutbound = many(
     tables.deliveries,

@@ -240,9 +240,10 @@ export const redriveDelivery = (
   const revived = transitionDelivery(
     { ...delivery, lane },
     { _tag: "redrive", nextAttemptAt: turnIn(tx, lane, context.now) },
-    { now: context.now, revision: delivery.revision },
+    { now: context.now, revision: unit.revision() },
   )
   if (revived === undefined) return refuse("only dead and refused ones are redriven")
   tx.putDelivery(revived)
+  unit.close()
   return Result.succeed(revived)
 }

@@ -1,7 +1,8 @@
 /** What inbound.db must show, as the difference from the revision that it stands at. Derived from the ledger alone. */
 import { formatZoned } from "../../domain/ExchangeTime.ts"
-import type { Delivery } from "../../domain/Delivery.ts"
+import type { Delivery, DeliveryStatus } from "../../domain/Delivery.ts"
 import type { SessionId } from "../../domain/Ids.ts"
+import { shownContent } from "../../domain/MessageContent.ts"
 import { isTerminal, type Message } from "../../domain/Message.ts"
 import { formatSchedule } from "../../domain/Recurrence.ts"
 import type { Series } from "../../domain/Series.ts"
@@ -44,19 +45,28 @@ export const projectionOf = (
 }
 
 const projectMessage = (message: Message): ProjectedMessage => ({
-  message,
+  message: { ...message, content: shownContent(message) },
   status: !isTerminal(message.state) ? "pending" : message.state === "failed" ? "failed" : "completed",
 })
 
+const DELIVERED = {
+  pending: "accepted",
+  delivered: "delivered",
+  applied: "delivered",
+  dead: "failed",
+  refused: "failed",
+} as const
+
 const projectDelivery = (delivery: Delivery): ReadonlyArray<ProjectedDelivery> =>
-  delivery.outboundId === null || delivery.endedAt === null
+  delivery.outboundId === null
     ? []
     : [
         {
           outboundId: delivery.outboundId,
-          status: delivery.status === "dead" || delivery.status === "refused" ? "failed" : "delivered",
+          status: DELIVERED[delivery.status as DeliveryStatus],
+          detail: delivery.detail ?? delivery.lastError,
           platformMessageId: delivery.platformMessageId,
-          at: delivery.endedAt,
+          at: delivery.endedAt ?? delivery.createdAt,
         },
       ]
 
@@ -67,6 +77,7 @@ const projectSeries = (series: Series): ReadonlyArray<ProjectedSeries> =>
         {
           id: series.id,
           seq: series.seq,
+          status: series.status === "paused" ? "paused" : "pending",
           nextSlotText: formatZoned(series.nextSlot, series.zone),
           recurrence: series.schedule._tag === "Once" ? null : formatSchedule(series.schedule),
           content: JSON.stringify({

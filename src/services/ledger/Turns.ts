@@ -44,7 +44,9 @@ export const turnsOf = (
     // A quick turn's claim and ack come in one reading.
     const acked = reading.acks.find(({ messageId }) => messageId === inReplyTo)
     const quick = reading.acks.filter(
-      acked === undefined ? () => open.length === 0 : ({ changedAt }) => changedAt === acked.changedAt,
+      acked === undefined
+        ? () => open.length === 0
+        : ({ changedAt, detail }) => changedAt === acked.changedAt || detail.turn === acked.messageId,
     )
     const messages =
       claim === undefined

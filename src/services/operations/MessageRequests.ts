@@ -34,9 +34,11 @@ export const makeMessageRequests = Effect.fnUntraced(function* (options: {
         if (message === undefined) return undefined
         const rows = reader.deliveries({ sessionId: message.sessionId }, { limit: DEFAULT_PAGE })
         const session = reader.session(message.sessionId)
+        const own = rows.filter((row) => answers(message, row)).toReversed()
         return {
           message,
-          answers: rows.filter((row) => answers(message, row)).toReversed(),
+          answers: own,
+          answeredWith: [...new Set(own.flatMap((row) => row.answers))].filter((other) => other !== id),
           wakeError: session?.wakeError ?? null,
           sessionStatus: session?.status ?? "active",
           statusReason: session?.statusReason ?? null,
@@ -60,10 +62,15 @@ export const makeMessageRequests = Effect.fnUntraced(function* (options: {
   }
 })
 
-/** Whether a row belongs to a message: it says so, or it was written between the message's claim and the look after its end. */
+/**
+ * Whether a row belongs to a message: it says so, it was written in the message's turn, or nothing is known of its turn and it was
+ * written between the message's claim and the look after its end.
+ */
 const answers = (message: Message, row: Delivery): boolean =>
   row.inReplyTo === message.id ||
+  row.answers.includes(message.id) ||
   (row.inReplyTo === null &&
+    row.answers.length === 0 &&
     message.claimedAt !== null &&
     row.createdAt >= message.claimedAt &&
     (message.endedAt === null || row.createdAt <= message.endedAt + LAST_LOOK_MS))

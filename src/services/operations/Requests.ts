@@ -68,6 +68,8 @@ export type BatchReply = typeof BatchReply.Type
 export const MessageReport = Schema.Struct({
   message: Message,
   answers: Schema.Array(Delivery),
+  /** The other messages that the same turns answered with them. */
+  answeredWith: Schema.Array(MessageId),
   /** Why its session can't start a container at present. */
   wakeError: Schema.NullOr(Schema.String),
   /** Only an active session starts containers. */

@@ -162,6 +162,8 @@ describe("the ledger's file", () => {
         ALTER TABLE deliveries DROP COLUMN refusal;
         ALTER TABLE deliveries DROP COLUMN detail;
         ALTER TABLE incarnations DROP COLUMN host_id;
+        DROP INDEX deliveries_changed;
+        CREATE INDEX deliveries_changed ON deliveries (session_id, revision) WHERE status <> 'pending' AND outbound_id >= '';
         PRAGMA user_version = 1;
       `)
       database.close()
