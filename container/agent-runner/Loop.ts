@@ -1,9 +1,9 @@
 /**
- * Look, take a turn, look again: one turn at a time, until told to stop. The pauses between looks grow while nothing comes, and
- * a stop ends them.
+ * Look, take a turn, look again: one turn at a time, until told to stop. The pauses between looks grow while nothing comes; the host's
+ * bell and a stop end them.
  */
-import { setTimeout as sleep } from "node:timers/promises"
 import { ackedTries } from "./Claims.ts"
+import { Bell } from "./Bell.ts"
 import { log } from "./Log.ts"
 import { runTurn, type TurnServices } from "./Turn.ts"
 
@@ -12,9 +12,11 @@ const FIRST_PAUSE_MS = 50
 /** Resolves when stopped. Rejects with `OutboundBroken`. */
 export const runLoop = async (services: TurnServices): Promise<void> => {
   const { configuration, file, inbox, shutdown } = services
+  const bell = new Bell(configuration.inboundPath)
   let pauseMs = FIRST_PAUSE_MS
   let trouble = ""
   while (!shutdown.stopping.aborted) {
+    bell.listen()
     const look = inbox.look({
       nowMs: Date.now(),
       maxTriggers: configuration.maxMessagesPerPrompt,
@@ -33,9 +35,7 @@ export const runLoop = async (services: TurnServices): Promise<void> => {
       pauseMs = FIRST_PAUSE_MS
       continue
     }
-    await sleep(Math.min(pauseMs, configuration.pollMs), undefined, { signal: shutdown.stopping }).catch(
-      () => undefined,
-    )
+    await bell.pause(Math.min(pauseMs, configuration.pollMs), shutdown.stopping)
     pauseMs = Math.min(pauseMs * 2, configuration.pollMs)
   }
 }

@@ -52,6 +52,21 @@ const insertCarryover = (image: Buffer, carry: Carryover): Buffer => {
   }
 }
 
+const NOTHING = Buffer.alloc(0)
+
+/**
+ * Rings for the container: a runner that watches the file looks at inbound.db at once. Without a container that hears it, or with a pair
+ * of an older version, nothing happens. Never follows a link: where nothing is mounted, an agent may have put one there.
+ */
+export const ring = (inDir: string): void => {
+  const now = new Date()
+  try {
+    fs.lutimesSync(path.join(inDir, ".bell"), now, now)
+  } catch {
+    // The runner's poll finds what is new.
+  }
+}
+
 /**
  * Makes the pair beside its place and moves it there in one rename, so that a crash leaves no half of one. Mount points for
  * what is nested in `/workspace` exist, so that an engine does not make them as root; the two links point into the
@@ -80,6 +95,7 @@ export const createPair = async (
       link("out/inbound.db", "in/inbound.db"),
       link("out/inbox", "in/inbox"),
       file("in/inbound.db", images.inbound),
+      file("in/.bell", NOTHING),
       file("out/outbound.db", outbound),
     ])
     await fs.promises.rename(staging, places.pairDir)

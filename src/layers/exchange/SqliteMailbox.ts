@@ -25,7 +25,7 @@ import {
 } from "../outbound/ReaderPool.ts"
 import { makeReadings } from "../outbound/Readings.ts"
 import * as InboundWriter from "./InboundWriter.ts"
-import { createPair, makeImages, removePairsBelow, sweepTemporary } from "./PairFolder.ts"
+import { createPair, makeImages, removePairsBelow, ring, sweepTemporary } from "./PairFolder.ts"
 
 /** A container's own commits hold their lock for less than a millisecond. */
 const LOCKED_RETRIES = 5
@@ -120,7 +120,9 @@ const make = Effect.fnUntraced(function* (options: SqliteMailboxOptions) {
     revision: (pair) => InboundWriter.revision(inbound(pair)),
 
     project: Effect.fn("Mailbox.project")((pair, projection) =>
-      locked.wait(inbound(pair), InboundWriter.project(inbound(pair), projection)),
+      locked
+        .wait(inbound(pair), InboundWriter.project(inbound(pair), projection))
+        .pipe(Effect.tap(() => Effect.sync(() => ring(pairPaths(dataDir, pair).inDir)))),
     ),
 
     glance: (pair) => outbound.glance(pairPaths(dataDir, pair).outDir),
