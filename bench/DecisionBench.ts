@@ -21,7 +21,13 @@ const liveness: Liveness = {
   ageOrigin: 0,
   heartbeatAt: NOW + 5_000,
   claims: [
-    { messageId: MessageId.make("m1"), claimedAt: NOW + 4_000, precision: "ms", firstSeenAt: NOW + 4_001 },
+    {
+      messageId: MessageId.make("m1"),
+      claimedAt: NOW + 4_000,
+      precision: "ms",
+      firstSeenAt: NOW + 4_001,
+      answered: false,
+    },
   ],
   anyAck: true,
   workDueSince: null,
@@ -58,7 +64,7 @@ const snapshotOf = (count: number): SweepSnapshot => ({
     policy: defaultPolicy,
   })),
   wakes: wakesOf(0),
-  ledgerNextAt: NOW + 60_000,
+  knownNextAt: NOW + 60_000,
 })
 
 const CRONS: ReadonlyArray<{ readonly name: string; readonly expression: string; readonly zone: string }> = [

@@ -375,9 +375,9 @@ const tested: ReadonlyArray<Sabotage> = [
   {
     name: "group boundary of defects",
     rule: "one session's failure never stops the pass",
-    file: "src/services/Sweep.ts",
-    from: `          .setStatus(sessionId, "quarantined", reason)`,
-    to: `          .setStatus(sessionId, "active", reason)`,
+    file: "src/services/sweep/Boundary.ts",
+    from: `      .setStatus(sessionId, "quarantined", reason)`,
+    to: `      .setStatus(sessionId, "active", reason)`,
     tests: timelines,
   },
   {
@@ -391,7 +391,7 @@ const tested: ReadonlyArray<Sabotage> = [
   {
     name: "a start that the list missed",
     rule: "who started while the engine made its list is not dead",
-    file: "src/services/Sweep.ts",
+    file: "src/services/sweep/Reconcile.ts",
     from: " || !expected.has(keyOf(row))) continue",
     to: ") continue",
     tests: ["test/simulation/Faults.test.ts"],
@@ -399,7 +399,7 @@ const tested: ReadonlyArray<Sabotage> = [
   {
     name: "a jump of the clock",
     rule: "a clock that is set kills nobody",
-    file: "src/services/Sweep.ts",
+    file: "src/services/sweep/Clocks.ts",
     from: "      if (Math.abs(drift) > CLOCK_JUMP_MS) {",
     to: "      if (Math.abs(drift) > CLOCK_JUMP_MS * 1e9) {",
     tests: ["test/simulation/Faults.test.ts"],
@@ -407,9 +407,9 @@ const tested: ReadonlyArray<Sabotage> = [
   {
     name: "a SIGKILL that nobody heard",
     rule: "an engine that did not hear a signal is told again",
-    file: "src/services/Sweep.ts",
-    from: "              watch.killed = false\n",
-    to: "              watch.killed = true\n",
+    file: "src/services/sweep/Signals.ts",
+    from: `note("not-sent")`,
+    to: `note("sent")`,
     tests: ["test/simulation/Faults.test.ts"],
   },
   {

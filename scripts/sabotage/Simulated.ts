@@ -12,8 +12,7 @@ const broken = (name: string, rule: string, file: string, from: string, to: stri
   tests: "simulation",
 })
 
-const SWEEP = "src/services/Sweep.ts"
-const LOOK = "src/services/Look.ts"
+const LOOK = "src/services/sweep/Look.ts"
 const STUCK = "src/domain/StuckAction.ts"
 const RETRY = "src/domain/Retry.ts"
 const SLOTS = "src/domain/SlotDecision.ts"
@@ -192,8 +191,8 @@ export const simulated: ReadonlyArray<Sabotage> = [
     "a run without end",
     "5: a run that takes longer than its task allows is cancelled",
     LOOK,
-    "  if (overdue.length > 0) yield*",
-    "  if (overdue.length > 1_000) yield*",
+    "  if (member?.standing?.overdueAt == null ||",
+    "  if (member?.standing?.overdueAt != null ||",
   ),
   broken(
     "the kill after the grace",
@@ -254,14 +253,14 @@ export const simulated: ReadonlyArray<Sabotage> = [
   broken(
     "idle before it began",
     "6: who was shown work and is still starting is not idle",
-    LOOK,
-    `due || (shown && isStarting) ? "due"`,
-    `due ? "due"`,
+    "src/domain/SweepPlan.ts",
+    `ledger.due || (ledger.shown && isStarting) ? "due"`,
+    `ledger.due ? "due"`,
   ),
   broken(
     "a full disk sets sessions aside",
     "7: one session is set aside for its own trouble only",
-    SWEEP,
+    "src/services/sweep/Boundary.ts",
     `part._tag === "Fail" && part.error instanceof LedgerError`,
     `part._tag === "Die" && part.defect instanceof LedgerError`,
   ),
@@ -310,7 +309,7 @@ export const simulated: ReadonlyArray<Sabotage> = [
   broken(
     "a ledger that writes no more",
     "12: after a commit that nobody can vouch for the daemon ends, and another one goes on",
-    "src/services/Daemon.ts",
+    "src/services/SessionStore.ts",
     `error.reason === "Uncertain" || error.reason === "Closed"`,
     `error.reason === "Corrupt"`,
   ),

@@ -37,6 +37,8 @@ const idleSweep = Layer.succeed(
     recover: refused,
     down: Effect.succeed(null),
     pass: refused,
+    attend: refused,
+    failing: Effect.succeed([]),
     onEvent: () => refused,
     stop: () => refused,
     wake: () => refused,

@@ -23,12 +23,16 @@ export interface Liveness {
   readonly ageOrigin: EpochMs
   /** As `observeHeartbeat` clamped it; null: none yet. */
   readonly heartbeatAt: EpochMs | null
-  /** The open ones. `claimedAt` is the container's word (null: unparsable), `firstSeenAt` the host's. */
+  /**
+   * The open ones. `claimedAt` is the container's word in the host's time (null: unparsable), `firstSeenAt` the host's own. `answered`: a
+   * heartbeat was once seen to come after the claim, whatever has become of the clocks since.
+   */
   readonly claims: ReadonlyArray<{
     readonly messageId: MessageId
     readonly claimedAt: EpochMs | null
     readonly precision: "ms" | "s"
     readonly firstSeenAt: EpochMs
+    readonly answered: boolean
   }>
   /** Any ack row of any status since the spawn. */
   readonly anyAck: boolean
@@ -81,6 +85,7 @@ export const decideStuckAction = (liveness: Liveness, now: EpochMs, policy: Poli
   for (let index = 0; index < claims.length; index++) {
     const claim = claims[index] as Claim
     if (isFenced(claim, spawnedAt)) continue
+    if (claim.answered) continue
     if (heartbeatAt !== null && heartbeatAt > earliestClaim(claim)) continue
     const origin = Math.max(claimOrigin(claim), ageOrigin)
     let limit = origin + policy.claimToleranceMs
@@ -106,6 +111,16 @@ export const decideStuckAction = (liveness: Liveness, now: EpochMs, policy: Poli
 
   return { _tag: "Ok", nextChangeAt: firstLimit === Infinity ? null : firstLimit + 1 }
 }
+
+/**
+ * Whether the answer could depend on `workDueSince`. Finding out what is due to a container costs a question to the ledger; of one that
+ * this rule can't condemn it may simply be supposed that it has something to do.
+ */
+export const mayBeCondemned = (
+  seen: Pick<Liveness, "heartbeatAt" | "anyAck">,
+  now: EpochMs,
+  policy: Pick<Policy, "ceilingMs">,
+): boolean => (seen.heartbeatAt === null ? !seen.anyAck : now > seen.heartbeatAt + policy.ceilingMs)
 
 /** Capped, so that a container can't grant itself eternity; 0 when no tool in flight declares anything. */
 const declaredTimeout = (liveness: Liveness, policy: Policy): number => {

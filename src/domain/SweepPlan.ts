@@ -6,6 +6,7 @@ import { decideIdle } from "./IdleStop.ts"
 import type { GroupId, IncarnationNumber, SessionId } from "./Ids.ts"
 import type { IncarnationPhase, StopReason } from "./Incarnation.ts"
 import { earliest, type EpochMs } from "./Instant.ts"
+import { type Live, livenessOf } from "./Life.ts"
 import type { Policy } from "./Policy.ts"
 import { decideStuckAction, type Liveness, type StuckAction } from "./StuckAction.ts"
 import { planWakes, type WakeInput, type WakePlan } from "./WakeAdmission.ts"
@@ -28,11 +29,41 @@ export interface LiveView {
   readonly policy: Policy
 }
 
+/**
+ * The planner's view of one life. `due`: something is due to it, `shown`: what it was shown is due and waits to be claimed. Who has not
+ * shown itself yet is still starting: what it was shown is due to it, and the startup limit judges it.
+ */
+export const viewOf = (
+  life: Live,
+  ledger: {
+    readonly due: boolean
+    readonly shown: boolean
+    readonly needsFresh: boolean
+    readonly policy: Policy
+  },
+): LiveView => {
+  const isStarting = life.heartbeatAt === null && !life.anyAck
+  return {
+    sessionId: life.sessionId,
+    groupId: life.groupId,
+    incarnation: life.incarnation,
+    phase: life._tag === "Stopping" ? "stopping" : "running",
+    stopRequestedAt: life._tag === "Stopping" ? life.signalledAt : null,
+    killed: life._tag === "Stopping" && life.kill === "sent",
+    liveness: livenessOf(life),
+    activeAt: Math.max(life.activeAt, life.heartbeatAt ?? 0),
+    due: ledger.due || (ledger.shown && isStarting) ? "due" : "nothing",
+    needsFresh: ledger.needsFresh,
+    policy: ledger.policy,
+  }
+}
+
 export interface SweepSnapshot {
+  /** Those about which something changed, or whose own next instant has come. */
   readonly live: ReadonlyArray<LiveView>
   readonly wakes: WakeInput
-  /** Instants that the ledger's indexes gave: next due message, expiry, slot. */
-  readonly ledgerNextAt: EpochMs | null
+  /** The earliest instant that is known otherwise: of the ledger's indexes (due message, expiry, slot) and of lives that are not in `live`. */
+  readonly knownNextAt: EpochMs | null
 }
 
 export type SweepAction =
@@ -60,7 +91,7 @@ export interface SweepPlan {
 /** Stops and kills first, so that what they free is free at the next look; then wakes in their order of fairness. */
 export const planSweep = (snapshot: SweepSnapshot, now: EpochMs): SweepPlan => {
   const actions: Array<SweepAction> = []
-  let nextLookAt = snapshot.ledgerNextAt
+  let nextLookAt = snapshot.knownNextAt
   for (const view of snapshot.live) {
     const decided = planLive(view, now)
     if (decided.action !== null) actions.push(decided.action)
@@ -71,12 +102,13 @@ export const planSweep = (snapshot: SweepSnapshot, now: EpochMs): SweepPlan => {
   return { actions, waiting: plan.waiting, nextLookAt }
 }
 
-interface LiveDecision {
+export interface LiveDecision {
   readonly action: SweepAction | null
   readonly nextChangeAt: EpochMs | null
 }
 
-const planLive = (view: LiveView, now: EpochMs): LiveDecision => {
+/** What one live container calls for, and the first instant at which the same view would call for something else. */
+export const planLive = (view: LiveView, now: EpochMs): LiveDecision => {
   const { sessionId, incarnation, policy } = view
   if (view.phase === "stopping") {
     if (view.killed || view.stopRequestedAt === null) return { action: null, nextChangeAt: null }

@@ -6,11 +6,11 @@ import { Clock, Effect, Stream } from "effect"
 import { ContainerRuntime, DOORBELL } from "./ContainerRuntime.ts"
 import { crashable } from "./CrashPoint.ts"
 import { deliveryLoop } from "./Delivering.ts"
-import type { LedgerError } from "./LedgerDriver.ts"
 import { Mailbox } from "./Mailbox.ts"
 import type { Nudge } from "./Nudge.ts"
 import { SessionStore } from "./SessionStore.ts"
 import { Sweep } from "./Sweep.ts"
+import type { Swept } from "./sweep/Pass.ts"
 
 const RETENTION_EVERY_MS = 3_600_000
 const RETENTION_BATCH = 1_000
@@ -23,45 +23,55 @@ export interface DaemonOptions {
   /** Rung by whoever changed the ledger: a message was accepted, a task was changed. */
   readonly look: Nudge
   readonly deliver: Nudge
+  /** Run where the shutdown failed, so that the process can end with a failure: what still ran may be running yet. */
+  readonly onUncleanShutdown?: Effect.Effect<void>
 }
 
 /** Runs until interrupted. On interruption every container is stopped and every incarnation ended first. */
 export const daemon = Effect.fnUntraced(function* (options: DaemonOptions) {
   const sweep = yield* Sweep
+  const store = yield* SessionStore
   yield* sweep.recover
-  return yield* Effect.raceFirst(
-    Effect.raceFirst(sweepLoop(options), eventLoop(options)),
-    Effect.raceFirst(deliveryLoop(options.deliver, options.look), retentionLoop),
-  ).pipe(
+  return yield* Effect.raceAllFirst([
+    sweepLoop(options),
+    eventLoop(options),
+    deliveryLoop(options.deliver, options.look),
+    retentionLoop,
+    // Whoever supervises this process starts another one.
+    Effect.orDie(store.lost),
+  ]).pipe(
     Effect.onExit(() =>
       sweep.shutdown.pipe(
-        Effect.catchCause((cause) => Effect.logError("shutdown was not clean", cause)),
+        Effect.catchCause((cause) =>
+          Effect.andThen(
+            Effect.logError("the shutdown was not clean", cause),
+            options.onUncleanShutdown ?? Effect.void,
+          ),
+        ),
         Effect.uninterruptible,
       ),
     ),
   )
 })
 
-/** A ledger that writes nothing until it is opened again: only another process can do that, and whoever supervises this one starts it. */
-const neverAgain = (error: LedgerError): boolean => error.reason === "Uncertain" || error.reason === "Closed"
+/** While the ledger can't be written to, the sweep goes on with what needs no writing, and tries again at every poll. */
+const HELD_UP: Swept = { nextLookAt: null, live: 1, news: "nothing" }
 
+/** Glances at all files at every poll; between two polls only at those of sessions that something was heard of. */
 const sweepLoop = Effect.fnUntraced(function* (options: DaemonOptions) {
   const sweep = yield* Sweep
+  let polledAt = -Infinity
   while (true) {
-    const swept = yield* sweep.pass.pipe(
-      Effect.catchTag("LedgerError", (error) => {
-        if (neverAgain(error)) return Effect.die(error)
-        return Effect.as(Effect.logError(`the sweep waits: the ledger says ${error.message}`), {
-          nextLookAt: null,
-          live: 1,
-          news: "nothing" as const,
-        })
-      }),
+    const began = yield* Clock.currentTimeMillis
+    const isPoll = Math.abs(began - polledAt) >= options.pollIntervalMs
+    if (isPoll) polledAt = began
+    const swept = yield* Effect.catchTag(isPoll ? sweep.pass : sweep.attend, "LedgerError", () =>
+      Effect.succeed(HELD_UP),
     )
     if (swept.news === "news") yield* options.deliver.ring
     const now = yield* Clock.currentTimeMillis
-    const atMost = swept.live > 0 ? options.pollIntervalMs : options.sweepIntervalMs
-    yield* options.look.wait(now, swept.nextLookAt, atMost)
+    const untilPoll = Math.max(0, options.pollIntervalMs - Math.abs(now - polledAt))
+    yield* options.look.wait(now, swept.nextLookAt, swept.live > 0 ? untilPoll : options.sweepIntervalMs)
   }
 })
 
@@ -69,11 +79,9 @@ const eventLoop = Effect.fnUntraced(function* (options: DaemonOptions) {
   const sweep = yield* Sweep
   const runtime = yield* ContainerRuntime
   yield* Stream.runForEach(runtime.events, (event) => {
-    if (event._tag === "Line") return event.line === DOORBELL ? options.look.ring : Effect.void
-    return sweep.onEvent(event).pipe(
-      Effect.catchTag("LedgerError", (error) => Effect.logError(`event: ${error.message}`)),
-      Effect.andThen(options.look.ring),
-    )
+    if (event._tag === "Line" && event.line !== DOORBELL) return Effect.void
+    // The ledger's trouble was told where it happened; the list finds what an event could not tell.
+    return sweep.onEvent(event).pipe(Effect.ignore, Effect.andThen(options.look.ring))
   })
   return yield* Effect.die(new Error("the runtime's events ended"))
 })
@@ -95,10 +103,7 @@ const removeExpired = Effect.gen(function* () {
 const retentionLoop = Effect.gen(function* () {
   const store = yield* SessionStore
   while (true) {
-    yield* store.retain(RETENTION_BATCH).pipe(
-      Effect.andThen(removeExpired),
-      Effect.catchTag("LedgerError", (error) => Effect.logError(`retention: ${error.message}`)),
-    )
+    yield* store.retain(RETENTION_BATCH).pipe(Effect.andThen(removeExpired), Effect.ignore)
     yield* Effect.sleep(RETENTION_EVERY_MS)
   }
 })

@@ -158,6 +158,17 @@ export interface Reading {
   readonly newestAt: EpochMs | null
 }
 
+/** What is ingested where nothing could be read. */
+export const emptyReading: Reading = {
+  acks: [],
+  outbound: [],
+  tool: null,
+  sessionState: [],
+  rejected: [],
+  outgrown: false,
+  newestAt: null,
+}
+
 /** What two lstat calls tell. Equal stamps mean that nothing was written since. */
 export interface Glance {
   readonly _tag: "Glance"

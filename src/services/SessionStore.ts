@@ -2,7 +2,7 @@
  * The ledger as the daemon and its callers use it: every operation is one atomic, durable transaction, with a crash point before
  * and after. The rules live in `ledger/`, the storage behind `LedgerDriver`; this module only joins them with clock and policy.
  */
-import { Clock, Context, Effect, Layer, Random, Result } from "effect"
+import { Clock, Context, Deferred, Effect, Layer, Random, Result } from "effect"
 import type { DeliveryId, GroupId, InstallId, MessageId, SeriesId, SessionId } from "../domain/Ids.ts"
 import type { Delivery } from "../domain/Delivery.ts"
 import type { Group } from "../domain/Group.ts"
@@ -56,8 +56,10 @@ import {
 import { type Addressee, findSession, type HostRoles, type Incoming, send, type Sent } from "./ledger/Send.ts"
 import { fireSlots } from "./ledger/Slots.ts"
 import { openUnit, type SessionUnit, type TransitionContext } from "./ledger/SessionUnit.ts"
-import { LedgerDriver, type LedgerError, type LedgerReader, type LedgerTx } from "./LedgerDriver.ts"
+import { LedgerDriver, LedgerError, type LedgerReader, type LedgerTx } from "./LedgerDriver.ts"
 import type { Projection, Reading } from "./Mailbox.ts"
+import { makeTouched, naming, type Touched } from "./Touched.ts"
+import { makeTrouble, type Trouble } from "./Trouble.ts"
 
 /** What the ledger's rules are resolved with: the daemon's policy, limits and zone. */
 export interface StoreOptions {
@@ -78,6 +80,12 @@ export class SessionStore extends Context.Service<
   SessionStore,
   {
     readonly options: StoreOptions
+    /** Which sessions the commits since the last look concerned. */
+    readonly touched: Touched
+    /** Whether the ledger's writes fail at present, and since when. */
+    readonly trouble: Trouble
+    /** Fails once the ledger writes nothing until it is opened again, which only another process can do. */
+    readonly lost: Effect.Effect<never, LedgerError>
     /** Reads one consistent snapshot. */
     readonly read: <A>(f: (reader: LedgerReader) => A) => Effect.Effect<A, LedgerError>
     /** Adds a group or replaces it; the revision must be one above the stored one (1 for a new one). */
@@ -163,6 +171,12 @@ export class SessionStore extends Context.Service<
         readonly backOff: "session" | "breaker"
       },
     ) => Effect.Effect<Incarnation | undefined, LedgerError>
+    /** Keeps the difference of the container's clocks from the host's, in ms, for a daemon that adopts this life. */
+    readonly noteSkew: (
+      sessionId: SessionId,
+      incarnation: number,
+      skew: Pick<Incarnation, "rowSkewMs" | "fileSkewMs">,
+    ) => Effect.Effect<void, LedgerError>
     readonly admitMore: (sessionId: SessionId) => Effect.Effect<Admitted, NotFound | LedgerError>
     readonly ingest: (
       pair: Pick<Incarnation, "sessionId" | "number">,
@@ -220,6 +234,14 @@ export class SessionStore extends Context.Service<
 
 const make = Effect.fnUntraced(function* (options: StoreOptions) {
   const driver = yield* LedgerDriver
+  const touched = makeTouched()
+  const trouble = makeTrouble("writing to the ledger")
+  const lost = yield* Deferred.make<never, LedgerError>()
+  const noteFailure = (error: LedgerError) =>
+    Effect.andThen(
+      trouble.failed(error.message),
+      error.reason === "Uncertain" || error.reason === "Closed" ? Deferred.fail(lost, error) : Effect.void,
+    )
 
   const context: Effect.Effect<TransitionContext> = Effect.gen(function* () {
     const now = yield* Clock.currentTimeMillis
@@ -232,7 +254,9 @@ const make = Effect.fnUntraced(function* (options: StoreOptions) {
     name: string,
     f: (tx: LedgerTx, context: TransitionContext) => Result.Result<A, E>,
   ): Effect.Effect<A, E | LedgerError> =>
-    Effect.flatMap(context, (known) => driver.transaction((tx) => f(tx, known))).pipe(
+    Effect.flatMap(context, (known) => driver.transaction((tx) => f(naming(tx, touched), known))).pipe(
+      Effect.tap(trouble.worked),
+      Effect.tapError((error) => (error instanceof LedgerError ? noteFailure(error) : Effect.void)),
       crashable(`ledger.${name}`),
     )
 
@@ -266,6 +290,9 @@ const make = Effect.fnUntraced(function* (options: StoreOptions) {
 
   return SessionStore.of({
     options,
+    touched,
+    trouble,
+    lost: Deferred.await(lost),
     read: driver.read,
     putGroup: (group) =>
       transact("putGroup", (tx) => {
@@ -367,6 +394,14 @@ const make = Effect.fnUntraced(function* (options: StoreOptions) {
       transact(
         "failStart",
         infallible((tx, known) => failStart(tx, sessionId, incarnation, failure, known)),
+      ),
+    noteSkew: (sessionId, incarnation, skew) =>
+      transact(
+        "noteSkew",
+        infallible((tx) => {
+          const row = tx.incarnation(sessionId, incarnation)
+          if (row !== undefined && row.phase !== "ended") tx.putIncarnation({ ...row, ...skew })
+        }),
       ),
     admitMore: (sessionId) => transact("admitMore", (tx, known) => admitMore(tx, sessionId, known)),
     ingest: (pair, reading) =>

@@ -2,71 +2,57 @@
  * One wake, in the order of the specification: folders, the intent in the ledger, a fresh pair, its projection, then the start.
  * Whatever fails before a container exists ends the incarnation at no cost to its messages, and the session backs off.
  */
-import { Effect, Result, type Semaphore } from "effect"
+import { Effect, Result } from "effect"
 import { containerJsonOf } from "../domain/ContainerJson.ts"
 import type { Group } from "../domain/Group.ts"
-import type { InstallId, SessionId } from "../domain/Ids.ts"
+import { started } from "../domain/Life.ts"
+import type { SessionId } from "../domain/Ids.ts"
 import type { MountRequest } from "../domain/MountPolicy.ts"
-import { ContainerRuntime, type ContainerRef, StartError } from "./ContainerRuntime.ts"
+import { ContainerRuntime, StartError } from "./ContainerRuntime.ts"
 import { type CredentialGrant, Credentials } from "./Credentials.ts"
 import { HostMounts } from "./HostMounts.ts"
 import { type ProviderContribution, ProviderRegistry } from "./ProviderRegistry.ts"
 import { crashable } from "./CrashPoint.ts"
 import type { Begun, WakeCause } from "./ledger/Admission.ts"
 import { taskHome } from "./ledger/FindSeries.ts"
-import { project } from "./Look.ts"
 import { Mailbox, type Pair } from "./Mailbox.ts"
 import { SessionStore } from "./SessionStore.ts"
-import type { Watch } from "./Watch.ts"
-import { newWatch } from "./Watch.ts"
+import { Fleet } from "./sweep/Fleet.ts"
+import { project } from "./sweep/Project.ts"
+import { encodeRef } from "./sweep/Reconcile.ts"
+import { Starts } from "./sweep/Starts.ts"
 import { Workspace } from "./Workspace.ts"
 
 export type Woken =
-  | { readonly _tag: "Started"; readonly watch: Watch; readonly ref: ContainerRef }
+  | { readonly _tag: "Started" }
   /** It may or may not run: only a listing can tell. */
-  | { readonly _tag: "Ambiguous"; readonly watch: Watch; readonly message: string }
+  | { readonly _tag: "Ambiguous"; readonly pair: Pair; readonly message: string }
   | { readonly _tag: "Failed"; readonly reason: string; readonly message: string }
   /** The picture was old: it runs already, or nothing is due any more. */
   | { readonly _tag: "NotNeeded" }
 
-export interface WakeRequest {
-  readonly install: InstallId
-  readonly sessionId: SessionId
-  readonly cause: WakeCause
-  /** Held while the host prepares files, never while the engine starts: a slow engine delays only its own session. */
-  readonly composing: Semaphore.Semaphore
-  /** Called once the incarnation is recorded. */
-  readonly watching: (watch: Watch) => void
-}
-
-export const wake = Effect.fnUntraced(function* (request: WakeRequest) {
-  const { sessionId, watching } = request
+export const wake = Effect.fnUntraced(function* (sessionId: SessionId, cause: WakeCause) {
   const runtime = yield* ContainerRuntime
   const store = yield* SessionStore
+  const fleet = yield* Fleet
   const begun = yield* store
-    .beginIncarnation(sessionId, request.cause, runtime.bootId, request.install)
+    .beginIncarnation(sessionId, cause, runtime.bootId, (yield* Starts).install)
     .pipe(Effect.catchTag(["Conflict", "NotFound"], () => Effect.succeed(null)))
   if (begun === null) return { _tag: "NotNeeded" } satisfies Woken
-  const watch = newWatch(sessionId, begun.incarnation.number)
-  watch.starting = true
-  watching(watch)
-  return yield* start(request, begun, watch).pipe(
-    Effect.ensuring(
-      Effect.sync(() => {
-        watch.starting = false
-      }),
-    ),
+  const { pair } = fleet.begin(begun.incarnation, begun.incarnation.spawnedAt)
+  return yield* start(begun, pair).pipe(
+    // Whatever interrupted it, a list finds out what is there.
+    Effect.onError(() => Effect.sync(() => fleet.leave(pair))),
   )
 })
 
-const start = Effect.fnUntraced(function* (request: WakeRequest, begun: Begun, watch: Watch) {
+const start = Effect.fnUntraced(function* (begun: Begun, pair: Pair) {
   const runtime = yield* ContainerRuntime
   const store = yield* SessionStore
-  const { incarnation } = begun
-  const attempt = provide(begun.group).pipe(
-    Effect.flatMap((provided) =>
-      request.composing.withPermit(compose(request.install, begun, watch, provided)),
-    ),
+  const fleet = yield* Fleet
+  const { composing } = yield* Starts
+  const result = yield* provide(begun.group).pipe(
+    Effect.flatMap((provided) => composing.withPermit(compose(begun, pair, provided))),
     Effect.flatMap((spec) => runtime.start(spec).pipe(crashable("runtime.start"))),
     Effect.mapError((error) =>
       error instanceof StartError
@@ -75,39 +61,41 @@ const start = Effect.fnUntraced(function* (request: WakeRequest, begun: Begun, w
     ),
     Effect.result,
   )
-  const result = yield* attempt
   if (result._tag === "Success") {
-    watch.ref = result.success
-    yield* store.markStarted(incarnation.sessionId, incarnation.number, JSON.stringify(result.success))
-    return { _tag: "Started", watch, ref: result.success } satisfies Woken
+    const ref = result.success
+    fleet.change(pair, (known) => ({
+      ...known,
+      ref,
+      life: known.life._tag === "Starting" ? started(known.life) : known.life,
+    }))
+    yield* store.markStarted(pair.sessionId, pair.incarnation, encodeRef(ref))
+    return { _tag: "Started" } satisfies Woken
   }
   const { reason, message } = result.failure
-  if (reason === "Ambiguous" || reason === "NameTaken")
-    return { _tag: "Ambiguous", watch, message } satisfies Woken
-  yield* store.failStart(incarnation.sessionId, incarnation.number, {
+  if (reason === "Ambiguous" || reason === "NameTaken") {
+    return { _tag: "Ambiguous", pair, message } satisfies Woken
+  }
+  yield* store.failStart(pair.sessionId, pair.incarnation, {
     reason,
     message,
     backOff: reason === "RuntimeDown" ? "breaker" : "session",
   })
+  fleet.leave(pair)
   return { _tag: "Failed", reason, message } satisfies Woken
 })
 
 /** Everything that a start needs on disk. Repeatable: a second try finds the same folders. */
 const compose = Effect.fnUntraced(function* (
-  install: InstallId,
   begun: Begun,
-  watch: Watch,
+  pair: Pair,
   { contribution, credentials }: Provided,
 ) {
   const workspace = yield* Workspace
   const mailbox = yield* Mailbox
   const store = yield* SessionStore
+  const fleet = yield* Fleet
   const { incarnation, group, session } = begun
-  const pair: Pair = {
-    groupId: session.groupId,
-    sessionId: session.id,
-    incarnation: incarnation.number,
-  }
+  const { install } = yield* Starts
   const zone = group.zone ?? store.options.zone
   const policy = { ...store.options.policy, ...group.policy }
   const mounts = yield* admitMounts(group)
@@ -120,8 +108,8 @@ const compose = Effect.fnUntraced(function* (
     groups: reader.groups().map(({ id, name }) => ({ id, name })),
   }))
   yield* workspace.writeSessionLists(pair, lists).pipe(crashable("workspace.writeSessionLists"))
-  watch.projected = 0
-  yield* project(incarnation, watch)
+  const projected = yield* project(pair, 0)
+  fleet.change(pair, (known) => ({ ...known, files: { ...known.files, projected } }))
   // What an earlier container left behind is no reason not to start the next one.
   yield* mailbox.removeBelow(pair, incarnation.number - 1).pipe(
     crashable("mailbox.removeBelow"),

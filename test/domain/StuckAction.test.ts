@@ -27,6 +27,7 @@ const claim = (
   claimedAt,
   precision: "ms",
   firstSeenAt: claimedAt ?? SPAWN,
+  answered: false,
   ...more,
 })
 
@@ -347,6 +348,7 @@ describe("every decision", () => {
         claimedAt: Schema.NullOr(instant),
         precision: Schema.Literals(["ms", "s"]),
         firstSeenAt: instant,
+        answered: Schema.Boolean,
       }),
     ).check(Schema.isMaxLength(4)),
     anyAck: Schema.Boolean,
@@ -419,7 +421,7 @@ describe("every decision", () => {
     },
     ({ stale, ...input }) => {
       const clean = { ...livenessOf(input), heartbeatAt: null }
-      const left = { ...stale, messageId, firstSeenAt: input.now }
+      const left = { ...stale, messageId, firstSeenAt: input.now, answered: false }
       const dirty = { ...clean, heartbeatAt: SPAWN - 1, claims: [left, ...clean.claims] }
       assert.deepStrictEqual(
         decideStuckAction(dirty, input.now, policy),

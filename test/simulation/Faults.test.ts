@@ -165,7 +165,7 @@ describe("what the simulation has found", () => {
 
   it("a crash before SIGTERM was sent takes no container its grace", () => {
     let signals = 0
-    for (let nth = 12; nth <= 22; nth++) {
+    for (let nth = 1; nth <= 22; nth++) {
       const outcome = small([fault("agent-deaf", 0, 1), fault("daemon-crash", 5 * MINUTE, MINUTE, nth)])
       assert.isNull(outcome.violation, `crash at point ${nth}: ${outcome.violation?.message}`)
       if (outcome.trace.lines.some((line) => line.includes("daemon killed at runtime.stop.before")))

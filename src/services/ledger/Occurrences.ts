@@ -80,34 +80,35 @@ const isolatedSession = (unit: SessionUnit, series: Series, occurrence: MessageI
   return made._tag === "Success" ? made.success.id : undefined
 }
 
-/** An occurrence that is under work for longer than its series allows. */
-export interface Overdue {
+/** An occurrence that is under work, of a series that limits how long. */
+interface TimedRun {
   readonly message: Message
   readonly ranMs: number
   readonly limitMs: number
 }
 
 /** `ageOrigin`: no age starts before it; 0 unless the clock jumped. */
-export const overdueOf = (
+export const timedRuns = (
   reader: LedgerReader,
   sessionId: SessionId,
   now: EpochMs,
   ageOrigin: EpochMs,
-): ReadonlyArray<Overdue> =>
+): ReadonlyArray<TimedRun> =>
   reader.openAttempts(sessionId).flatMap((attempt) => {
     const message = reader.message(attempt.messageId)
     if (message === undefined || message.seriesId === null) return []
     const limitMs = reader.series(message.seriesId)?.policy.startToCloseMs ?? null
+    if (limitMs === null) return []
     const claimedAt = message.claimedAt ?? attempt.claimedAt
     // A claim in the future was made before the clock was set back: it is as old as that.
     const setBackAt = ageOrigin === 0 ? now : ageOrigin
-    const ranMs = now - (claimedAt > now ? setBackAt : Math.max(claimedAt, ageOrigin))
-    return limitMs === null || ranMs <= limitMs ? [] : [{ message, ranMs, limitMs }]
+    return [{ message, limitMs, ranMs: now - (claimedAt > now ? setBackAt : Math.max(claimedAt, ageOrigin)) }]
   })
 
 /** Cancels what a live container has worked on for longer than its series allows. Returns how many. */
 export const cancelOverdue = (unit: SessionUnit, ageOrigin: EpochMs): number => {
-  const overdue = overdueOf(unit.tx, unit.session().id, unit.context.now, ageOrigin)
+  const runs = timedRuns(unit.tx, unit.session().id, unit.context.now, ageOrigin)
+  const overdue = runs.filter(({ limitMs, ranMs }) => ranMs > limitMs)
   for (const { limitMs, message, ranMs } of overdue) {
     cancelOpen(unit, message, `it ran for ${ranMs} ms; its task allows ${limitMs} ms (startToCloseMs)`)
   }

@@ -1,0 +1,34 @@
+/**
+ * What is asked of the engine beside the pass: starts, signals, lists. An engine that hangs over one of them keeps no other session waiting.
+ * One errand per key at a time; a second one of that key is dropped.
+ */
+import { Context, Effect, FiberMap, Layer, Semaphore } from "effect"
+
+/** Signals under way at the same time; starts are limited by their own rate. */
+const MAX_SIGNALS = 16
+
+export class Errands extends Context.Service<
+  Errands,
+  {
+    /** Begins at once, and goes on in the background. */
+    readonly run: (key: string, errand: Effect.Effect<void>) => Effect.Effect<void>
+    /** The same for a signal: of these only so many go on at the same time. */
+    readonly signal: (key: string, errand: Effect.Effect<void>) => Effect.Effect<void>
+    readonly underWay: Effect.Effect<number>
+  }
+>()("lamplighter/services/sweep/Errands") {
+  static readonly layer = Layer.effect(
+    Errands,
+    Effect.gen(function* () {
+      const fibers = yield* FiberMap.make<string>()
+      const signals = yield* Semaphore.make(MAX_SIGNALS)
+      const run = (key: string, errand: Effect.Effect<void>) =>
+        Effect.asVoid(FiberMap.run(fibers, key, errand, { onlyIfMissing: true, startImmediately: true }))
+      return Errands.of({
+        run,
+        signal: (key, errand) => run(key, signals.withPermit(errand)),
+        underWay: FiberMap.size(fibers),
+      })
+    }),
+  )
+}

@@ -1,0 +1,195 @@
+/**
+ * The lives of this host's containers, and what saves work on them: how far their files were read, which revision they were shown, and
+ * when each has to be looked at again. Nothing here is truth: it is rebuilt from the ledger and the exchange pairs when the daemon starts.
+ */
+import { Context, Layer } from "effect"
+import type { SessionId } from "../../domain/Ids.ts"
+import type { Incarnation, ObservedExit } from "../../domain/Incarnation.ts"
+import type { EpochMs } from "../../domain/Instant.ts"
+import {
+  adopted,
+  clockJumped,
+  type Dead,
+  exited,
+  type Life,
+  type Live,
+  type Moment,
+  settled,
+  starting,
+} from "../../domain/Life.ts"
+import type { Policy } from "../../domain/Policy.ts"
+import type { LiveView } from "../../domain/SweepPlan.ts"
+import type { ContainerRef } from "../ContainerRuntime.ts"
+import type { Pair, Reading } from "../Mailbox.ts"
+
+/** What was read and waits for its turn: `slices` come first, `last` ends the reading. `raw` is as the container dated it. */
+export interface Backlog {
+  readonly slices: ReadonlyArray<Reading>
+  readonly last: Reading
+  readonly raw: Reading
+  /** The stamp of the glance that the reading followed, and when that was. */
+  readonly stamp: string
+  readonly at: Moment
+}
+
+/** How the ledger stood when it was last asked about this life. */
+export interface Standing {
+  readonly wakeAt: EpochMs | null
+  /** Whether a message that it was shown waits to be claimed. Only supposed unless `asked`: of most lives nothing depends on it. */
+  readonly shown: boolean
+  readonly asked: boolean
+  readonly activeAt: EpochMs
+  readonly policy: Policy
+  /** When the first of its runs is past what its task allows. */
+  readonly overdueAt: EpochMs | null
+}
+
+/** The files of one life, as far as they were read. */
+export interface Files {
+  /** The stamp of the last glance whose content was taken; null: nothing was. */
+  readonly stamp: string | null
+  /** Outbound ids that the ledger has. */
+  readonly seen: Set<string>
+  /** Refused rows that were reported. */
+  readonly reported: Set<string>
+  readonly backlog: Backlog | null
+  /** The revision that inbound.db stands at; null: unknown. */
+  readonly projected: number | null
+}
+
+export interface Member {
+  readonly life: Life
+  readonly pair: Pair
+  /** The boot of the host at which it was started. */
+  readonly bootId: string
+  /** Absent until the runtime confirmed the start. */
+  readonly ref: ContainerRef | null
+  readonly files: Files
+  /** Something due can only be run by a fresh incarnation. */
+  readonly needsFresh: boolean
+  /** Null: the ledger has to be asked. */
+  readonly standing: Standing | null
+  /** What the planner saw last. */
+  readonly view: LiveView | null
+  /** When it has to be looked at without any event; null: only an event can change the answer. */
+  readonly nextAt: EpochMs | null
+  /** When it is looked at whatever the feed says: the safety net. */
+  readonly auditAt: EpochMs
+}
+
+export type LiveMember = Member & { readonly life: Live }
+export type DeadMember = Member & { readonly life: Dead }
+
+export const isLive = (member: Member): member is LiveMember =>
+  member.life._tag === "Running" || member.life._tag === "Stopping"
+
+export const isDead = (member: Member): member is DeadMember => member.life._tag === "Dead"
+
+/** Dead, and its last files can't be read: nothing more happens to it before an operator releases its session. */
+export const isGivenUp = (member: Member): boolean =>
+  member.life._tag === "Dead" && member.life.finalReading === "given-up"
+
+export class Fleet extends Context.Service<
+  Fleet,
+  {
+    readonly all: () => IterableIterator<Member>
+    readonly of: (id: SessionId) => Member | undefined
+    /** A life that this daemon begins. */
+    readonly begin: (incarnation: Incarnation, now: EpochMs) => Member
+    /** The member of a life that the ledger has: the one that is known, or a new one for what an earlier daemon left. */
+    readonly adopt: (incarnation: Incarnation, ref: ContainerRef | null, now: EpochMs) => Member
+    /**
+     * Changes the member if that very life is still the session's, and still in a state that the change is for. Looks, signals and events
+     * go on beside each other, so each of them changes what stands now and replaces nothing that it saw earlier.
+     */
+    readonly change: (pair: Pair, change: (member: Member) => Member) => Member | undefined
+    readonly changeLive: (pair: Pair, change: (member: LiveMember) => LiveMember) => LiveMember | undefined
+    /** The runtime saw it end: what was read before is not the last word. */
+    readonly exit: (pair: Pair, exit: ObservedExit, ref?: ContainerRef) => void
+    readonly leave: (pair: Pair) => void
+    /** When the files of all lives were last glanced at; null: not since the daemon started or the clock was set. */
+    readonly glancedAt: () => EpochMs | null
+    /** They are glanced at now. Returns when that was last done. */
+    readonly glance: (now: EpochMs) => EpochMs | null
+    /** The clock was set: `jumped` when ages start again. */
+    readonly setClock: (now: EpochMs, how: "jumped" | "back") => void
+  }
+>()("lamplighter/services/sweep/Fleet") {
+  static readonly layer = Layer.sync(Fleet, () => make())
+}
+
+const memberOf = (incarnation: Incarnation, life: Life, ref: ContainerRef | null): Member => ({
+  life,
+  pair: {
+    groupId: incarnation.groupId,
+    sessionId: incarnation.sessionId,
+    incarnation: incarnation.number,
+  },
+  bootId: incarnation.bootId,
+  ref,
+  files: { stamp: null, seen: new Set(), reported: new Set(), backlog: null, projected: null },
+  needsFresh: false,
+  standing: null,
+  view: null,
+  nextAt: null,
+  auditAt: 0,
+})
+
+const make = (): Fleet["Service"] => {
+  const members = new Map<SessionId, Member>()
+  /** Ages that span the last jump of the clock start there, in whatever container. */
+  let jumpedAt: EpochMs = 0
+  let glancedAt: EpochMs | null = null
+  const join = <M extends Member>(member: M): M => {
+    members.set(member.pair.sessionId, member)
+    return member
+  }
+  const ofPair = (pair: Pair): Member | undefined => {
+    const known = members.get(pair.sessionId)
+    return known?.pair.incarnation === pair.incarnation ? known : undefined
+  }
+  const change = (pair: Pair, changed: (member: Member) => Member): Member | undefined => {
+    const known = ofPair(pair)
+    return known === undefined ? undefined : join(changed(known))
+  }
+  return Fleet.of({
+    all: () => members.values(),
+    of: (id) => members.get(id),
+    begin: (incarnation, now) => join(memberOf(incarnation, starting(incarnation, now, jumpedAt), null)),
+    adopt: (incarnation, ref, now) => {
+      const known = members.get(incarnation.sessionId)
+      return known?.pair.incarnation === incarnation.number
+        ? known
+        : join(memberOf(incarnation, adopted(incarnation, now, jumpedAt), ref))
+    },
+    change,
+    changeLive: (pair, changeLive) => {
+      const known = ofPair(pair)
+      return known !== undefined && isLive(known) ? join(changeLive(known)) : undefined
+    },
+    exit: (pair, exit, ref) =>
+      change(pair, (known) => ({
+        ...known,
+        ref: known.ref ?? ref ?? null,
+        life: exited(known.life, exit),
+        files: isDead(known) ? known.files : { ...known.files, backlog: null },
+      })),
+    leave: (pair) => {
+      if (ofPair(pair) !== undefined) members.delete(pair.sessionId)
+    },
+    glancedAt: () => glancedAt,
+    glance: (now) => {
+      const before = glancedAt
+      glancedAt = now
+      return before
+    },
+    setClock: (now, how) => {
+      if (how === "jumped") jumpedAt = now
+      glancedAt = null
+      for (const member of members.values()) {
+        const life = how === "jumped" ? clockJumped(member.life, now) : settled(member.life, now)
+        members.set(member.pair.sessionId, { ...member, life, standing: null })
+      }
+    },
+  })
+}

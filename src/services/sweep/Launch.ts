@@ -1,0 +1,83 @@
+/** Starts one container beside the pass, so that a slow engine delays only its own session, and finds out what became of a start. */
+import { Effect } from "effect"
+import type { GroupId, SessionId } from "../../domain/Ids.ts"
+import type { WakeCause } from "../ledger/Admission.ts"
+import type { Pair } from "../Mailbox.ts"
+import { SessionStore } from "../SessionStore.ts"
+import { wake } from "../Waker.ts"
+import { atBoundary } from "./Boundary.ts"
+import { Errands } from "./Errands.ts"
+import { Fleet } from "./Fleet.ts"
+import { listed } from "./Reconcile.ts"
+import type { Signals } from "./Signals.ts"
+import { Starts } from "./Starts.ts"
+
+/** A start that nobody can vouch for has the runtime listed until it answers, each time later by this. */
+const RELIST_MS = 1_000
+const MAX_RELIST_MS = 5_000
+
+export const launch = Effect.fnUntraced(function* (sessionId: SessionId, groupId: GroupId, cause: WakeCause) {
+  const starts = yield* Starts
+  const errands = yield* Errands
+  if (starts.underWay.has(sessionId)) return
+  starts.underWay.set(sessionId, groupId)
+  const needs = yield* Effect.context<Effect.Services<ReturnType<typeof attempt>> | Signals>()
+  yield* errands.run(
+    `start ${sessionId}`,
+    atBoundary(sessionId, attempt(sessionId, cause), undefined).pipe(
+      // The ledger's trouble was told where it happened; the session is still due.
+      Effect.ignore,
+      Effect.ensuring(Effect.sync(() => starts.underWay.delete(sessionId))),
+      Effect.provideContext(needs),
+    ),
+  )
+})
+
+const attempt = Effect.fnUntraced(function* (sessionId: SessionId, cause: WakeCause) {
+  const starts = yield* Starts
+  const woken = yield* wake(sessionId, cause)
+  switch (woken._tag) {
+    case "NotNeeded":
+      return
+    case "Started":
+      return yield* starts.runtimeUp
+    case "Ambiguous":
+      return yield* settleStart(woken.pair, woken.message)
+    case "Failed": {
+      if (woken.reason !== "RuntimeDown") {
+        return yield* Effect.logWarning(
+          `session ${sessionId} could not start (${woken.reason}): ${woken.message}`,
+        )
+      }
+      yield* starts.runtimeDown(woken.message)
+      return yield* Effect.logWarning(`the runtime is down: ${woken.message}`)
+    }
+  }
+})
+
+/**
+ * Only a listing can tell what became of a start. What it does not show did not start: the session tries again after its backoff.
+ * A runtime that does not even list is down for everybody, and is asked again until it does.
+ */
+const settleStart = Effect.fnUntraced(function* (pair: Pair, message: string) {
+  const fleet = yield* Fleet
+  const starts = yield* Starts
+  const store = yield* SessionStore
+  let unanswered = 0
+  // The listing adopts it like one that an earlier daemon started.
+  fleet.leave(pair)
+  while ((yield* listed) === "not listed") {
+    yield* starts.runtimeDown(message)
+    // A shutdown lists by itself.
+    if (starts.isClosing()) return
+    unanswered += 1
+    yield* Effect.sleep(Math.min(unanswered * RELIST_MS, MAX_RELIST_MS))
+  }
+  yield* starts.runtimeUp
+  if (fleet.of(pair.sessionId)?.pair.incarnation === pair.incarnation) return
+  yield* store.failStart(pair.sessionId, pair.incarnation, {
+    reason: "NotStarted",
+    message,
+    backOff: unanswered > 0 ? "breaker" : "session",
+  })
+})

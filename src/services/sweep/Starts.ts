@@ -1,0 +1,120 @@
+/**
+ * What may start, and what is starting: the breaker over the runtime, the bucket that limits starts per second, and the sessions for which
+ * a start is under way. The state only; `Launch.ts` starts.
+ */
+import { Clock, Context, Effect, Layer, Semaphore } from "effect"
+import {
+  type Breaker,
+  breakerGate,
+  closedBreaker,
+  onProbeStarted,
+  onRuntimeDown,
+  onRuntimeUp,
+  onSignOfLife,
+} from "../../domain/Breaker.ts"
+import type { GroupId, InstallId, SessionId } from "../../domain/Ids.ts"
+import { earliest, type EpochMs } from "../../domain/Instant.ts"
+import {
+  fullStarts,
+  nextStartAt,
+  refillStarts,
+  takeStarts,
+  type WakeInput,
+  type WakePlan,
+} from "../../domain/WakeAdmission.ts"
+import { SessionStore } from "../SessionStore.ts"
+import { makeTrouble, type Trouble } from "../Trouble.ts"
+
+/** A probe that waits for its turn is not asked for more often than this. */
+const MIN_PROBE_WAIT_MS = 100
+
+/** The runtime does not start anything: since when, after how many tries, why, and from when it is tried again. */
+export interface RuntimeDown {
+  readonly since: EpochMs
+  readonly failures: number
+  readonly why: string
+  readonly nextTryAt: EpochMs
+}
+
+/** Hosts' parts of wakes at the same time: folders, pair and projection are synchronous in pieces. */
+const COMPOSE_CONCURRENCY = 4
+
+export class Starts extends Context.Service<
+  Starts,
+  {
+    /** Whose containers these are. */
+    readonly install: InstallId
+    /** Held while the host prepares files, never while the engine starts: a slow engine delays only its own session. */
+    readonly composing: Semaphore.Semaphore
+    /** Sessions for which a start is under way, with their groups. */
+    readonly underWay: Map<SessionId, GroupId>
+    /** What may start now; a probe among it. */
+    readonly room: (now: EpochMs) => Pick<WakeInput, "startsLeft" | "breaker">
+    /** So many were admitted out of that room. */
+    readonly admitted: (count: number, gate: WakeInput["breaker"], now: EpochMs) => void
+    /** When those that wait for room have it, as far as this can tell. */
+    readonly nextAt: (waiting: WakePlan["waiting"], now: EpochMs) => EpochMs | null
+    readonly runtimeDown: (why: string) => Effect.Effect<void>
+    readonly runtimeUp: Effect.Effect<void>
+    readonly signOfLife: Effect.Effect<void>
+    /** Nothing starts any more. */
+    readonly close: Effect.Effect<void>
+    readonly isClosing: () => boolean
+    readonly down: () => RuntimeDown | null
+    /** The list of containers, which an engine may refuse again and again. */
+    readonly listing: Trouble
+  }
+>()("lamplighter/services/sweep/Starts") {
+  static readonly layer = (install: InstallId) => Layer.effect(Starts, make(install))
+}
+
+const make = Effect.fnUntraced(function* (install: InstallId) {
+  const { maxStartsPerSecond } = (yield* SessionStore).options.limits
+  let breaker: Breaker = closedBreaker
+  let why = ""
+  let bucket = fullStarts(yield* Clock.currentTimeMillis, maxStartsPerSecond)
+  let closing = false
+  return Starts.of({
+    install,
+    composing: yield* Semaphore.make(COMPOSE_CONCURRENCY),
+    underWay: new Map(),
+    listing: makeTrouble("the list of containers"),
+    room: (now) => {
+      bucket = refillStarts(bucket, now, maxStartsPerSecond)
+      return { startsLeft: Math.floor(bucket.tokens), breaker: closing ? "open" : breakerGate(breaker, now) }
+    },
+    admitted: (count, gate, now) => {
+      if (count === 0) return
+      bucket = takeStarts(bucket, count)
+      if (gate === "probe") breaker = onProbeStarted(breaker, now)
+    },
+    nextAt: (waiting, now) =>
+      earliest(
+        waiting.some(({ reason }) => reason === "start-rate")
+          ? nextStartAt(bucket, maxStartsPerSecond)
+          : null,
+        breaker._tag === "Open" && waiting.some(({ reason }) => reason === "breaker")
+          ? Math.max(breaker.probeAt, now + MIN_PROBE_WAIT_MS)
+          : null,
+      ),
+    runtimeDown: (message) =>
+      Effect.map(Clock.currentTimeMillis, (now) => {
+        breaker = onRuntimeDown(breaker, now)
+        why = message
+      }),
+    runtimeUp: Effect.sync(() => {
+      breaker = onRuntimeUp()
+    }),
+    signOfLife: Effect.map(Clock.currentTimeMillis, (now) => {
+      breaker = onSignOfLife(breaker, now)
+    }),
+    close: Effect.sync(() => {
+      closing = true
+    }),
+    isClosing: () => closing,
+    down: () =>
+      breaker._tag === "Closed"
+        ? null
+        : { since: breaker.since, failures: breaker.failures, why, nextTryAt: breaker.probeAt },
+  })
+})
