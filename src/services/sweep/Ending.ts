@@ -68,7 +68,8 @@ const unreadable = Effect.fnUntraced(function* (member: DeadMember, error: Unrea
   const { sessionId, incarnation } = member.pair
   if (error._tag === "Unreadable" && error.underWay === true) return null
   const why = error._tag === "Quarantined" ? error.reason : error.message
-  if (member.life.finalReading === "given-up") {
+  // The files of another host's life stayed there when the ledger came here in a backup: nothing is to be waited for.
+  if (member.life.finalReading === "given-up" || member.life.exit.manner === "elsewhere") {
     yield* Effect.logWarning(`the last rows of ${sessionId}, incarnation ${incarnation}, are lost: ${why}`)
     return { ...emptyReading, sessionState: yield* store.read((reader) => reader.sessionState(sessionId)) }
   }

@@ -3,7 +3,7 @@
  * whose container is gone. "Unknown" is never "dead": only an answer of the runtime counts.
  */
 import { Clock, Effect, Schema } from "effect"
-import type { Incarnation } from "../../domain/Incarnation.ts"
+import { type Incarnation, livedElsewhere } from "../../domain/Incarnation.ts"
 import {
   type ContainerRef,
   ContainerRef as Ref,
@@ -89,8 +89,13 @@ const notFound = Effect.fnUntraced(function* (row: Incarnation) {
   }
   const ref = row.handle === null ? null : decodeRef(row.handle)
   fleet.adopt(row, ref?._tag === "Some" ? ref.value : null, yield* Clock.currentTimeMillis)
-  const manner = row.bootId === runtime.bootId ? ("exited" as const) : ("gone" as const)
-  fleet.exit(pairOf(row), { exitCode: null, signal: null, oomKilled: false, manner })
+  const { install } = yield* Starts
+  fleet.exit(pairOf(row), {
+    exitCode: null,
+    signal: null,
+    oomKilled: false,
+    manner: livedElsewhere(row, install) ? "elsewhere" : row.bootId === runtime.bootId ? "exited" : "gone",
+  })
 })
 
 const keyOf = (row: Incarnation): string => `${row.sessionId}/${row.number}`
