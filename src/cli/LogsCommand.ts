@@ -73,17 +73,14 @@ const printLog = Effect.fnUntraced(function* (input: Wanted) {
     })
   }
   if (life.phase === "ended") return yield* printEnded(life, input.json)
-  let seen = { stdout: "", stderr: "" }
+  let seen = ""
   while (true) {
     const output = yield* api.liveOutput({ id: input.session })
     if (output === null || output.incarnation !== life.number) break
     if (input.json) return yield* show(true, output, () => [])
-    yield* Effect.sync(() => {
-      write(process.stdout, added(seen.stdout, output.stdout))
-      write(process.stderr, added(seen.stderr, output.stderr))
-    })
+    yield* Effect.sync(() => write(process.stdout, added(seen, output.text)))
     if (!input.follow) return
-    seen = output
+    seen = output.text
     yield* Effect.sleep(FOLLOW_EVERY_MS)
   }
   const end = yield* find

@@ -46,6 +46,8 @@ export interface ObservedExit {
   readonly exitCode: number | null
   readonly signal: string | null
   readonly oomKilled: boolean
+  /** The limit that it passed, where it was killed for want of memory and the runtime knows. */
+  readonly memoryLimitBytes?: number
   /**
    * `gone`: the host rebooted, so nobody could have ended it on purpose. `elsewhere`: it lived on another host, whose files are not
    * here (`livedElsewhere`): nothing is read for the last time, no try is spent, and the session goes on.

@@ -38,8 +38,8 @@ export class Workspace extends Context.Service<
       readonly incarnation: number
       readonly at: EpochMs
       readonly header: ReadonlyArray<readonly [string, string]>
-      readonly stdout: string
-      readonly stderr: string
+      /** What it wrote. */
+      readonly text: string
     }) => Effect.Effect<string, WorkspaceError>
   }
 >()("lamplighter/services/Workspace") {}

@@ -157,7 +157,7 @@ describe.skipIf(dockerMissing !== null)("the main path, on a real engine", () =>
           "digest: sha256:",
           "limits: memory 256 MiB",
           "at /workspace/in, read-only",
-          "--- stderr",
+          "--- output",
         ])
           assert.include(log, part)
       }),
@@ -209,6 +209,7 @@ describe.skipIf(dockerMissing !== null)("the main path, on a real engine", () =>
           [false, true],
           JSON.stringify(all),
         )
+        assert.include(all[1]?.error ?? "", "killed for want of memory (its limit is 128 MiB)")
       }),
     LIMIT_MS,
   )

@@ -124,13 +124,10 @@ export const layer = (options: LocalWorkspaceOptions): Layer.Layer<Workspace, ne
           attempt(`the exit log of session ${log.sessionId}`, async () => {
             const directory = path.join(options.dataDir, "logs", log.sessionId)
             await fs.mkdir(directory, { recursive: true, mode: 0o700 })
-            const half = Math.floor(options.maxLogBytes / 2)
             const text = [
               ...log.header.map(([name, value]) => `${name}: ${value}`),
-              "--- stdout",
-              tail(log.stdout, half),
-              "--- stderr",
-              tail(log.stderr, half),
+              "--- output",
+              tail(log.text, options.maxLogBytes),
               "",
             ].join("\n")
             const stamp = new Date(log.at).toISOString().replaceAll(":", "-")

@@ -136,10 +136,13 @@ const describeEnd = (incarnation: Incarnation, reason: EndReason, exit: Observed
     : `${how}, stopped by the host (${reason}): ${incarnation.error ?? ""}`
 }
 
+const memoryLimitOf = ({ memoryLimitBytes }: ObservedExit): string =>
+  memoryLimitBytes === undefined ? "" : ` (its limit is ${Math.round(memoryLimitBytes / 1024 ** 2)} MiB)`
+
 const howItEnded = (exit: ObservedExit): string => {
   if (exit.manner === "elsewhere") return "ran on another host, whose files are not here"
   if (exit.manner === "gone") return "was gone after a restart of the host"
-  if (exit.oomKilled) return "was killed for want of memory"
+  if (exit.oomKilled) return `was killed for want of memory${memoryLimitOf(exit)}`
   if (exit.signal !== null) return `was ended by ${exit.signal}`
   if (exit.exitCode === null) return "ended, nobody saw how"
   return `exited with code ${exit.exitCode}${exit.lastWords === undefined ? "" : `: ${exit.lastWords}`}`

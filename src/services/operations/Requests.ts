@@ -161,8 +161,8 @@ export type EventQuery = typeof EventQuery.Type
 /** The last bytes of what a running container wrote. */
 export const LiveOutput = Schema.Struct({
   incarnation: Schema.Int,
-  stdout: Schema.String,
-  stderr: Schema.String,
+  /** Both streams in order of time, without doorbells. */
+  text: Schema.String,
 })
 export type LiveOutput = typeof LiveOutput.Type
 

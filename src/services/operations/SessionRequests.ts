@@ -38,8 +38,8 @@ export const makeSessionRequests = Effect.fnUntraced(function* (options: { reado
       if (live === undefined) return yield* NotFound.of("session", id)
       const { row } = live
       if (row === undefined || row.phase === "ended" || row.handle === null) return null
-      const output = yield* runtime.output(decodeHandle(row.handle), LIVE_OUTPUT_BYTES)
-      return { incarnation: row.number, ...output }
+      const { text } = yield* runtime.output(decodeHandle(row.handle), LIVE_OUTPUT_BYTES)
+      return { incarnation: row.number, text }
     }),
     controlSession: Effect.fnUntraced(function* ({ id, what }: InputOf<"controlSession">) {
       const session = yield* store.read((reader) => reader.session(id))

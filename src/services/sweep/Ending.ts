@@ -122,8 +122,7 @@ const writeLog = Effect.fnUntraced(function* (ended: Incarnation, ref: Container
         ["why", ended.error ?? ""],
         ...(output.facts ?? []),
       ],
-      stdout: output.stdout,
-      stderr: output.stderr,
+      text: output.text,
     })
     .pipe(crashable("workspace.writeExitLog"))
   yield* store.recordLog(ended.sessionId, ended.number, path)

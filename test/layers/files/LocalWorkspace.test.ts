@@ -50,13 +50,12 @@ const story = <A, E>(
     }),
   )
 
-const log = (at: number, stdout: string, session = "s1") => ({
+const log = (at: number, text: string, session = "s1") => ({
   sessionId: SessionId.make(session),
   incarnation: at,
   at,
   header: [["reason", "crash"]] as const,
-  stdout,
-  stderr: "what went wrong",
+  text,
 })
 
 describe("a group's folders", () => {
@@ -129,12 +128,12 @@ describe("a session's lists", () => {
 })
 
 describe("exit logs", () => {
-  story("keep the end of each stream, private to the user", (_dataDir, workspace) =>
+  story("keep the end of what was written, private to the user", (_dataDir, workspace) =>
     Effect.gen(function* () {
       const file = yield* workspace.writeExitLog(log(1, `${"x".repeat(5_000)}the end`))
       const text = fs.readFileSync(file, "utf8")
       assert.isBelow(text.length, 2_300)
-      for (const part of ["reason: crash", "the end", "what went wrong"]) assert.include(text, part)
+      for (const part of ["reason: crash", "--- output", "xthe end"]) assert.include(text, part)
       assert.strictEqual(fs.statSync(file).mode & 0o777, 0o600)
     }),
   )
