@@ -67,41 +67,49 @@ export const ring = (inDir: string): void => {
   }
 }
 
+const isCode = (error: unknown, ...codes: ReadonlyArray<string>): boolean =>
+  error instanceof Error && "code" in error && codes.includes(String(error.code))
+
+/** Does it; where a folder on the way is missing, makes that and does it again. What is there is not made. */
+const within = <A>(folder: string, attempt: () => A): A => {
+  try {
+    return attempt()
+  } catch (error) {
+    if (!isCode(error, "ENOENT")) throw error
+    fs.mkdirSync(folder, { recursive: true, mode: 0o700 })
+    return attempt()
+  }
+}
+
 /**
  * Makes the pair beside its place and moves it there in one rename, so that a crash leaves no half of one. Mount points for
  * what is nested in `/workspace` exist, so that an engine does not make them as root; the two links point into the
- * container's `/workspace/in`.
+ * container's `/workspace/in`. Synchronous: some fifteen calls of microseconds each, none of which waits for a disk, while each trip
+ * through a thread of the pool costs more than the call.
  */
-export const createPair = async (
+export const createPair = (
   images: PairImages,
   places: { readonly pairDir: string; readonly tmpDir: string },
   carry: Carryover,
-): Promise<void> => {
-  if (fs.lstatSync(places.pairDir, { throwIfNoEntry: false }) !== undefined)
-    throw new Error(`${places.pairDir} exists already; every incarnation needs a pair of its own`)
+): void => {
   const outbound = insertCarryover(images.outbound, carry)
-  const parents = [places.tmpDir, path.dirname(places.pairDir)]
-  await Promise.all(parents.map((folder) => fs.promises.mkdir(folder, { recursive: true, mode: 0o700 })))
-  const staging = await fs.promises.mkdtemp(path.join(places.tmpDir, "pair-"))
-  const within = (name: string): string => path.join(staging, name)
-  const folder = (name: string) => fs.promises.mkdir(within(name), { mode: 0o700 })
-  const link = (name: string, target: string) => fs.promises.symlink(target, within(name))
+  const staging = within(places.tmpDir, () => fs.mkdtempSync(path.join(places.tmpDir, "pair-")))
   const file = (name: string, bytes: Buffer) =>
-    fs.promises.writeFile(within(name), bytes, { flag: "wx", mode: 0o600 })
+    fs.writeFileSync(path.join(staging, name), bytes, { flag: "wx", mode: 0o600 })
   try {
-    await Promise.all(["in", "out"].map(folder))
-    await Promise.all([
-      ...["in/inbox", "out/outbox", "out/in", "out/agent", "out/global"].map(folder),
-      link("out/inbound.db", "in/inbound.db"),
-      link("out/inbox", "in/inbox"),
-      file("in/inbound.db", images.inbound),
-      file("in/.bell", NOTHING),
-      file("out/outbound.db", outbound),
-    ])
-    await fs.promises.rename(staging, places.pairDir)
+    for (const name of ["in", "out", "in/inbox", "out/outbox", "out/in", "out/agent", "out/global"])
+      fs.mkdirSync(path.join(staging, name), { mode: 0o700 })
+    for (const name of ["inbound.db", "inbox"]) fs.symlinkSync(`in/${name}`, path.join(staging, "out", name))
+    file("in/inbound.db", images.inbound)
+    file("in/.bell", NOTHING)
+    file("out/outbound.db", outbound)
+    within(path.dirname(places.pairDir), () => fs.renameSync(staging, places.pairDir))
   } catch (error) {
-    // A part may still be being made: what is left then goes with the leftovers of crashes.
-    await fs.promises.rm(staging, { recursive: true, force: true }).catch(() => {})
+    fs.rmSync(staging, { recursive: true, force: true })
+    if (isCode(error, "ENOTEMPTY", "EEXIST", "ENOTDIR"))
+      throw new Error(`${places.pairDir} exists already; every incarnation needs a pair of its own`, {
+        cause: error,
+      })
     throw error
   }
 }

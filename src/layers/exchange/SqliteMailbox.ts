@@ -111,7 +111,7 @@ const make = Effect.fnUntraced(function* (options: SqliteMailboxOptions) {
     paths: (pair) => pairPaths(dataDir, pair),
 
     create: Effect.fn("Mailbox.create")((pair, carry) =>
-      Effect.tryPromise({
+      Effect.try({
         try: () => createPair(images, { pairDir: pairDir(dataDir, pair), tmpDir: temporary }, carry),
         catch: hostFailure(`the exchange pair of ${pair.sessionId} can't be made`),
       }),

@@ -4,7 +4,7 @@
  */
 import { Effect, Layer } from "effect"
 import { randomUUID } from "node:crypto"
-import { constants } from "node:fs"
+import { constants, existsSync, lstatSync, writeFileSync } from "node:fs"
 import * as fs from "node:fs/promises"
 import * as path from "node:path"
 import { Mailbox, type Pair } from "../../services/Mailbox.ts"
@@ -62,6 +62,40 @@ const replaceIfChanged = async (temporaryDir: string, file: string, text: string
   }
 }
 
+/** Writes where nothing stands yet, which is one file operation; what stands there is compared and replaced. */
+const writeFresh = async (temporaryDir: string, file: string, text: string): Promise<void> => {
+  try {
+    writeFileSync(file, text, { mode: 0o644, flag: "wx" })
+  } catch {
+    await replaceIfChanged(temporaryDir, file, text)
+  }
+}
+
+/** A change younger than this may share its timestamps with one that comes after the look. */
+const TIMESTAMP_GRAIN_MS = 50
+
+/**
+ * Which container.json files were seen to be as they should be. One that has not changed since is not opened again: a wake asks lstat once.
+ */
+const makeSeen = () => {
+  const seen = new Map<string, string>()
+  const stampOf = (file: string, text: string): string | null => {
+    const stat = lstatSync(file, { throwIfNoEntry: false })
+    if (stat === undefined || Math.abs(Date.now() - stat.ctimeMs) < TIMESTAMP_GRAIN_MS) return null
+    return `${stat.ino} ${stat.size} ${stat.mtimeMs} ${stat.ctimeMs} ${text}`
+  }
+  return {
+    isAsBefore: (file: string, text: string) => {
+      const before = seen.get(file)
+      return before !== undefined && before === stampOf(file, text)
+    },
+    remember: (file: string, text: string) => {
+      const stamp = stampOf(file, text)
+      if (stamp !== null) seen.set(file, stamp)
+    },
+  }
+}
+
 const prune = async (
   directory: string,
   retention: LocalWorkspaceOptions["exitLogRetention"],
@@ -90,16 +124,21 @@ export const layer = (options: LocalWorkspaceOptions): Layer.Layer<Workspace, ne
     Effect.gen(function* () {
       const mailbox = yield* Mailbox
       const temporaryDir = tmpDir(options.dataDir)
+      const seen = makeSeen()
       return Workspace.of({
         zeroExitLogs: options.zeroExitLogs ?? "discard",
         prepareGroup: (group, json) =>
           attempt(`the folders of group ${group.id}`, async () => {
             const groupDir = path.join(options.dataDir, "groups", group.id)
             const globalDir = path.join(options.dataDir, "groups", "global")
-            await fs.mkdir(groupDir, { recursive: true, mode: 0o755 })
-            await fs.mkdir(globalDir, { recursive: true, mode: 0o755 })
             const containerJson = path.join(groupDir, "container.json")
-            await replaceIfChanged(temporaryDir, containerJson, `${JSON.stringify(json, null, 2)}\n`)
+            const text = `${JSON.stringify(json, null, 2)}\n`
+            if (!existsSync(globalDir) || !seen.isAsBefore(containerJson, text)) {
+              await fs.mkdir(groupDir, { recursive: true, mode: 0o755 })
+              await fs.mkdir(globalDir, { recursive: true, mode: 0o755 })
+              await replaceIfChanged(temporaryDir, containerJson, text)
+              seen.remember(containerJson, text)
+            }
             const paths = { groupDir, globalDir, containerJson }
             if (options.agentState === undefined) return paths
             const { dataDir } = options
@@ -109,16 +148,10 @@ export const layer = (options: LocalWorkspaceOptions): Layer.Layer<Workspace, ne
         writeSessionLists: (pair: Pair, lists) =>
           attempt(`the lists of session ${pair.sessionId}`, async () => {
             const { inDir } = mailbox.paths(pair)
-            await replaceIfChanged(
-              temporaryDir,
-              path.join(inDir, "current_tasks.json"),
-              JSON.stringify(lists.tasks),
-            )
-            await replaceIfChanged(
-              temporaryDir,
-              path.join(inDir, "available_groups.json"),
-              JSON.stringify(lists.groups),
-            )
+            const write = (name: string, list: ReadonlyArray<unknown>) =>
+              writeFresh(temporaryDir, path.join(inDir, name), JSON.stringify(list))
+            await write("current_tasks.json", lists.tasks)
+            await write("available_groups.json", lists.groups)
           }),
         writeExitLog: (log) =>
           attempt(`the exit log of session ${log.sessionId}`, async () => {
