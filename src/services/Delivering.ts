@@ -1,17 +1,17 @@
 /**
- * The delivery loop: sends what is due, one at a time per lane (the ledger sees to that), several lanes at once. A crash between
- * send and mark repeats the row with the same idempotency key; nothing is ever marked before it was sent.
+ * The delivery loop: sends what is due, one at a time per lane (the ledger sees to that), and so many at once as there are slots. A
+ * crash between send and mark repeats the row with the same idempotency key; nothing is ever marked before it was sent.
  */
-import { Clock, Effect } from "effect"
+import { Clock, Effect, FiberSet } from "effect"
 import type { Delivery } from "../domain/Delivery.ts"
 import { type Channel, ChannelError, Channels } from "./Channels.ts"
 import { crashable } from "./CrashPoint.ts"
+import type { LedgerError } from "./LedgerDriver.ts"
 import type { SendOutcome } from "./ledger/Deliveries.ts"
 import type { Nudge } from "./Nudge.ts"
+import { DUE_BATCH, makeSendSlots } from "./SendSlots.ts"
 import { SessionStore } from "./SessionStore.ts"
 
-const BATCH = 64
-const CONCURRENCY = 8
 /** Beyond what a channel waits for itself: one that hangs ends here. */
 const SEND_LIMIT_MS = 60_000
 const limitOf = (channel: Channel): number => Math.max(SEND_LIMIT_MS, (channel.limitMs ?? 0) + 1_000)
@@ -19,15 +19,6 @@ const limitOf = (channel: Channel): number => Math.max(SEND_LIMIT_MS, (channel.l
 const RETRY_MS = 1_000
 /** The longest sleep between two passes: the safety net. */
 const MAX_WAIT_MS = 60_000
-
-/** Sends everything that is due now. Returns how many it tried. */
-export const deliverDue = Effect.fnUntraced(function* () {
-  const store = yield* SessionStore
-  const now = yield* Clock.currentTimeMillis
-  const due = yield* store.read((reader) => reader.dueDeliveries(now, BATCH))
-  yield* Effect.forEach(due, (delivery) => deliverOne(delivery), { concurrency: CONCURRENCY, discard: true })
-  return due.length
-})
 
 const deliverOne = Effect.fnUntraced(function* (due: Delivery) {
   const store = yield* SessionStore
@@ -76,29 +67,41 @@ const send = Effect.fnUntraced(function* (delivery: Delivery) {
 const failedSend = (message: string) =>
   Effect.fail(new ChannelError({ kind: "Transient", message, retryAfterMs: null }))
 
-/** Never ends by itself; `settled` is rung after each pass that sent something. */
+/** Never ends by itself; `settled` is rung whenever something became of a delivery. */
 export const deliveryLoop = Effect.fnUntraced(function* (nudge: Nudge, settled: Nudge) {
   const store = yield* SessionStore
-  while (true) {
-    const tried = yield* deliverDue().pipe(
-      Effect.catchTag("LedgerError", (error) =>
-        Effect.as(Effect.logError(`deliveries wait: the ledger says ${error.message}`), "failed" as const),
-      ),
-    )
-    if (tried === "failed") {
-      yield* Effect.sleep(RETRY_MS)
-      continue
-    }
-    if (tried > 0) {
-      yield* settled.ring
-      // What was sent gave its turn to the row behind it, which is due now.
-      continue
-    }
-    const now = yield* Clock.currentTimeMillis
-    const next = yield* Effect.orElseSucceed(
-      store.read((reader) => reader.nextDeliveryAfter(now)),
-      () => now + 1_000,
-    )
-    yield* nudge.wait(now, next, MAX_WAIT_MS)
+  const fibers = yield* FiberSet.make<void>()
+  const slots = makeSendSlots()
+  let ledger: "answers" | "fails" = "answers"
+
+  const failed = (error: LedgerError) => {
+    const told =
+      ledger === "fails" ? Effect.void : Effect.logError(`deliveries wait: the ledger says ${error.message}`)
+    ledger = "fails"
+    return Effect.andThen(told, Effect.sleep(RETRY_MS))
   }
-})
+  const start = (row: Delivery): Effect.Effect<unknown, never, SessionStore | Channels> =>
+    FiberSet.run(fibers, Effect.andThen(Effect.catchTag(deliverOne(row), "LedgerError", failed), ended(row)))
+  // What was sent gave its turn to the row behind it, which is due now.
+  const ended = (row: Delivery) =>
+    Effect.suspend(() => {
+      const next = slots.free(row)
+      return Effect.andThen(next === undefined ? nudge.ring : start(next), settled.ring)
+    })
+  const pass = Effect.gen(function* () {
+    const now = yield* Clock.currentTimeMillis
+    const { next, planned } = yield* store.read((reader) => ({
+      planned: slots.plan((passedOver) => reader.dueDeliveries(now, DUE_BATCH, passedOver)),
+      next: reader.nextDeliveryAfter(now),
+    }))
+    ledger = "answers"
+    slots.take(planned)
+    yield* Effect.forEach(planned.start, start, { discard: true })
+    yield* nudge.wait(now, next, MAX_WAIT_MS)
+  })
+  return yield* Effect.raceFirst(
+    Effect.forever(Effect.catchTag(pass, "LedgerError", failed)),
+    // A send that dies of a defect ends the loop.
+    FiberSet.join(fibers),
+  )
+}, Effect.scoped)

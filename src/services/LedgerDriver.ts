@@ -126,8 +126,12 @@ export interface LedgerReader {
   readonly delivery: (id: DeliveryId) => Delivery | undefined
   /** By position, newest first; `after` is a position. */
   readonly deliveries: (filter: DeliveryFilter, page: Page) => ReadonlyArray<Delivery>
-  /** Pending with `nextAttemptAt <= now`, earliest first. */
-  readonly dueDeliveries: (now: EpochMs, limit: number) => ReadonlyArray<Delivery>
+  /** Pending with `nextAttemptAt <= now`, earliest first, but for what is passed over. */
+  readonly dueDeliveries: (
+    now: EpochMs,
+    limit: number,
+    passedOver?: DeliveriesPassedOver,
+  ) => ReadonlyArray<Delivery>
   readonly nextDeliveryAfter: (now: EpochMs) => EpochMs | null
   /** Pending of one lane, by position. */
   readonly laneOf: (lane: string, limit: number) => ReadonlyArray<Delivery>
@@ -173,6 +177,12 @@ export interface LedgerReader {
     filter: { readonly sessionId?: SessionId | undefined },
     page: Page,
   ) => ReadonlyArray<LedgerEvent>
+}
+
+/** Whose deliveries a reader does not ask for just now. */
+export interface DeliveriesPassedOver {
+  readonly sessions: ReadonlyArray<SessionId>
+  readonly channels: ReadonlyArray<string>
 }
 
 /** Writes: each `put` inserts the row or replaces the one with its key. Order and atomicity come from the transaction. */

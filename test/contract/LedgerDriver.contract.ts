@@ -657,6 +657,10 @@ export const ledgerDriverContract = (name: string, layer: Layer.Layer<LedgerDriv
           yield* ask((reader) => {
             assert.deepStrictEqual(idsOf(reader.dueDeliveries(T0, 9)), ["s1/early", "s1/now"])
             assert.deepStrictEqual(idsOf(reader.dueDeliveries(T0, 1)), ["s1/early"])
+            const beside = (sessions: ReadonlyArray<string>, channels: ReadonlyArray<string>) =>
+              idsOf(reader.dueDeliveries(T0, 9, { sessions: sessions.map(sid), channels }))
+            assert.deepStrictEqual(beside(["s2"], ["file"]), ["s1/early", "s1/now"])
+            assert.deepStrictEqual([beside(["s1"], []), beside([], ["hook"])], [[], []])
             assert.strictEqual(reader.nextDeliveryAfter(0), T0 - 1)
             assert.strictEqual(reader.nextDeliveryAfter(T0), T0 + 1)
             assert.isNull(reader.nextDeliveryAfter(T0 + 1))

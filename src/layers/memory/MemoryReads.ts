@@ -116,8 +116,17 @@ export const makeReads = (tables: Tables): LedgerReader => ({
     )
       .filter((row) => isBefore(row, page) && includes(filter.statuses, row.status))
       .slice(0, page.limit),
-  dueDeliveries: (now, limit) =>
-    tables.deliveriesDue.leading(ALL, (row) => reached(row.nextAttemptAt, now), limit),
+  dueDeliveries: (now, limit, passedOver) =>
+    passedOver === undefined
+      ? tables.deliveriesDue.leading(ALL, (row) => reached(row.nextAttemptAt, now), limit)
+      : tables.deliveriesDue
+          .leading(ALL, (row) => reached(row.nextAttemptAt, now), Infinity)
+          .filter(
+            ({ channelType, sessionId }) =>
+              !passedOver.sessions.includes(sessionId) &&
+              (channelType === null || !passedOver.channels.includes(channelType)),
+          )
+          .slice(0, limit),
   nextDeliveryAfter: (now) =>
     tables.deliveriesDue.following(ALL, (row) => reached(row.nextAttemptAt, now), 1)[0]?.nextAttemptAt ??
     null,

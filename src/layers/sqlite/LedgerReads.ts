@@ -155,6 +155,13 @@ export const makeReads = (prepareText: Prepare): LedgerReader => {
     tables.deliveries,
     "INDEXED BY deliveries_due WHERE status = 'pending' AND next_attempt_at >= 0 AND next_attempt_at <= ? ORDER BY next_attempt_at, position LIMIT ?",
   )
+  const dueBeside = many(
+    tables.deliveries,
+    `INDEXED BY deliveries_due WHERE status = 'pending' AND next_attempt_at >= 0 AND next_attempt_at <= ?
+      AND session_id NOT IN (SELECT value FROM json_each(?))
+      AND (channel_type IS NULL OR channel_type NOT IN (SELECT value FROM json_each(?)))
+      ORDER BY next_attempt_at, position LIMIT ?`,
+  )
   const nextDeliveryAfter = value<number | null>(
     "SELECT min(next_attempt_at) AS value FROM deliveries INDEXED BY deliveries_due WHERE status = 'pending' AND next_attempt_at >= 0 AND next_attempt_at > ?",
   )
@@ -307,7 +314,10 @@ export const makeReads = (prepareText: Prepare): LedgerReader => {
         before: positionOf(page),
         limit: page.limit,
       }),
-    dueDeliveries: (now, limit) => dueDeliveries(now, limit),
+    dueDeliveries: (now, limit, { channels, sessions } = { channels: [], sessions: [] }) =>
+      channels.length + sessions.length === 0
+        ? dueDeliveries(now, limit)
+        : dueBeside(now, JSON.stringify(sessions), JSON.stringify(channels), limit),
     nextDeliveryAfter: (now) => nextDeliveryAfter(now) ?? null,
     laneOf: (lane, limit) => laneOf(lane, limit),
     countPendingDeliveries: (channelType, limit) => Math.min(limit, countPendingDeliveries(channelType) ?? 0),

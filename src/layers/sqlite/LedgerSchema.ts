@@ -301,6 +301,9 @@ ALTER TABLE deliveries ADD COLUMN first_attempt_at INTEGER;
 ALTER TABLE deliveries ADD COLUMN refusal TEXT;
 ALTER TABLE deliveries ADD COLUMN detail TEXT;
 ALTER TABLE incarnations ADD COLUMN host_id TEXT;
+DROP INDEX deliveries_due;
+CREATE INDEX deliveries_due ON deliveries (next_attempt_at, position, session_id, channel_type)
+  WHERE status = 'pending' AND next_attempt_at >= 0;
 DROP INDEX deliveries_changed;
 CREATE INDEX deliveries_changed ON deliveries (session_id, revision) WHERE outbound_id >= '';
 `
