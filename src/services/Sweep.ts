@@ -128,7 +128,7 @@ const make = Effect.gen(function* () {
       const isFull =
         liveTotal >= store.options.limits.maxContainers ||
         (liveByGroup.get(groupId) ?? 0) >= found.policy.maxContainersPerGroup
-      if (isFull && !found.session.live && how !== "force") return "at-cap"
+      if (isFull && !found.session.live && !starts.underWay.has(sessionId) && how !== "force") return "at-cap"
       yield* launch(sessionId, groupId, "operator").pipe(Effect.provideContext(services))
       return "started"
     }),

@@ -1,13 +1,23 @@
 /** Ten thousand sessions that sleep cost a pass as much as none: what is due is found by index, not by asking each. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer } from "effect"
+import { TestClock } from "effect/testing"
 import { SessionId } from "../../src/domain/Ids.ts"
 import { healthy } from "../../src/layers/memory/ScriptedAgents.ts"
+import { SimulatedEngine } from "../../src/layers/memory/SimulatedEngine.ts"
 import * as SqliteLedger from "../../src/layers/sqlite/SqliteLedger.ts"
 import { LedgerDriver, type LedgerReader } from "../../src/services/LedgerDriver.ts"
 import { SessionStore } from "../../src/services/SessionStore.ts"
 import { Sweep } from "../../src/services/Sweep.ts"
-import { GROUP, makeNudges, servicesLayer, setUp, worldLayer } from "../../src/testing/Timeline.ts"
+import {
+  GROUP,
+  makeNudges,
+  messageOf,
+  say,
+  servicesLayer,
+  setUp,
+  worldLayer,
+} from "../../src/testing/Timeline.ts"
 
 const SLEEPERS = 10_000
 
@@ -67,4 +77,34 @@ describe("a pass over sessions of which none has anything due", () => {
     },
     60_000,
   )
+
+  it.effect("asks nothing about a session that runs while nothing about it changes", () => {
+    const asked = new Map<string, number>()
+    const options = { script: () => healthy(), ledger: countedLedger(asked) }
+    return Effect.gen(function* () {
+      const nudges = yield* makeNudges
+      yield* Effect.gen(function* () {
+        const sweep = yield* Sweep
+        const engine = yield* SimulatedEngine
+        yield* setUp
+        yield* sweep.recover
+        yield* say(nudges.look, "m1", 0)
+        for (let second = 0; second < 10; second++) {
+          yield* sweep.pass
+          yield* TestClock.adjust("1 second")
+        }
+        assert.strictEqual((yield* messageOf("m1")).state, "completed")
+        asked.clear()
+        for (let second = 0; second < 5; second++) {
+          yield* sweep.pass
+          yield* TestClock.adjust("1 second")
+        }
+        assert.strictEqual(engine.running(), 1)
+        for (const question of ["session", "incarnation", "group", "admittedOpen", "openAttempts"]) {
+          assert.isUndefined(asked.get(question), question)
+        }
+        assert.isAbove(asked.size, 0)
+      }).pipe(Effect.provide(servicesLayer(options, nudges)))
+    }).pipe(Effect.provide(worldLayer(options)))
+  })
 })

@@ -43,7 +43,13 @@ export const contract = {
   group: operation({ id: GroupId }, Group, NotFound),
   sessions: operation(Requests.SessionQuery.fields, Schema.Array(Session)),
   session: operation({ id: SessionId }, Requests.SessionReport, NotFound),
-  controlSession: operation({ id: SessionId, what: Requests.SessionVerb }, Session, NotFound, Conflict),
+  /** `force` wakes a session although the caps on containers leave no room. */
+  controlSession: operation(
+    { id: SessionId, what: Requests.SessionVerb, force: Schema.optionalKey(Schema.Boolean) },
+    Session,
+    NotFound,
+    Conflict,
+  ),
   /** What the session's running container wrote; null when none runs. */
   liveOutput: operation({ id: SessionId }, Schema.NullOr(Requests.LiveOutput), NotFound, RuntimeUnavailable),
   send: operation(Requests.SendRequest.fields, Requests.SendReply, ...refusals),

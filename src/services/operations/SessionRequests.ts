@@ -41,7 +41,7 @@ export const makeSessionRequests = Effect.fnUntraced(function* (options: { reado
       const { text } = yield* runtime.output(decodeHandle(row.handle), LIVE_OUTPUT_BYTES)
       return { incarnation: row.number, text }
     }),
-    controlSession: Effect.fnUntraced(function* ({ id, what }: InputOf<"controlSession">) {
+    controlSession: Effect.fnUntraced(function* ({ force, id, what }: InputOf<"controlSession">) {
       const session = yield* store.read((reader) => reader.session(id))
       if (session === undefined) return yield* NotFound.of("session", id)
       if (what === "wake" && session.status !== "active") {
@@ -52,7 +52,11 @@ export const makeSessionRequests = Effect.fnUntraced(function* (options: { reado
       if (what === "hold") yield* store.setStatus(id, "held", "held by an operator")
       if (what === "release") yield* store.setStatus(id, "active", null)
       if (what === "stop" || what === "hold") yield* sweep.stop(id, "an operator asked for it")
-      if (what === "wake") yield* sweep.wake(id)
+      if (what === "wake" && (yield* sweep.wake(id, force === true ? "force" : "within-caps")) === "at-cap") {
+        return yield* new Conflict({
+          message: `as many containers run as may (maxContainers, or maxContainersPerGroup of group '${session.groupId}'); stop one, or start this one all the same with 'session wake ${id} --force'`,
+        })
+      }
       yield* options.look.ring
       return (yield* store.read((reader) => reader.session(id))) ?? session
     }),
