@@ -1,8 +1,11 @@
 /** Requests about the whole: what ran, what happened, and how Lamplighter stands now. */
 import { Clock, Effect } from "effect"
+import { formatExchangeTime } from "../../domain/ExchangeTime.ts"
 import { describeGroupContainer } from "../../domain/GroupContainer.ts"
+import type { Incarnation } from "../../domain/Incarnation.ts"
 import { SessionStore } from "../SessionStore.ts"
 import { Sweep } from "../Sweep.ts"
+import type { Failing } from "../Trouble.ts"
 import type { InputOf } from "./Contract.ts"
 import { pageOf } from "./Page.ts"
 import { DEFAULT_PAGE, type Status } from "./Requests.ts"
@@ -34,6 +37,7 @@ export const makeHistoryRequests = Effect.fnUntraced(function* (options: {
     status: Effect.fnUntraced(function* () {
       const now = yield* Clock.currentTimeMillis
       const runtimeDown = yield* sweep.down
+      const failing = (yield* sweep.failing).map(describeFailing)
       return yield* store.read((reader): Status => ({
         runtime: options.runtime,
         runtimeDown,
@@ -49,7 +53,11 @@ export const makeHistoryRequests = Effect.fnUntraced(function* (options: {
           .filter(({ wakeError }) => wakeError !== null),
         nextWakeAt: reader.nextWakeAfter(now),
         nextSlotAt: reader.nextSlot(),
-        warnings: options.warnings?.() ?? [],
+        warnings: [
+          ...(options.warnings?.() ?? []),
+          ...failing,
+          ...reader.liveIncarnations().flatMap(describeSkew),
+        ],
         overrides: reader
           .groups()
           .map(({ container, id }) => ({ groupId: id, says: describeGroupContainer(container) }))
@@ -59,3 +67,16 @@ export const makeHistoryRequests = Effect.fnUntraced(function* (options: {
     backup: ({ path }: InputOf<"backup">) => Effect.as(store.backup(path), { path }),
   }
 })
+
+const describeFailing = ({ count, message, since, what }: Failing): string =>
+  `${what} has failed ${count} ${count === 1 ? "time" : "times"} since ${formatExchangeTime(since)}: ${message}`
+
+/** A container whose clock differs dates what it writes by it: the host translates, and whoever reads its logs should know. */
+const describeSkew = (row: Incarnation): ReadonlyArray<string> => {
+  const skewMs = row.rowSkewMs ?? row.fileSkewMs ?? 0
+  if (skewMs === 0) return []
+  const seconds = Math.round(Math.abs(skewMs) / 1_000)
+  return [
+    `the clock of session ${row.sessionId}'s container is ${seconds} s ${skewMs < 0 ? "behind" : "ahead of"} the host's`,
+  ]
+}
