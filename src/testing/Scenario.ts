@@ -4,12 +4,14 @@
  */
 import { Result, Schema, SchemaIssue } from "effect"
 import { isSeq, LineCounter, parseDocument } from "yaml"
+import { parseDuration } from "../domain/DurationText.ts"
 import { GroupId, MessageId, SeriesId, SessionId } from "../domain/Ids.ts"
 import { MAX_EPOCH_MS } from "../domain/Instant.ts"
 import { Message } from "../domain/Message.ts"
 import { PolicyOverride } from "../domain/Policy.ts"
 import { CatchUpPolicy, OverlapPolicy } from "../domain/SeriesPolicy.ts"
-import { formatDuration, parseDuration } from "../layers/configuration/QuantityText.ts"
+import { describeProblem } from "../domain/TextProblem.ts"
+import { parseZone } from "../domain/Zone.ts"
 
 /** A scenario longer than this says more about patience than about a policy. */
 export const MAX_SCENARIO_MS = 90 * 86_400_000
@@ -19,18 +21,17 @@ const MAX_BYTES = 1024 * 1024
 const MAX_REPEATS = 10_000
 
 /** `90s`, `30 minutes`, `1h 30m`, or whole milliseconds. */
-const Time = Schema.Union([Schema.String, Schema.Int]).check(
+const Time = Schema.Union([Schema.String, Schema.Finite]).check(
   Schema.makeFilter((value) => {
-    const ms = typeof value === "number" ? value : parseDuration(value)
-    return ms !== undefined && ms >= 0 && ms <= MAX_SCENARIO_MS
-      ? undefined
-      : `a length of time up to ${formatDuration(MAX_SCENARIO_MS)}, such as 90s, 30 minutes or 1h 30m`
+    const ms = parseDuration(value)
+    if (Result.isFailure(ms)) return `a length of time: ${describeProblem(String(value), ms.failure)}`
+    return ms.success >= 0 && ms.success <= MAX_SCENARIO_MS ? undefined : "a length of time from 0 to 90 days"
   }),
 )
 type Time = typeof Time.Type
 
 /** Milliseconds of a checked `Time`. */
-export const msOf = (time: Time): number => (typeof time === "number" ? time : (parseDuration(time) ?? 0))
+export const msOf = (time: Time): number => Result.getOrElse(parseDuration(time), () => 0)
 
 const atMost = <S extends Schema.Top>(item: S) => Schema.Array(item).check(Schema.isMaxLength(MAX_ENTRIES))
 const some = Schema.optionalKey
@@ -149,7 +150,14 @@ export const Scenario = Schema.Struct({
     ),
   ),
   lasts: Time,
-  zone: some(Schema.String),
+  zone: some(
+    Schema.String.check(
+      Schema.makeFilter((text) => {
+        const zone = parseZone(text)
+        return Result.isSuccess(zone) ? undefined : describeProblem(text, zone.failure)
+      }),
+    ),
+  ),
   policy: some(Schema.Record(Schema.String, Schema.Unknown)),
   sessions: Schema.Array(
     Schema.Struct({
@@ -314,18 +322,15 @@ const readPolicy = (
   given: Readonly<Record<string, unknown>>,
   at: At,
 ): Result.Result<PolicyOverride, Mistakes> => {
-  const [unclear, ...others] = Object.entries(given).flatMap(([key, value]) =>
-    key.endsWith("Ms") && typeof value === "string" && parseDuration(value) === undefined
-      ? [at(["policy", key], "a length of time, such as 90s, 30 minutes or 1h 30m")]
-      : [],
-  )
-  if (unclear !== undefined) return Result.fail([unclear, ...others])
-  const inMs = Object.fromEntries(
-    Object.entries(given).map(([key, value]) => [
-      key,
-      key.endsWith("Ms") && typeof value === "string" ? (parseDuration(value) ?? value) : value,
-    ]),
-  )
+  const inMs: Record<string, unknown> = {}
+  const unclear: Array<ScenarioMistake> = []
+  for (const [key, value] of Object.entries(given)) {
+    const ms = key.endsWith("Ms") && typeof value === "string" ? parseDuration(value) : Result.succeed(value)
+    if (Result.isSuccess(ms)) inMs[key] = ms.success
+    else unclear.push(at(["policy", key], `a length of time: ${describeProblem(String(value), ms.failure)}`))
+  }
+  const [first, ...rest] = unclear
+  if (first !== undefined) return Result.fail([first, ...rest])
   return Result.mapError(
     Schema.decodeUnknownResult(PolicyOverride, { errors: "all", onExcessProperty: "error" })(inMs),
     (error) => mistakesOf(error.issue, at, ["policy"]),

@@ -2,10 +2,11 @@
  * Plays a scenario: the daemon's unmodified services on a simulated host, with the agents, outages and operators that it describes.
  * The ledger's invariants are checked as in a campaign; what happened comes back as lanes, events and outcomes.
  */
-import { Cause, Effect } from "effect"
+import { Cause, Effect, Result } from "effect"
 import type { LedgerEvent } from "../domain/LedgerEvent.ts"
 import { isTerminal, type Message } from "../domain/Message.ts"
 import { defaultHostLimits, defaultPolicy } from "../domain/Policy.ts"
+import { parseZone } from "../domain/Zone.ts"
 import type { LedgerReader } from "../services/LedgerDriver.ts"
 import type { Pair } from "../services/Mailbox.ts"
 import { DaemonLives } from "./DaemonLives.ts"
@@ -61,7 +62,7 @@ const set = (scenario: ReadScenario, startedAt: number) => {
   const lives = new DaemonLives(ground, {
     policy,
     limits,
-    zone: scenario.zone ?? "UTC",
+    zone: Result.getOrElse(parseZone(scenario.zone ?? "UTC"), () => "UTC"),
     sweepIntervalMs: SWEEP_MS,
     pollIntervalMs: POLL_MS,
     sessionIndex: () => -1,

@@ -178,6 +178,8 @@ describe("a scenario", () => {
         "a.yaml:6:38: sends[0].every: it would be sent more than 10000 times",
       ],
       [`${head}${bob}policy: { idleMs: soon }\n`, "a.yaml:5:19: policy.idleMs: a length of time"],
+      [`${head}${bob}policy: { idleMs: "30" }\n`, "a.yaml:5:19: policy.idleMs: a length of time"],
+      [`${head}zone: BST\n${bob}`, 'a.yaml:3:7: zone: "BST" is refused: there is no such time zone'],
       [`${head}${bob}policy: { idle: 3s }\n`, "a.yaml:5:17: policy.idle: there is no such field"],
       [
         `${head}${bob}operators:\n  - { at: 1s, does: hold }\n`,
