@@ -11,8 +11,9 @@ import { baseImage, dockerCommand, dockerMissing } from "../support/DockerWorld.
 import { engineSocket, makeEngineProxy } from "../support/EngineProxy.ts"
 import { addGroup, api, report } from "../support/LiveDaemon.ts"
 import { makePrivateEngine, privateEngineMissing } from "../support/PrivateEngine.ts"
+import { patience } from "../support/Patience.ts"
 
-const LIMIT_MS = 120_000
+const LIMIT_MS = patience(120_000)
 const CREATE = "POST /containers/create"
 const THREADS = ["a", "b", "c", "d", "e", "f"]
 
@@ -24,7 +25,7 @@ const timeouts = {
 const count = (text: string, part: string): number => text.split(part).length - 1
 
 const until = Effect.fnUntraced(function* (what: string, holds: () => boolean) {
-  const deadline = Date.now() + 60_000
+  const deadline = Date.now() + patience(60_000)
   while (!holds()) {
     if (Date.now() > deadline) return yield* Effect.die(new Error(`it never held that ${what}`))
     yield* Effect.sleep(20)

@@ -8,6 +8,7 @@ import type { ContainerRef } from "../../src/services/ContainerRuntime.ts"
 import { record } from "../contract/ContainerRuntime.contract.ts"
 import { dockerMissing, type DockerWorld, makeDockerWorld } from "../support/DockerWorld.ts"
 import { engineSocket, makeEngineProxy } from "../support/EngineProxy.ts"
+import { patience } from "../support/Patience.ts"
 
 const CREATE = "POST /containers/create"
 const START = "POST /containers/{id}/start"
@@ -25,7 +26,7 @@ const SLACK_MS = 8_000
 const test = (
   title: string,
   body: (world: DockerWorld) => Effect.Effect<void, unknown, Scope.Scope>,
-  timeout = 30_000,
+  timeout = patience(30_000),
 ): void => it.live(title, () => Effect.scoped(Effect.flatMap(makeDockerWorld, body)), timeout)
 
 /** A daemon behind a proxy, that has asked already what it asks once in its life. */

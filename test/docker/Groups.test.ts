@@ -7,8 +7,9 @@ import { defaultGroupContainer, type GroupContainer } from "../../src/domain/Gro
 import { completed, type DockerDaemon, dockerDaemon, reported } from "../support/DockerDaemon.ts"
 import { baseImage, dockerCommand, dockerMissing } from "../support/DockerWorld.ts"
 import { addGroup, api, sendText } from "../support/LiveDaemon.ts"
+import { patience } from "../support/Patience.ts"
 
-const LIMIT_MS = 120_000
+const LIMIT_MS = patience(120_000)
 
 const shell = (script: string): readonly [string, ...Array<string>] => ["/bin/sh", "-c", script]
 

@@ -12,6 +12,7 @@ import { defaultSandbox } from "../../src/domain/ContainerSpec.ts"
 import type { ContainerRef, LaunchSpec, RuntimeEvent } from "../../src/services/ContainerRuntime.ts"
 import { record, type Runtime } from "../contract/ContainerRuntime.contract.ts"
 import { dockerMissing, type DockerWorld, makeDockerWorld } from "../support/DockerWorld.ts"
+import { patience } from "../support/Patience.ts"
 
 const MIB = 1024 * 1024
 const probeEntry = fileURLToPath(new URL("../support/agents/probe.mjs", import.meta.url))
@@ -50,7 +51,7 @@ interface Probed {
 const test = (
   title: string,
   body: (world: DockerWorld) => Effect.Effect<void, unknown, Scope.Scope>,
-  timeout = 30_000,
+  timeout = patience(30_000),
 ): void => it.live(title, () => Effect.scoped(Effect.flatMap(makeDockerWorld, body)), timeout)
 
 const inspect = (world: DockerWorld, ref: ContainerRef) =>

@@ -10,9 +10,10 @@ import type { Session } from "../../src/domain/Session.ts"
 import { completed, type DockerDaemon, dockerDaemon, reported, sendTo } from "../support/DockerDaemon.ts"
 import { baseImage, dockerCommand, dockerMissing } from "../support/DockerWorld.ts"
 import { addGroup, api, report } from "../support/LiveDaemon.ts"
+import { patience } from "../support/Patience.ts"
 
-const LIMIT_MS = 240_000
-const DEADLINE_MS = 90_000
+const LIMIT_MS = patience(240_000)
+const DEADLINE_MS = patience(90_000)
 const program = path.resolve(import.meta.dirname, "../support/agents/hostile.mjs")
 
 /** What they leave makes the session's files untrusted. */

@@ -18,8 +18,9 @@ import {
   makeDockerWorld,
   testEngineOptions,
 } from "../support/DockerWorld.ts"
+import { patience } from "../support/Patience.ts"
 
-const LIMIT_MS = 60_000
+const LIMIT_MS = patience(60_000)
 const group = GroupId.make("family")
 
 const lines = (text: string): ReadonlyArray<string> => text.split("\n").filter((line) => line !== "")

@@ -6,8 +6,9 @@ import * as path from "node:path"
 import { completed, type DockerDaemon, dockerDaemon, reported, sendTo } from "../support/DockerDaemon.ts"
 import { baseImage, dockerCommand, dockerMissing } from "../support/DockerWorld.ts"
 import { addGroup, api, report, sendText } from "../support/LiveDaemon.ts"
+import { patience } from "../support/Patience.ts"
 
-const LIMIT_MS = 120_000
+const LIMIT_MS = patience(120_000)
 
 const shell = (script: string): readonly [string, ...Array<string>] => ["/bin/sh", "-c", script]
 
@@ -28,7 +29,7 @@ const started = (daemon: DockerDaemon): number => {
 }
 
 const holds = Effect.fnUntraced(function* (what: string, look: () => boolean) {
-  const deadline = Date.now() + 30_000
+  const deadline = Date.now() + patience(30_000)
   while (!look()) {
     if (Date.now() > deadline) return yield* Effect.die(new Error(`it never held that ${what}`))
     yield* Effect.sleep(20)
@@ -118,7 +119,7 @@ describe.skipIf(dockerMissing !== null)("the main path, on a real engine", () =>
           zone: null,
           ttlMs: null,
         })
-        const deadline = Date.now() + 60_000
+        const deadline = Date.now() + patience(60_000)
         let runs = yield* http.runs({ taskId: task.id })
         while (runs.filter(({ outcome }) => outcome === "completed").length < 3) {
           if (Date.now() > deadline)

@@ -8,13 +8,14 @@ import { dirname } from "node:path"
 import type { ContainerRef } from "../../src/services/ContainerRuntime.ts"
 import { record } from "../contract/ContainerRuntime.contract.ts"
 import { baseImage, dockerMissing, type DockerWorld, makeDockerWorld } from "../support/DockerWorld.ts"
+import { patience } from "../support/Patience.ts"
 
 const KIB = 1024
 
 const test = (
   title: string,
   body: (world: DockerWorld) => Effect.Effect<void, unknown, Scope.Scope>,
-  timeout = 30_000,
+  timeout = patience(30_000),
 ): void => it.live(title, () => Effect.scoped(Effect.flatMap(makeDockerWorld, body)), timeout)
 
 const inspect = (world: DockerWorld, ref: ContainerRef) =>

@@ -10,6 +10,7 @@ import type { ContainerRef } from "../../src/services/ContainerRuntime.ts"
 import { record } from "../contract/ContainerRuntime.contract.ts"
 import { baseImage, dockerMissing, type DockerWorld, makeDockerWorld } from "../support/DockerWorld.ts"
 import { type EngineProxy, engineSocket, makeEngineProxy } from "../support/EngineProxy.ts"
+import { patience } from "../support/Patience.ts"
 
 const EVENTS = "GET /events"
 const START = "POST /containers/{id}/start"
@@ -18,7 +19,7 @@ const LINES = "GET /containers/{id}/logs follow"
 const test = (
   title: string,
   body: (world: DockerWorld) => Effect.Effect<void, unknown, Scope.Scope>,
-  timeout = 30_000,
+  timeout = patience(30_000),
 ): void => it.live(title, () => Effect.scoped(Effect.flatMap(makeDockerWorld, body)), timeout)
 
 /** A daemon whose calls pass a proxy. */

@@ -14,6 +14,7 @@ import { execute, rows } from "./OutboundFile.ts"
 import { Operations } from "../../src/services/Operations.ts"
 import { onBesiegedHost } from "./BesiegedHost.ts"
 import { corpus } from "./Corpus.ts"
+import { patience } from "../support/Patience.ts"
 
 const TURNS = 10
 /** Two for everybody, one for files that did not come to an end, and one that was killed and is not gone yet. */
@@ -52,7 +53,7 @@ describe("a host whose sessions are hostile", () => {
             const known = (n: number) =>
               store.read((reader) => reader.delivery(DeliveryId.make(`${id}/row-${n}`)) !== undefined)
             yield* plant
-            const deadline = performance.now() + 30_000
+            const deadline = performance.now() + patience(30_000)
             while (!(yield* known(2_999)) && performance.now() < deadline) yield* honestTurn
             for (const n of [0, 1, 999, 1_000, 1_001, 2_998, 2_999])
               assert.isTrue(yield* known(n), `row ${n}`)

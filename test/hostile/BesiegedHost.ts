@@ -15,9 +15,10 @@ import { Operations } from "../../src/services/Operations.ts"
 import { SessionStore } from "../../src/services/SessionStore.ts"
 import type { HostileCase } from "./HostileCase.ts"
 import { honestImage, placeIn } from "./OutboundFile.ts"
+import { patience } from "../support/Patience.ts"
 
 const POLL_MS = 100
-const PATIENCE_MS = 45_000
+const PATIENCE_MS = patience(45_000)
 
 /** One hostile session, and what it does. */
 export interface Attacker {

@@ -8,6 +8,7 @@ import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
 import { afterAll, beforeAll } from "vitest"
+import { patience } from "../support/Patience.ts"
 
 const root = path.resolve(import.meta.dirname, "../..")
 let scratch = ""
@@ -137,7 +138,7 @@ describe("the package", () => {
 
   it(
     "runs the daemon from there: a message goes in and the answer comes out",
-    { timeout: 60_000 },
+    { timeout: patience(60_000) },
     async () => {
       const command = path.join(project, "node_modules/lamplighter/dist/program/main.js")
       const dataDir = path.join(scratch, "data")

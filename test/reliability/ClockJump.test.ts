@@ -14,6 +14,7 @@ import {
   sendTo,
 } from "../support/RealDaemon.ts"
 import { plainGroup } from "../../src/domain/Group.ts"
+import { patience } from "../support/Patience.ts"
 
 const HOUR_MS = 3_600_000
 const LIBRARIES = [
@@ -93,7 +94,7 @@ const until = async (
   limitMs: number,
   holds: () => Promise<boolean>,
 ): Promise<void> => {
-  const deadline = performance.now() + limitMs
+  const deadline = performance.now() + patience(limitMs)
   while (!(await holds())) {
     if (performance.now() > deadline)
       assert.fail(`${what}: not within ${limitMs} ms; the daemon said: ${world.heard()}`)
@@ -108,7 +109,7 @@ const ended = (world: RealDaemon, id: string) => async () => (await messageOf(wo
 describe.skipIf("missing" in found)("a wall clock that is set while agents work", () => {
   it(
     "costs none of them anything, fires no slot twice, and hides no hang",
-    { timeout: 180_000 },
+    { timeout: patience(180_000) },
     async () => {
       const library = "library" in found ? found.library : ""
       const scratch = fs.mkdtempSync(path.join(os.tmpdir(), "lamplighter-clock-"))

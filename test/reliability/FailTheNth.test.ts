@@ -5,6 +5,7 @@ import type { Fault } from "../../src/testing/FaultPlan.ts"
 import { seededRandom } from "../../src/testing/SeededRandom.ts"
 import { runWorld } from "../../src/testing/World.ts"
 import { planWorld, type PlannedSend } from "../../src/testing/WorldShape.ts"
+import { patience } from "../support/Patience.ts"
 
 const send = (id: string, at: number): PlannedSend => ({
   id,
@@ -47,7 +48,7 @@ const faults = [agentFault(0, "agent-crash", 7 * 60_000), agentFault(1, "agent-d
 describe("fail the Nth", () => {
   it(
     "every operation of the contracts fails once, and nothing that was accepted is lost",
-    { timeout: 400_000 },
+    { timeout: patience(400_000) },
     () => {
       const failed = new Map<string, number>()
       for (let n = 1; ; n++) {

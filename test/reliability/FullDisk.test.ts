@@ -16,12 +16,13 @@ import {
   stopCleanly,
   untilSettled,
 } from "../support/RealDaemon.ts"
+import { patience } from "../support/Patience.ts"
 
 const DISK = "24m"
 const ROUNDS = 3
 const FULL_MS = 3_000
 const SENDERS = 3
-const BOOT_LIMIT_MS = 30_000
+const BOOT_LIMIT_MS = patience(30_000)
 
 const mount = (directory: string): void => {
   execFileSync("mount", ["-t", "tmpfs", "-o", `size=${DISK},mode=700`, "lamplighter-test", directory], {
@@ -82,7 +83,7 @@ const restartedWhileFull = async (world: RealDaemon, child: ChildProcess): Promi
 describe.skipIf(missing !== null)("a disk that is really full", () => {
   it(
     "acknowledges nothing that is not durable, goes on reading, and goes on when there is room again",
-    { timeout: 240_000 },
+    { timeout: patience(240_000) },
     async () => {
       let disk = ""
       const world = realDaemon({

@@ -10,6 +10,7 @@ import {
   untilUp,
   untilSettled,
 } from "../support/RealDaemon.ts"
+import { patience } from "../support/Patience.ts"
 
 /** `LAMPLIGHTER_KILLS=200` for the long campaign; `LAMPLIGHTER_KILL_SEED` for other moments. */
 const KILLS = Number(process.env["LAMPLIGHTER_KILLS"] ?? 5)
@@ -20,7 +21,7 @@ const SENDERS = 3
 describe("kill -9 under load", () => {
   it(
     `keeps every promise over ${KILLS} kills at random moments`,
-    { timeout: 120_000 + KILLS * 6_000 },
+    { timeout: patience(120_000 + KILLS * 6_000) },
     async () => {
       const world = realDaemon()
       const random = seededRandom(SEED)

@@ -14,6 +14,7 @@ import {
   stopCleanly,
   untilSettled,
 } from "../support/RealDaemon.ts"
+import { patience } from "../support/Patience.ts"
 
 /** Whether strace can attach to a process here; else why not. */
 const missing = ((): string | null => {
@@ -126,7 +127,7 @@ const recovered = async (world: RealDaemon, child: ChildProcess, told: string): 
 describe.skipIf(missing !== null)("system calls that fail", () => {
   it(
     "lose nothing that was accepted: the daemon goes on, or ends and another one goes on",
-    { timeout: 420_000 },
+    { timeout: patience(420_000) },
     async () => {
       const scratch = fs.mkdtempSync(path.join(os.tmpdir(), "lamplighter-strace-"))
       const world = realDaemon()

@@ -25,6 +25,7 @@ import {
   type TimelineOptions,
   worldLayer,
 } from "../../src/testing/Timeline.ts"
+import { patience } from "../support/Patience.ts"
 
 const MINUTE = 60_000
 const HOUR = 60 * MINUTE
@@ -33,7 +34,7 @@ const NEW_YORK = "America/New_York"
 const TASK = SeriesId.make("t1")
 const SWEEP_MS = HOUR
 /** A year is half a million rounds of the daemon's loops, and a busy machine has other things to do. */
-const timeout = 120_000
+const timeout = patience(120_000)
 
 const cron = (expression: string): Schedule => ({ _tag: "Cron", expression, zone: NEW_YORK })
 const every = (everyMs: number, anchor = 0): Schedule => ({ _tag: "Interval", everyMs, anchor })

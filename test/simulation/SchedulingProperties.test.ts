@@ -24,6 +24,7 @@ import {
   updateSeries,
 } from "../../src/services/ledger/SeriesTransitions.ts"
 import { makeSeriesLedger, runNowId, type SeriesLedger, TASK, ZONE } from "../support/SeriesLedger.ts"
+import { patience } from "../support/Patience.ts"
 
 const HOUR = 3_600_000
 const DAY = 24 * HOUR
@@ -269,7 +270,7 @@ const madeWith = (setting: Setting) =>
     },
   })
 
-describe("a series, whatever happens to it", { timeout: 60_000 }, () => {
+describe("a series, whatever happens to it", { timeout: patience(120_000) }, () => {
   it.effect.prop(
     "gives each slot one fate, the one that its policies say",
     [Setting, steps],

@@ -3,6 +3,7 @@ import { type ChildProcess, spawn } from "node:child_process"
 import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
+import { patience } from "./Patience.ts"
 
 const main = path.resolve(import.meta.dirname, "../../src/main.ts")
 const COMMAND_MS = 30_000
@@ -78,7 +79,7 @@ export const commandLine = (): CommandLine => {
       })
     },
     until: async (look, holds) => {
-      const deadline = Date.now() + 15_000
+      const deadline = Date.now() + patience(15_000)
       while (true) {
         const value = await look()
         if (holds(value)) return value

@@ -8,8 +8,9 @@ import { MessageId } from "../../src/domain/Ids.ts"
 import type { MessageReport } from "../../src/services/operations/Requests.ts"
 import { baseImage, dockerCommand } from "./DockerWorld.ts"
 import { api, liveDaemon, type LiveDaemon, report } from "./LiveDaemon.ts"
+import { patience } from "./Patience.ts"
 
-const DEADLINE_MS = 60_000
+const DEADLINE_MS = patience(60_000)
 
 export interface DockerDaemon extends LiveDaemon {
   /** The agent image's tag: of this test alone, and not there unless `withImage`. */

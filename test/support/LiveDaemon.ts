@@ -8,10 +8,11 @@ import { client } from "../../src/layers/http/SocketClient.ts"
 import type { Message } from "../../src/domain/Message.ts"
 import { MessageId, GroupId } from "../../src/domain/Ids.ts"
 import { plainGroup } from "../../src/domain/Group.ts"
+import { patience } from "./Patience.ts"
 
 const main = path.resolve(import.meta.dirname, "../../src/main.ts")
 const crashingMain = path.resolve(import.meta.dirname, "CrashingMain.ts")
-const DEADLINE_MS = 15_000
+const DEADLINE_MS = patience(15_000)
 
 export interface LiveDaemon {
   readonly dataDir: string

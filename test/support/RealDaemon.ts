@@ -14,9 +14,10 @@ import { labelsOf } from "../../src/layers/process/AgentArguments.ts"
 import * as SqliteLedger from "../../src/layers/sqlite/SqliteLedger.ts"
 import { LedgerDriver, type LedgerReader } from "../../src/services/LedgerDriver.ts"
 import { plainGroup } from "../../src/domain/Group.ts"
+import { patience } from "./Patience.ts"
 
-const SETTLE_LIMIT_MS = 60_000
-const BOOT_LIMIT_MS = 30_000
+const SETTLE_LIMIT_MS = patience(60_000)
+const BOOT_LIMIT_MS = patience(30_000)
 const SESSIONS = 4
 const MAIN = path.resolve(import.meta.dirname, "../../src/main.ts")
 

@@ -10,10 +10,11 @@ import { setTimeout as sleep } from "node:timers/promises"
 import { fileURLToPath } from "node:url"
 import Database from "better-sqlite3"
 import { imageOf, INBOUND_SQL, OUTBOUND_SQL } from "../../src/layers/exchange/ExchangeSchema.ts"
+import { patience } from "./Patience.ts"
 
 const NODE = fileURLToPath(new URL("../../node_modules/.bin/node", import.meta.url))
 const MAIN = fileURLToPath(new URL("../../container/agent-runner/main.ts", import.meta.url))
-const DEADLINE_MS = 15_000
+const DEADLINE_MS = patience(15_000)
 
 export interface InboundFields {
   readonly id: string

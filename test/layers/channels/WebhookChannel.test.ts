@@ -9,6 +9,7 @@ import { retryAfterMs } from "../../../src/layers/channels/WebhookReply.ts"
 import { sign, signingKey, webhookId } from "../../../src/layers/channels/WebhookSignature.ts"
 import { sampleDelivery } from "../../support/SampleDelivery.ts"
 import { webhookReceiver } from "../../support/WebhookReceiver.ts"
+import { patience } from "../../support/Patience.ts"
 
 const keyBytes = Buffer.from("0123456789abcdef0123456789abcdef")
 const secretText = `whsec_${keyBytes.toString("base64")}`
@@ -209,7 +210,7 @@ describe("WebhookChannel, what it makes of the answer", () => {
       assert.strictEqual(error.kind, "Transient")
       assert.include(error.message, "3000 ms")
       yield* Effect.promise(async () => {
-        const deadline = performance.now() + 5_000
+        const deadline = performance.now() + patience(5_000)
         while (receiver.openSockets() > 0 && performance.now() < deadline) {
           await new Promise((resolve) => setTimeout(resolve, 5))
         }
