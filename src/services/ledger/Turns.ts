@@ -46,7 +46,11 @@ export const turnsOf = (
     const quick = reading.acks.filter(
       acked === undefined
         ? () => open.length === 0
-        : ({ changedAt, detail }) => changedAt === acked.changedAt || detail.turn === acked.messageId,
+        : // Times that are cut to the second are shared by turns that have nothing to do with each other.
+          ({ changedAt, detail, messageId, precision }) =>
+            messageId === acked.messageId ||
+            detail.turn === acked.messageId ||
+            (precision === "ms" && changedAt === acked.changedAt),
     )
     const messages =
       claim === undefined
