@@ -42,7 +42,7 @@ export const waitForEnd = Effect.fnUntraced(function* <E, R>(wait: AnswerWait<E,
     told = why
     if ((yield* Clock.currentTimeMillis) >= deadline) {
       return yield* new CommandError({
-        message: `message ${id} is still ${state} after ${wait.timeoutMs} ms${why === null ? "" : ` (${why})`}; it stays in the ledger: 'messages show ${id}' tells how it goes on`,
+        message: `message ${id} is still ${state} after ${wait.timeoutMs} ms${why === null ? "" : ` (${why})`}; it stays in the ledger: 'lamplighter messages show ${id}' tells how it goes on`,
       })
     }
     yield* Effect.sleep(LOOK_EVERY_MS)
@@ -55,7 +55,7 @@ export const waitForEnd = Effect.fnUntraced(function* <E, R>(wait: AnswerWait<E,
 
 const obstacle = ({ message, sessionStatus, statusReason, wakeError }: MessageReport): string | null => {
   if (sessionStatus !== "active") {
-    return `its session is ${sessionStatus} (${statusReason ?? "no reason given"}); 'session release ${message.sessionId}' ends that`
+    return `its session is ${sessionStatus} (${statusReason ?? "no reason given"}); 'lamplighter session release ${message.sessionId}' ends that`
   }
   return wakeError === null ? null : `its session can't start a container: ${wakeError}`
 }

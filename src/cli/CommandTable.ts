@@ -2,8 +2,9 @@
  * The program's commands: the name of each, what it does in a line, and where it is. Only the module of the command that was asked for
  * is loaded; of the others the help shows what stands here.
  */
-import type { Scope } from "effect"
+import { Effect, type Scope } from "effect"
 import { Command } from "effect/cli"
+import { Screen } from "./Output.ts"
 import { root } from "./Root.ts"
 
 /** A command, whatever its flags are: its parser and its handler agree, which this type need not say. */
@@ -108,5 +109,7 @@ export const programFor = async (words: ReadonlyArray<string>) => {
       Command.withDescription(all || name === asked ? await load() : Command.make(name), says),
     ),
   )
-  return Command.withSubcommands(root, commands)
+  return Command.withSubcommands(root, commands).pipe(
+    Command.provideEffect(Screen, ({ raw }) => (raw ? Effect.succeed("pipe" as const) : Screen)),
+  )
 }

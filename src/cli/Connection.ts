@@ -8,7 +8,6 @@ import { connect as connectSocket } from "node:net"
 import * as path from "node:path"
 import { socketPathProblem } from "../layers/http/PrivateSocket.ts"
 import { type Client, client } from "../layers/http/SocketClient.ts"
-import { invocation } from "./Invocation.ts"
 import { CommandError, dataDirectory } from "./Root.ts"
 
 /** The socket on which a daemon listens. */
@@ -47,8 +46,8 @@ const answers = (socket: string): Effect.Effect<"answers" | "nobody", CommandErr
 const notRunning = (dataDir: string): CommandError =>
   new CommandError({
     message: fs.existsSync(dataDir)
-      ? `the daemon is not running in ${dataDir}; start it with: ${invocation(dataDir)} up`
-      : `there is no data directory ${dataDir}; make it with: ${invocation(dataDir)} init; then start the daemon with: ${invocation(dataDir)} up`,
+      ? `the daemon is not running in ${dataDir}; start it with: lamplighter up`
+      : `there is no data directory ${dataDir}; make it with: lamplighter init; then start the daemon with: lamplighter up`,
   })
 
 /** Whether a daemon runs on this data directory. */

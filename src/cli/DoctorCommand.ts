@@ -7,6 +7,7 @@ import { locate } from "../layers/configuration/Location.ts"
 import { checkDataDirectory, checkDisk, nearestFolder } from "../layers/files/HostChecks.ts"
 import type { Check } from "../domain/Check.ts"
 import { builderOptions, engineOptions } from "./DockerOptions.ts"
+import { hints } from "./Invocation.ts"
 import { show } from "./Output.ts"
 import { CommandError, dataDirectory, dataOption, jsonFlag, runtimeFlag } from "./Root.ts"
 
@@ -76,10 +77,11 @@ export const doctorCommand = Command.make("doctor", { runtime: runtimeFlag, json
       ...(yield* Effect.promise(() => checkDirectory(dataDir))),
       ...(Result.isSuccess(loaded) ? yield* Effect.promise(() => checkDocker(loaded.success)) : []),
     ]
+    const say = yield* hints
     yield* show(input.json, checks, () =>
       checks.flatMap(({ level, message, name, remedy }) => [
-        `${MARKS[level].padEnd(4)}  ${name}: ${message}`,
-        ...(remedy === null ? [] : [`      remedy: ${remedy}`]),
+        say(`${MARKS[level].padEnd(4)}  ${name}: ${message}`),
+        ...(remedy === null ? [] : [say(`      remedy: ${remedy}`)]),
       ]),
     )
     const failures = checks.filter(({ level }) => level === "failure")

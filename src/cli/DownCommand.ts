@@ -3,7 +3,7 @@ import { Clock, Effect } from "effect"
 import { Command, Flag } from "effect/cli"
 import * as fs from "node:fs"
 import * as path from "node:path"
-import { connectDaemon } from "./Connection.ts"
+import { connectDaemon, daemonAnswers } from "./Connection.ts"
 import { isUnanswered } from "./Failure.ts"
 import { show } from "./Output.ts"
 import { CommandError, dataDirectory, jsonFlag } from "./Root.ts"
@@ -26,9 +26,12 @@ export const downCommand = Command.make(
       const timeoutMs = yield* durationOf("timeout", input.timeout)
       const stopping = (what: string) =>
         new CommandError({
-          message: `the daemon in ${dataDir} ${what} after ${input.timeout}; process ${pidOf(dataDir)} goes on, and 'down' may be repeated`,
+          message: `the daemon in ${dataDir} ${what} after ${input.timeout}; process ${pidOf(dataDir)} goes on, and 'lamplighter down' may be repeated`,
         })
       const startedAt = yield* Clock.currentTimeMillis
+      if (!(yield* daemonAnswers(dataDir))) {
+        return yield* show(input.json, { stopped: false }, () => [`no daemon is running in ${dataDir}`])
+      }
       const api = yield* connectDaemon
       yield* api.shutdown().pipe(
         // A daemon that is on its way out may close the connection before it answers.

@@ -1,13 +1,16 @@
 /** `events`: the timeline, what happened in order, also as it happens. */
-import { Console, Effect, Option } from "effect"
+import { Clock, Effect, Option, Result, Schema } from "effect"
 import { Command, Flag } from "effect/cli"
+import { parseDuration } from "../domain/DurationText.ts"
 import { SessionId } from "../domain/Ids.ts"
+import { MAX_PAGE } from "../services/operations/Requests.ts"
 import type { LedgerEvent } from "../domain/LedgerEvent.ts"
 import { connectDaemon, connectReading } from "./Connection.ts"
 import { untilInterrupted } from "./Interruption.ts"
-import { instant, oneLine, show, table } from "./Output.ts"
+import { instant, oneLine, print, show, table } from "./Output.ts"
 import { positionFlags } from "./PageFlags.ts"
 import { jsonFlag } from "./Root.ts"
+import { instantOf } from "./TimeFlags.ts"
 
 const FOLLOW_EVERY_MS = 250
 
@@ -20,6 +23,29 @@ const lines = (rows: ReadonlyArray<LedgerEvent>) =>
 const line = (row: LedgerEvent): string =>
   [instant(row.at), row.type, row.sessionId ?? "-", row.messageId ?? "-", row.text].map(oneLine).join("  ")
 
+/** Of an instant, or of a length of time that leads back from now. */
+const sinceOf = Effect.fnUntraced(function* (text: string) {
+  const length = parseDuration(text)
+  return Result.isSuccess(length)
+    ? (yield* Clock.currentTimeMillis) - length.success
+    : yield* instantOf("since", text)
+})
+
+/** The last `count` events, or those since an instant, oldest first. The ledger keeps a limited number of them. */
+const lastOf = Effect.fnUntraced(function* <E, R>(
+  page: (after: number | undefined) => Effect.Effect<ReadonlyArray<LedgerEvent>, E, R>,
+  count: number,
+  since: number,
+) {
+  const found: Array<LedgerEvent> = []
+  while (found.length < count) {
+    const rows = yield* page(found.at(-1)?.position)
+    found.push(...rows.filter(({ at }) => at >= since))
+    if (rows.length < MAX_PAGE || (rows.at(-1)?.at ?? 0) < since) break
+  }
+  return found.slice(0, count).toReversed()
+})
+
 export const eventsCommand = Command.make(
   "events",
   {
@@ -27,6 +53,16 @@ export const eventsCommand = Command.make(
     follow: Flag.Boolean("follow").pipe(
       Flag.withDescription("Go on with what happens next, until interrupted; with --json one object a line"),
       Flag.withDefault(false),
+    ),
+    since: Flag.String("since").pipe(
+      Flag.withDescription("From this instant on, or so long ago, e.g. 2026-12-01T09:00:00Z or 2h"),
+      Flag.optional,
+    ),
+    all: Flag.Boolean("all").pipe(Flag.withDescription("From the beginning on"), Flag.withDefault(false)),
+    tail: Flag.Int("tail").pipe(
+      Flag.withSchema(Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: MAX_PAGE }))),
+      Flag.withDescription("Only the last so many; 50 where nothing is said"),
+      Flag.withDefault(50),
     ),
     ...positionFlags("this position"),
     json: jsonFlag,
@@ -36,17 +72,29 @@ export const eventsCommand = Command.make(
       const api = yield* input.follow ? connectDaemon : connectReading
       const sessionId = Option.getOrUndefined(input.session)
       const limit = Option.getOrUndefined(input.limit)
-      let after = Option.getOrElse(input.after, () => 0)
-      if (!input.follow) {
-        const rows = yield* api.events({ sessionId, limit, after })
-        return yield* show(input.json, rows, () => lines(rows))
-      }
+      const position = Option.getOrUndefined(input.after)
+      const since = Option.isSome(input.since) ? yield* sinceOf(input.since.value) : 0
+      const wanted = input.all || since > 0 ? Infinity : input.tail
+      const first =
+        position === undefined && limit === undefined
+          ? yield* lastOf(
+              (after) =>
+                api.events({ sessionId, after, limit: Math.min(wanted, MAX_PAGE), order: "newest-first" }),
+              wanted,
+              since,
+            )
+          : yield* api.events({ sessionId, limit, after: position ?? 0 })
+      if (!input.follow) return yield* show(input.json, first, () => lines(first))
+      const tell = (rows: ReadonlyArray<LedgerEvent>) =>
+        Effect.forEach(rows, (row) => print(input.json ? JSON.stringify(row) : line(row)), { discard: true })
       return yield* untilInterrupted(
         Effect.gen(function* () {
+          yield* tell(first)
+          let after = first.at(-1)?.position ?? position ?? 0
           while (true) {
             const rows = yield* api.events({ sessionId, limit, after })
+            yield* tell(rows)
             after = rows.at(-1)?.position ?? after
-            for (const row of rows) yield* Console.log(input.json ? JSON.stringify(row) : line(row))
             if (rows.length === 0) yield* Effect.sleep(FOLLOW_EVERY_MS)
           }
         }),

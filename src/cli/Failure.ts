@@ -11,7 +11,7 @@ const isUnexpected = (error: unknown): error is UnexpectedAnswer =>
 
 export const explain = (error: unknown): string => {
   if (isUnanswered(error)) {
-    return `the daemon went away before it answered (${error.message}); 'status' tells whether it runs, and what it had accepted is kept`
+    return `the daemon went away before it answered (${error.message}); 'lamplighter status' tells whether it runs, and what it had accepted is kept`
   }
   if (isUnexpected(error)) {
     return `what answers on the daemon's socket is no daemon of this version (${error.message}); stop it, and start the one of this version`

@@ -6,10 +6,10 @@ import { describeGroupContainer } from "../domain/GroupContainer.ts"
 import { GroupId } from "../domain/Ids.ts"
 import { PolicyText } from "../domain/Policy.ts"
 import { connectDaemon, connectReading } from "./Connection.ts"
-import { invocation } from "./Invocation.ts"
+import { hints } from "./Invocation.ts"
 import { containerChange, containerFlags } from "./ContainerFlags.ts"
 import { show, table } from "./Output.ts"
-import { CommandError, dataDirectory, jsonFlag } from "./Root.ts"
+import { CommandError, jsonFlag } from "./Root.ts"
 
 const id = Argument.String("id").pipe(Argument.withSchema(GroupId))
 
@@ -22,8 +22,14 @@ const settings = {
     Flag.optional,
   ),
   command: Flag.String("command").pipe(
-    Flag.withDescription('The program of the provider "command", as a JSON array, program first'),
+    Flag.withDescription(
+      'The program of the provider "command": its path, or a JSON array with its arguments; or write it after --',
+    ),
     Flag.optional,
+  ),
+  program: Argument.String("program").pipe(
+    Argument.withDescription('After --: the program of the provider "command", and its arguments'),
+    Argument.variadic(),
   ),
   timeout: Flag.Int("timeout-ms").pipe(
     Flag.withDescription("The longest silent turn of the provider, in ms"),
@@ -113,9 +119,31 @@ const checkAgents = Effect.fnUntraced(function* <E, R>(
   for (const { agentGroupId, name } of wanted) {
     if (agentGroupId === null || known.includes(agentGroupId)) continue
     return yield* new CommandError({
-      message: `--destination ${name}=agent:${agentGroupId} names a group that does not exist; add it first with 'group add ${agentGroupId}'`,
+      message: `--destination ${name}=agent:${agentGroupId} names a group that does not exist; add it first with 'lamplighter group add ${agentGroupId}'`,
     })
   }
+})
+
+/** A path, a JSON array, or the words after `--`. A line for a shell is none of them: nobody says how it is split. */
+const commandOf = Effect.fnUntraced(function* ({ command, program }: Settings) {
+  const [first, ...rest] = program
+  if (Option.isNone(command)) return first === undefined ? undefined : ([first, ...rest] as const)
+  const text = command.value
+  if (first !== undefined) {
+    return yield* new CommandError({
+      message: `--command ${text} and the words after -- both name a program`,
+    })
+  }
+  if (/^[^\s[]\S*$/.test(text)) return [text] as const
+  return yield* decodeWords(text).pipe(
+    Effect.mapError(
+      complaint(
+        "command",
+        text,
+        `a path or a JSON array such as ["node","agent.js"]; words may also follow --`,
+      ),
+    ),
+  )
 })
 
 /** The fields that the flags say, over those that are there. */
@@ -124,13 +152,6 @@ const changesOf = Effect.fn(function* (input: Settings, stored: Pick<Group, "pro
   const container = yield* containerChange(input, stored.container)
   const some = <A, B>(option: Option.Option<A>, field: string, as: (value: A) => B) =>
     Option.isSome(option) ? { [field]: as(option.value) } : {}
-  const command = Option.isSome(input.command)
-    ? yield* decodeWords(input.command.value).pipe(
-        Effect.mapError(
-          complaint("command", input.command.value, `a JSON array of words, such as ["node","agent.js"]`),
-        ),
-      )
-    : provider.command
   const policy = Option.isSome(input.policy)
     ? yield* decodePolicy(input.policy.value).pipe(
         Effect.mapError(
@@ -148,7 +169,7 @@ const changesOf = Effect.fn(function* (input: Settings, stored: Pick<Group, "pro
     ...some(input.assistant, "assistantName", String),
     provider: {
       name: Option.getOrElse(input.provider, () => provider.name),
-      command,
+      command: (yield* commandOf(input)) ?? provider.command,
       timeoutMs: Option.getOrElse(input.timeout, () => provider.timeoutMs),
       model: Option.getOrElse(input.model, () => provider.model),
     },
@@ -166,7 +187,10 @@ const add = Command.make("add", { id, ...settings, json: jsonFlag }, (input) =>
   Effect.gen(function* () {
     const plain = plainGroup(input.id)
     const changes = yield* changesOf(input, {
-      provider: Option.isSome(input.command) ? { ...plain.provider, name: "command" } : plain.provider,
+      provider:
+        Option.isSome(input.command) || input.program.length > 0
+          ? { ...plain.provider, name: "command" }
+          : plain.provider,
       container: plain.container,
     })
     const payload = {
@@ -177,9 +201,9 @@ const add = Command.make("add", { id, ...settings, json: jsonFlag }, (input) =>
     const api = yield* connectDaemon
     yield* checkAgents(input.id, payload.destinations, api.groups())
     const group = yield* api.addGroup(payload)
-    const program = invocation(yield* dataDirectory)
+    const say = yield* hints
     yield* show(input.json, group, () => [
-      `group ${group.id} is there; talk to it with: ${program} send ${group.id} "hello" --wait`,
+      say(`group ${group.id} is there; talk to it with: lamplighter send ${group.id} "hello" --wait`),
     ])
   }),
 ).pipe(Command.withDescription("Add an agent group"))
@@ -253,4 +277,25 @@ const showGroup = Command.make("show", { id, json: jsonFlag }, (input) =>
   }),
 ).pipe(Command.withDescription("Show one group"))
 
-export const groupCommand = Command.make("group").pipe(Command.withSubcommands([add, list, showGroup, set]))
+const remove = Command.make(
+  "remove",
+  {
+    id,
+    queued: Flag.Literals("queued", ["refuse", "cancel"]).pipe(
+      Flag.withDescription(
+        "What becomes of messages and tasks that have not ended; refuse: nothing is removed",
+      ),
+      Flag.withDefault("refuse" as const),
+    ),
+    json: jsonFlag,
+  },
+  (input) =>
+    Effect.gen(function* () {
+      const group = yield* (yield* connectDaemon).removeGroup({ id: input.id, queued: input.queued })
+      yield* show(input.json, group, () => [`group ${group.id} is removed; its history stays`])
+    }),
+).pipe(Command.withDescription("Remove a group; what it did stays in the history"))
+
+export const groupCommand = Command.make("group").pipe(
+  Command.withSubcommands([add, list, showGroup, set, remove]),
+)

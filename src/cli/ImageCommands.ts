@@ -14,6 +14,7 @@ import { makeImageBuilder } from "../layers/docker/ImageBuilder.ts"
 import { listImages } from "../layers/docker/ImageCollection.ts"
 import { connectDaemon, connectReading } from "./Connection.ts"
 import { builderOptions, engineOptions } from "./DockerOptions.ts"
+import { hints } from "./Invocation.ts"
 import { instant, show, table } from "./Output.ts"
 import { CommandError, dataDirectory, dataOption, jsonFlag } from "./Root.ts"
 
@@ -28,7 +29,9 @@ const installId = Effect.gen(function* () {
   const id = decodeInstall(text)
   return Option.isSome(id)
     ? id.value
-    : yield* new CommandError({ message: `${file} is not there; make the data directory with 'init' first` })
+    : yield* new CommandError({
+        message: `${file} is not there; make the data directory with 'lamplighter init' first`,
+      })
 })
 
 /** Asks the engine, and says what it answered. */
@@ -65,7 +68,9 @@ const build = Command.make(
       const only = Option.getOrUndefined(input.group)
       const wanted = only === undefined ? groups : groups.filter(({ id }) => id === only)
       if (only !== undefined && wanted.length === 0)
-        return yield* new CommandError({ message: `there is no group '${only}'; 'group list' shows them` })
+        return yield* new CommandError({
+          message: `there is no group '${only}'; 'lamplighter group list' shows them`,
+        })
       const { image } = settings.docker
       const agentImage = { id: null, wish: { tag: image, layered: null } }
       const ofGroups = wanted
@@ -150,6 +155,7 @@ const packagesText = ({ apt, npm }: ImagePackages): string =>
 const requests = Command.make("requests", { json: jsonFlag }, (input) =>
   Effect.gen(function* () {
     const groups = yield* (yield* connectReading).groups()
+    const say = yield* hints
     const waiting = groups
       .filter(({ container }) => hasPackages(container.requested))
       .map(({ container, id }) => ({ group: id, ...container.requested }))
@@ -158,7 +164,7 @@ const requests = Command.make("requests", { json: jsonFlag }, (input) =>
         ? ["no agent waits for a package"]
         : waiting.map(
             (row) =>
-              `${row.group}: ${packagesText(row)}; 'lamplighter image approve ${row.group}' installs them, 'deny' drops them`,
+              `${row.group}: ${packagesText(row)}; ${say(`'lamplighter image approve ${row.group}' installs them, 'lamplighter image deny ${row.group}' drops them`)}`,
           ),
     )
   }),

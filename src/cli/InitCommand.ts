@@ -9,7 +9,7 @@ import { DEFAULT_FILE_NAME } from "../layers/configuration/Location.ts"
 import { acquireDataDirectory } from "../layers/sqlite/DataDirectoryLock.ts"
 import * as SqliteLedger from "../layers/sqlite/SqliteLedger.ts"
 import { SessionStore } from "../services/SessionStore.ts"
-import { invocation } from "./Invocation.ts"
+import { hints } from "./Invocation.ts"
 import { show } from "./Output.ts"
 import { dataDirectory, jsonFlag } from "./Root.ts"
 import { plainGroup } from "../domain/Group.ts"
@@ -68,14 +68,15 @@ export const initCommand = Command.make(
         ),
       )
       const added = yield* addFirst(group).pipe(Effect.provide(store))
+      const say = yield* hints
       yield* show(input.json, { dataDir, file, wrote, group: group ?? null, added }, () => [
         `data directory: ${dataDir}`,
         `configuration: ${file} (${wrote === "written" ? "written" : "was there, left as it is"})`,
         ...(group === undefined ? [] : [`group: ${group} (${added === "added" ? "added" : "was there"})`]),
-        `next: ${invocation(dataDir)} up`,
+        say("next: lamplighter up"),
         group === undefined
-          ? `then, in another terminal: ${invocation(dataDir)} group add helpers`
-          : `then, in another terminal: ${invocation(dataDir)} send ${group} "hello" --wait`,
+          ? say("then, in another terminal: lamplighter group add helpers")
+          : say(`then, in another terminal: lamplighter send ${group} "hello" --wait`),
       ])
     }),
 ).pipe(Command.withDescription("Prepare a data directory: its configuration file, its ledger, a first group"))

@@ -1,4 +1,8 @@
-/** How a person runs this program again: what messages that name a whole command begin with. */
+/**
+ * How a person runs this program again. A hint names a command as `lamplighter COMMAND …`, wherever in the program it is written; it is
+ * shown as this person would type it.
+ */
+import { Context, Effect } from "effect"
 import * as path from "node:path"
 import { locate } from "../layers/configuration/Location.ts"
 
@@ -19,10 +23,29 @@ export const programName = (): string => {
 }
 
 /** The program with the flag that leads it to this data directory, if it needs one. */
-export const invocation = (dataDir: string): string =>
+const invocation = (dataDir: string): string =>
   locate({ env: process.env }).dataDir === dataDir
     ? programName()
     : `${programName()} --data ${quoted(dataDir)}`
 
 const quoted = (word: string): string =>
   /^[A-Za-z0-9_./:@%+=,-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`
+
+/** What this run's hints begin with. */
+const Program = Context.Reference<string>("lamplighter/cli/Program", { defaultValue: programName })
+
+/** For a run with these words. */
+export const withHints =
+  (words: ReadonlyArray<string>) =>
+  <A, E, R>(run: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> => {
+    const at = words.findIndex((word) => /^--data(=|$)/.test(word))
+    const dataDir = words[at]?.split("=", 2)[1] ?? words[at + 1]
+    const { dataDir: found } = locate({ env: process.env, dataDir: at < 0 ? undefined : dataDir })
+    return Effect.provideService(run, Program, invocation(found))
+  }
+
+/** Gives a text's hints the way this program was called. */
+export const hints = Effect.map(
+  Program,
+  (program) => (text: string) => text.replaceAll(/\blamplighter (?=[a-z])/g, () => `${program} `),
+)

@@ -1,8 +1,8 @@
 /**
  * `logs`: what a container said: the log of a life that ended, or the output of the one that runs. Without a session: which logs there
- * are. A terminal gets it without control characters, a file or a pipe gets every byte.
+ * are.
  */
-import { Console, Effect, Option } from "effect"
+import { Console, Effect, Option, Schema } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
 import * as fs from "node:fs"
 import { SessionId } from "../domain/Ids.ts"
@@ -11,7 +11,7 @@ import { DEFAULT_PAGE } from "../services/operations/Requests.ts"
 import { connectReading } from "./Connection.ts"
 import { untilInterrupted } from "./Interruption.ts"
 import { keptLogs } from "./KeptLogs.ts"
-import { instant, printable, show, table } from "./Output.ts"
+import { instant, print, show, table } from "./Output.ts"
 import { limitFlag } from "./PageFlags.ts"
 import { CommandError, dataDirectory, jsonFlag } from "./Root.ts"
 
@@ -37,6 +37,11 @@ export const logsCommand = Command.make(
       Flag.withDescription("Go on with what the running container writes, until it ends"),
       Flag.withDefault(false),
     ),
+    tail: Flag.Int("tail").pipe(
+      Flag.withSchema(Schema.Int.check(Schema.isGreaterThan(0))),
+      Flag.withDescription("Only the last so many lines"),
+      Flag.optional,
+    ),
     limit: limitFlag,
     json: jsonFlag,
   },
@@ -56,6 +61,7 @@ interface Wanted {
   readonly session: SessionId
   readonly incarnation: Option.Option<number>
   readonly follow: boolean
+  readonly tail: Option.Option<number>
   readonly json: boolean
 }
 
@@ -69,29 +75,34 @@ const printLog = Effect.fnUntraced(function* (input: Wanted) {
   const life = yield* find
   if (life === undefined) {
     return yield* new CommandError({
-      message: `session ${input.session} has no such life; 'session show ${input.session}' lists its last ones`,
+      message: `session ${input.session} has no such life; 'lamplighter session show ${input.session}' lists its last ones`,
     })
   }
-  if (life.phase === "ended") return yield* printEnded(life, input.json)
+  if (life.phase === "ended") return yield* printEnded(life, input)
   let seen = ""
   while (true) {
     const output = yield* api.liveOutput({ id: input.session })
     if (output === null || output.incarnation !== life.number) break
     if (input.json) return yield* show(true, output, () => [])
-    yield* Effect.sync(() => write(process.stdout, added(seen, output.text)))
+    const lines = input.follow ? added(seen, output.text) : output.text
+    if (lines !== "") yield* print(tail(lines, seen === "" ? input.tail : Option.none()))
     if (!input.follow) return
     seen = output.text
     yield* Effect.sleep(FOLLOW_EVERY_MS)
   }
   const end = yield* find
   if (end === undefined) return
-  if (!input.follow) return yield* printEnded(end, input.json)
+  if (!input.follow) return yield* printEnded(end, input)
   yield* Console.error(ending(end))
 })
 
-const write = (stream: NodeJS.WriteStream, text: string): void => {
-  if (text !== "") stream.write(stream.isTTY ? printable(text) : text)
-}
+/** The last lines; all of them where nothing is said. The last line break is left out. */
+const tail = (text: string, lines: Option.Option<number>): string =>
+  text
+    .replace(/\n$/, "")
+    .split("\n")
+    .slice(-Option.getOrElse(lines, () => 0))
+    .join("\n")
 
 const listLogs = Effect.fnUntraced(function* (input: {
   readonly limit: Option.Option<number>
@@ -101,7 +112,7 @@ const listLogs = Effect.fnUntraced(function* (input: {
 }) {
   if (input.follow || Option.isSome(input.incarnation)) {
     return yield* new CommandError({
-      message: "say whose container: logs SESSION; 'session list' shows the sessions",
+      message: "say whose container: lamplighter logs SESSION; 'lamplighter session list' shows the sessions",
     })
   }
   const dataDir = yield* dataDirectory
@@ -125,7 +136,7 @@ const listLogs = Effect.fnUntraced(function* (input: {
 const ending = (life: Incarnation): string =>
   `incarnation ${life.number} ended at ${instant(life.endedAt)}: ${life.reason ?? "unknown"}, exit code ${life.exitCode ?? "unknown"}`
 
-const printEnded = Effect.fnUntraced(function* (life: Incarnation, asJson: boolean) {
+const printEnded = Effect.fnUntraced(function* (life: Incarnation, { json, tail: lines }: Wanted) {
   const { logFile } = life
   if (logFile === null) {
     return yield* new CommandError({
@@ -139,8 +150,8 @@ const printEnded = Effect.fnUntraced(function* (life: Incarnation, asJson: boole
         message: `the log ${logFile} can't be read: ${String(error)}; retention may have removed it`,
       }),
   })
-  if (asJson) return yield* show(true, { incarnation: life.number, logFile, text }, () => [])
-  yield* Effect.sync(() => write(process.stdout, text.endsWith("\n") ? text : `${text}\n`))
+  if (json) return yield* show(true, { incarnation: life.number, logFile, text }, () => [])
+  yield* print(tail(text, lines))
 })
 
 const readCapped = (file: string): string => {

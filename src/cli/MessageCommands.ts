@@ -5,8 +5,9 @@ import { DeliveryStatus } from "../domain/Delivery.ts"
 import { DeliveryId, MessageId, SeriesId, SessionId } from "../domain/Ids.ts"
 import { type Message, MessageKind, MessageState } from "../domain/Message.ts"
 import { DEFAULT_PAGE, MAX_PAGE } from "../services/operations/Requests.ts"
+import { readableText, visible } from "../layers/channels/DeliveryContent.ts"
 import { connectDaemon, connectReading } from "./Connection.ts"
-import { contentText, fields, instant, show, table } from "./Output.ts"
+import { fields, instant, show, table } from "./Output.ts"
 import { pageFlags, positionFlags } from "./PageFlags.ts"
 import { jsonFlag } from "./Root.ts"
 
@@ -85,17 +86,33 @@ const showMessage = Command.make("show", { id, json: jsonFlag }, (input) =>
       ...fields(report.message),
       `session: ${report.sessionStatus}${report.statusReason === null ? "" : ` (${report.statusReason})`}`,
       ...(report.wakeError === null ? [] : [`can't start: ${report.wakeError}`]),
-      ...report.answers.map((row) => `answer: ${contentText(row.content)}`),
+      ...(report.answeredWith.length === 0
+        ? []
+        : [`answered together with: ${report.answeredWith.join(", ")}`]),
+      ...visible(report.answers).map((row) => `answer: ${readableText(row)}`),
     ])
   }),
 ).pipe(Command.withDescription("Show one message and what was answered"))
 
-const cancel = Command.make("cancel", { id, json: jsonFlag }, (input) =>
-  Effect.gen(function* () {
-    const message = yield* (yield* connectDaemon).cancelMessage({ id: input.id })
-    yield* show(input.json, message, () => [`${message.id} is ${message.state}`])
-  }),
-).pipe(Command.withDescription("Cancel a message that no agent has claimed"))
+const cancel = Command.make(
+  "cancel",
+  {
+    id,
+    running: Flag.Boolean("running").pipe(
+      Flag.withDescription("Also one that an agent works on: its container is stopped for it"),
+      Flag.withDefault(false),
+    ),
+    json: jsonFlag,
+  },
+  (input) =>
+    Effect.gen(function* () {
+      const message = yield* (yield* connectDaemon).cancelMessage({
+        id: input.id,
+        which: input.running ? "running" : "waiting",
+      })
+      yield* show(input.json, message, () => [`${message.id} is ${message.state}`])
+    }),
+).pipe(Command.withDescription("Cancel a message that no agent has claimed, or a running one"))
 
 const redrive = Command.make("redrive", { id, json: jsonFlag }, (input) =>
   Effect.gen(function* () {

@@ -1,17 +1,34 @@
 /**
  * How commands print: JSON for programs, aligned columns for people. Instants are UTC, in ISO 8601, for people; whole milliseconds since
- * 1970 in JSON. What agents wrote can't move the cursor of a terminal or recolour what stands there.
+ * 1970 in JSON. On a terminal, what agents wrote can't move the cursor or recolour what stands there: it is shown as escapes.
  */
-import { Console, Effect } from "effect"
+import { Console, Context, Effect } from "effect"
+
+/** What the output goes to: `--raw` makes a terminal a pipe. */
+export const Screen = Context.Reference<"terminal" | "pipe">("lamplighter/cli/Screen", {
+  defaultValue: () => (process.stdout.isTTY ? "terminal" : "pipe"),
+})
+
+/** Control characters but line breaks and tabs, and those that turn the direction of what follows. */
+const unsafe = /(?![\n\t])[\p{Cc}\u2028-\u202e\u2066-\u2069]/gu
+
+/** With control characters as escapes, such as \u001b; JSON remains the same JSON. */
+export const escaped = (text: string): string =>
+  text.replaceAll(unsafe, (found) => `\\u${found.charCodeAt(0).toString(16).padStart(4, "0")}`)
+
+/** Without line breaks, for a cell of a table. */
+export const oneLine = (text: string): string => escaped(text.replaceAll(/[\r\n\t]+/g, " "))
+
+/** One text, which may have several lines. */
+export const print = (text: string): Effect.Effect<void> =>
+  Effect.flatMap(Screen, (screen) => Console.log(screen === "terminal" ? escaped(text) : text))
 
 export const show = (
   asJson: boolean,
   value: unknown,
   lines: () => ReadonlyArray<string>,
 ): Effect.Effect<void> =>
-  asJson
-    ? Console.log(JSON.stringify(value, null, 2))
-    : Effect.forEach(lines(), (line) => Console.log(printable(line)), { discard: true })
+  asJson ? print(JSON.stringify(value, null, 2)) : Effect.forEach(lines(), print, { discard: true })
 
 export const instant = (at: number | null): string => (at === null ? "-" : new Date(at).toISOString())
 
@@ -30,25 +47,14 @@ export const table = (
   )
 }
 
-/** Every field of a record, one a line. */
+/** Every field of a record, one a line, its instants as people read them. */
 export const fields = (record: Readonly<Record<string, unknown>>): ReadonlyArray<string> =>
-  Object.entries(record).map(
-    ([name, value]) =>
-      `${name}: ${typeof value === "object" && value !== null ? JSON.stringify(value) : String(value)}`,
-  )
+  Object.entries(record).map(([name, value]) => `${name}: ${fieldText(name, value)}`)
 
-/** Control characters, and those that turn the direction of what follows. */
-const unsafe = /[\p{Cc}\u2028-\u202e\u2066-\u2069]+/gu
-const unsafeInText = /(?![\n\t])[\p{Cc}\u2028-\u202e\u2066-\u2069]/gu
+const isInstant = /(?:At|slot|Slot)$/
 
-/** Without control characters, line breaks included. */
-export const oneLine = (text: string): string => text.replaceAll(unsafe, " ")
-
-/** Without control characters but line breaks and tabs. */
-export const printable = (text: string): string => text.replaceAll(unsafeInText, " ")
-
-/** What people see of a row's content: its text if it has one. */
-export const contentText = (content: string): string => {
-  const parsed: unknown = JSON.parse(content)
-  return typeof parsed === "object" && parsed !== null && "text" in parsed ? String(parsed.text) : content
+export const fieldText = (name: string, value: unknown): string => {
+  if (value === null) return "-"
+  if (typeof value === "number" && isInstant.test(name)) return instant(value)
+  return typeof value === "object" ? JSON.stringify(value) : String(value)
 }

@@ -1,6 +1,6 @@
 /** The program's name, the flags that every command takes, and where its data directory is. */
 import { Effect, Option, Schema } from "effect"
-import { Command, Flag } from "effect/cli"
+import { CliError, Command, Flag } from "effect/cli"
 import { locate } from "../layers/configuration/Location.ts"
 
 /** A command can't go on; the message says what would help. */
@@ -13,8 +13,13 @@ const dataFlag = Flag.String("data").pipe(
   Flag.optional,
 )
 
+const rawFlag = Flag.Boolean("raw").pipe(
+  Flag.withDescription("On a terminal too, print control characters as they are, not as escapes"),
+  Flag.withDefault(false),
+)
+
 export const root = Command.make("lamplighter").pipe(
-  Command.withSharedFlags({ data: dataFlag }),
+  Command.withSharedFlags({ data: dataFlag, raw: rawFlag }),
   Command.withDescription("Runs AI agents in containers, one per session, on demand"),
 )
 
@@ -35,6 +40,13 @@ export const dataDirectory = Effect.map(
   dataOption,
   (dataDir) => locate({ env: process.env, dataDir }).dataDir,
 )
+
+/** What somebody typed is not what this command takes: told like any other mistake in the words. */
+export const wrongWords = (command: string, message: string): CliError.ShowHelp =>
+  new CliError.ShowHelp({
+    commandPath: ["lamplighter", ...command.split(" ")],
+    errors: [new CliError.ValidationError({ message })],
+  })
 
 /** Runs what a library reports as a `Result`, with its own message. */
 export const orCommandError = <A>(

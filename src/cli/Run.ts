@@ -4,16 +4,20 @@ import { CliError, CliOutput, Command } from "effect/cli"
 import { programFor } from "./CommandTable.ts"
 import { explain } from "./Failure.ts"
 import { interruptedExitCode } from "./Interruption.ts"
-import { programName } from "./Invocation.ts"
+import { hints, withHints } from "./Invocation.ts"
+import { escaped } from "./Output.ts"
 
 const WRONG_WORDS = 2
+
+/** One line on stderr, with its hints as this person would type them. */
+const complain = (message: string): Effect.Effect<void> =>
+  Effect.flatMap(hints, (say) => Console.error(`lamplighter: ${escaped(say(message))}`))
 
 const presenter = CliOutput.layerPresenter({
   present: (event) => {
     if (event._tag !== "InvalidInvocation") return CliOutput.defaultPresenter.present(event)
     const said = event.errors.map(({ message }) => message.replaceAll(/\s+/g, " ")).join("; ")
-    const help = [programName(), ...event.commandPath.slice(1), "--help"].join(" ")
-    return Console.error(`lamplighter: ${said}; see '${help}'`)
+    return complain(`${said}; see '${[...event.commandPath, "--help"].join(" ")}'`)
   },
 })
 
@@ -23,6 +27,7 @@ export const runWords = (words: ReadonlyArray<string>) =>
     Effect.flatMap((program) => Command.runWith(program, { version: "0.1.0" })(words)),
     Effect.tapCause((cause) => (Cause.hasInterruptsOnly(cause) ? Effect.void : report(cause))),
     Effect.provide(presenter),
+    withHints(words),
     Effect.scoped,
   )
 
@@ -30,9 +35,7 @@ export const runWords = (words: ReadonlyArray<string>) =>
 const report = (cause: Cause.Cause<unknown>): Effect.Effect<void> => {
   const failure = cause.reasons.find((reason) => reason._tag === "Fail")
   if (failure === undefined) return Console.error(Cause.pretty(cause))
-  return CliError.isCliError(failure.error)
-    ? Effect.void
-    : Console.error(`lamplighter: ${explain(failure.error)}`)
+  return CliError.isCliError(failure.error) ? Effect.void : complain(explain(failure.error))
 }
 
 export const exitCodeOf = (exit: Exit.Exit<unknown, unknown>): number => {

@@ -4,10 +4,14 @@ import { Argument, Command, Flag } from "effect/cli"
 import { GroupId, MessageId, SessionId } from "../domain/Ids.ts"
 import { MessageKind, PRIORITIES } from "../domain/Message.ts"
 import { SessionMode } from "../domain/Session.ts"
+import { readableText, visible } from "../layers/channels/DeliveryContent.ts"
+import type { MessageReport } from "../services/operations/Requests.ts"
 import { waitForEnd } from "./AnswerWait.ts"
 import { connectDaemon } from "./Connection.ts"
-import { contentText, printable, show } from "./Output.ts"
-import { CommandError, jsonFlag } from "./Root.ts"
+import { hints } from "./Invocation.ts"
+import { escaped, print, show } from "./Output.ts"
+import { CommandError, jsonFlag, wrongWords } from "./Root.ts"
+import { sendBatch } from "./SendBatch.ts"
 import { contentOf, readInput, readWords } from "./SendContent.ts"
 import { durationOf, instantOf } from "./TimeFlags.ts"
 
@@ -68,6 +72,12 @@ const input = {
     Flag.withDescription("Show it only to a container that starts"),
     Flag.withDefault(false),
   ),
+  batch: Flag.Boolean("batch").pipe(
+    Flag.withDescription(
+      'Send a message for each line of stdin, as JSON, e.g. {"groupId":"g1","text":"hello"}; one result a line',
+    ),
+    Flag.withDefault(false),
+  ),
   wait: Flag.Boolean("wait").pipe(
     Flag.withDescription("Wait for the message's end and print what is answered"),
     Flag.withDefault(false),
@@ -79,38 +89,53 @@ const input = {
   json: jsonFlag,
 }
 
+type Given = Command.Command.Config.Infer<typeof input>
+
+/** What the flags say of a message; in a batch, of every line that does not say it itself. */
+const saidOf = Effect.fnUntraced(function* (given: Given) {
+  const said = <A>(field: string, option: Option.Option<A>) =>
+    Option.isSome(option) ? { [field]: option.value } : {}
+  return {
+    kind: given.kind,
+    ...said("groupId", given.group),
+    ...said("id", given.id),
+    ...said("sessionId", given.session),
+    ...said("mode", given.mode),
+    ...said("channelType", given.channel),
+    ...said("platformId", given.platform),
+    ...said("threadId", given.thread),
+    ...said("userId", given.user),
+    priority: PRIORITIES[given.priority],
+    trigger: !given.context,
+    onWake: given.onWake,
+    ...(Option.isSome(given.at) ? { dueAt: yield* instantOf("at", given.at.value) } : {}),
+    ...(Option.isSome(given.ttl) ? { ttlMs: yield* durationOf("ttl", given.ttl.value) } : {}),
+  }
+})
+
 export const sendCommand = Command.make("send", input, (given) =>
   Effect.gen(function* () {
+    if (given.batch) {
+      if (given.words.length > 0 || given.wait || Option.isSome(given.id)) {
+        return yield* wrongWords(
+          "send",
+          "--batch takes its messages from stdin; leave out words, --wait and --id",
+        )
+      }
+      return yield* sendBatch(yield* connectDaemon, yield* saidOf(given))
+    }
     const { group, text } = yield* readWords(given)
     if (given.wait && given.context) {
-      return yield* new CommandError({
-        message: "--wait with --context would wait for the next message that somebody sends; leave one out",
-      })
+      return yield* wrongWords(
+        "send",
+        "--wait with --context would wait for the next message that somebody sends; leave one out",
+      )
     }
     const timeoutMs = yield* durationOf("timeout", given.timeout)
-    const ttlMs = Option.isSome(given.ttl) ? yield* durationOf("ttl", given.ttl.value) : undefined
-    const dueAt = Option.isSome(given.at) ? yield* instantOf("at", given.at.value) : undefined
+    const said = yield* saidOf({ ...given, group })
     const content = yield* contentOf(given.kind, yield* readInput(text))
     const api = yield* connectDaemon
-    const said = <A>(field: string, option: Option.Option<A>) =>
-      Option.isSome(option) ? { [field]: option.value } : {}
-    const reply = yield* api.send({
-      kind: given.kind,
-      content,
-      ...(group === undefined ? {} : { groupId: group }),
-      ...said("id", given.id),
-      ...said("sessionId", given.session),
-      ...said("mode", given.mode),
-      ...said("channelType", given.channel),
-      ...said("platformId", given.platform),
-      ...said("threadId", given.thread),
-      ...said("userId", given.user),
-      priority: PRIORITIES[given.priority],
-      trigger: !given.context,
-      onWake: given.onWake,
-      ...(dueAt === undefined ? {} : { dueAt }),
-      ...(ttlMs === undefined ? {} : { ttlMs }),
-    })
+    const reply = yield* api.send({ ...said, content })
     const { message } = reply
     if (message === null) {
       return yield* new CommandError({ message: `${reply.outcome}: ${reply.reason ?? "no reason given"}` })
@@ -120,27 +145,41 @@ export const sendCommand = Command.make("send", input, (given) =>
         `${reply.outcome} ${message.id} in session ${message.sessionId}`,
       ])
     }
-    const printed = new Set<string>()
-    const report = yield* waitForEnd({
-      id: message.id,
-      timeoutMs,
-      look: api.message({ id: message.id }),
-      looked: ({ answers }) =>
-        Effect.forEach(
-          given.json ? [] : answers.filter((row) => !printed.has(row.id)),
-          (row) => {
-            printed.add(row.id)
-            return Console.log(printable(contentText(row.content)))
-          },
-          { discard: true },
-        ),
-      waiting: (why) => Console.error(`still waiting: ${printable(why)}`),
-    })
-    if (given.json) yield* show(true, report, () => [])
+    const report = yield* printAnswers(api.message({ id: message.id }), message.id, timeoutMs, given.json)
     if (report.message.state !== "completed") {
       return yield* new CommandError({
-        message: `message ${message.id} is ${report.message.state}: ${printable(report.message.error ?? "no reason given")}`,
+        message: `message ${message.id} is ${report.message.state}: ${report.message.error ?? "no reason given"}`,
       })
     }
   }),
 )
+
+/** Prints the answers as they come; as JSON, the report of the end. */
+const printAnswers = Effect.fnUntraced(function* <E, R>(
+  look: Effect.Effect<MessageReport, E, R>,
+  id: MessageId,
+  timeoutMs: number,
+  asJson: boolean,
+) {
+  const printed = new Set<string>()
+  const report = yield* waitForEnd({
+    id,
+    timeoutMs,
+    look,
+    looked: ({ answers }) =>
+      Effect.forEach(
+        asJson ? [] : visible(answers).filter((row) => !printed.has(row.id)),
+        (row) => {
+          printed.add(row.id)
+          return print(readableText(row))
+        },
+        { discard: true },
+      ),
+    waiting: (why) => Effect.flatMap(hints, (say) => Console.error(escaped(say(`still waiting: ${why}`)))),
+  })
+  if (asJson) yield* show(true, report, () => [])
+  else if (report.answeredWith.length > 0) {
+    yield* Console.error(`answered together with ${report.answeredWith.join(", ")}`)
+  }
+  return report
+})

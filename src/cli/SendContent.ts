@@ -2,14 +2,13 @@
 import { Effect, Option, Schema } from "effect"
 import { GroupId, type SessionId } from "../domain/Ids.ts"
 import type { MessageKind } from "../domain/Message.ts"
-import { CommandError } from "./Root.ts"
+import { CommandError, wrongWords } from "./Root.ts"
 
 /** Of content from stdin; the daemon's own limit is lower. */
 const MAX_INPUT_BYTES = 16 * 1024 * 1024
 /** Of a text that is shown back in an error. */
 const SHOWN = 200
 
-const complain = (message: string) => Effect.fail(new CommandError({ message }))
 const decodeGroup = Schema.decodeUnknownEffect(GroupId)
 
 /** `send GROUP TEXT`, or `send TEXT` with the group or the session as a flag. */
@@ -19,22 +18,26 @@ export const readWords = Effect.fnUntraced(function* (given: {
   readonly session: Option.Option<SessionId>
 }) {
   const [first, second] = given.words
-  const group = Option.getOrUndefined(given.group)
+  const { group } = given
   if (second === undefined) {
-    if (first !== undefined && (group !== undefined || Option.isSome(given.session))) {
+    if (first !== undefined && (Option.isSome(group) || Option.isSome(given.session))) {
       return { group, text: first }
     }
-    return yield* complain(
+    return yield* wrongWords(
+      "send",
       `say to whom and what: send GROUP TEXT, or send TEXT with --group or --session${first === undefined ? "" : `; there is only '${first.slice(0, SHOWN)}'`}`,
     )
   }
   const named = yield* decodeGroup(first).pipe(
     Effect.mapError((error) => new CommandError({ message: `'${first}' names no group: ${error.message}` })),
   )
-  if (group !== undefined && group !== named) {
-    return yield* complain(`the group is '${named}' and, with --group, '${group}'; name one of them`)
+  if (Option.isSome(group) && group.value !== named) {
+    return yield* wrongWords(
+      "send",
+      `the group is '${named}' and, with --group, '${group.value}'; name one of them`,
+    )
   }
-  return { group: named, text: second }
+  return { group: Option.some(named), text: second }
 })
 
 /** The text itself, or for `-` what stdin holds. */
@@ -71,14 +74,16 @@ const readStdin = async (): Promise<string> => {
   }
 }
 
-/** Chat content is the text itself, that of the other kinds is JSON. */
+/** Chat content is the text itself, that of the other kinds is JSON. Nothing at all is no message. */
 export const contentOf = (kind: MessageKind, text: string): Effect.Effect<unknown, CommandError> =>
-  kind === "chat"
-    ? Effect.succeed({ text })
-    : Effect.try({
-        try: (): unknown => JSON.parse(text),
-        catch: (error) =>
-          new CommandError({
-            message: `the content of a ${kind} message is JSON, and this is not (${String(error)}): ${text.slice(0, SHOWN)}`,
-          }),
-      })
+  text.trim() === ""
+    ? Effect.fail(new CommandError({ message: "the message is empty; say what the agent should read" }))
+    : kind === "chat"
+      ? Effect.succeed({ text })
+      : Effect.try({
+          try: (): unknown => JSON.parse(text),
+          catch: (error) =>
+            new CommandError({
+              message: `the content of a ${kind} message is JSON, and this is not (${String(error)}): ${text.slice(0, SHOWN)}`,
+            }),
+        })

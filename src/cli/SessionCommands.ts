@@ -74,17 +74,37 @@ const descriptions: Readonly<Record<SessionVerb, string>> = {
   release: "End a hold or a quarantine",
 }
 
-const verb = (what: SessionVerb) =>
-  Command.make(what, { id, json: jsonFlag }, (input) =>
-    Effect.gen(function* () {
-      const session = yield* (yield* connectDaemon).controlSession({
-        id: input.id,
-        what,
-      })
-      yield* show(input.json, session, () => [`session ${session.id} is ${session.status}`])
-    }),
-  ).pipe(Command.withDescription(descriptions[what]))
+const control = Effect.fnUntraced(function* (
+  what: SessionVerb,
+  input: { readonly id: SessionId; readonly json: boolean; readonly force?: boolean },
+) {
+  const { force, id: session, json } = input
+  const after = yield* (yield* connectDaemon).controlSession({
+    id: session,
+    what,
+    ...(force === undefined ? {} : { force }),
+  })
+  yield* show(json, after, () => [
+    what === "stop" && after.live
+      ? `session ${session} is stopping its container`
+      : `session ${session} is ${after.status}`,
+  ])
+})
+
+const verb = (what: Exclude<SessionVerb, "wake">) =>
+  Command.make(what, { id, json: jsonFlag }, (input) => control(what, input)).pipe(
+    Command.withDescription(descriptions[what]),
+  )
+
+const force = Flag.Boolean("force").pipe(
+  Flag.withDescription("Although as many containers run as the settings allow"),
+  Flag.withDefault(false),
+)
+
+const wake = Command.make("wake", { id, force, json: jsonFlag }, (input) => control("wake", input)).pipe(
+  Command.withDescription(descriptions.wake),
+)
 
 export const sessionCommand = Command.make("session").pipe(
-  Command.withSubcommands([list, showSession, verb("stop"), verb("hold"), verb("wake"), verb("release")]),
+  Command.withSubcommands([list, showSession, verb("stop"), verb("hold"), wake, verb("release")]),
 )

@@ -2,13 +2,13 @@
 import { Effect } from "effect"
 import { Command } from "effect/cli"
 import { connectReading } from "./Connection.ts"
-import { invocation } from "./Invocation.ts"
+import { hints } from "./Invocation.ts"
 import { instant, show } from "./Output.ts"
-import { dataDirectory, jsonFlag } from "./Root.ts"
+import { jsonFlag } from "./Root.ts"
 
 export const statusCommand = Command.make("status", { json: jsonFlag }, (input) =>
   Effect.gen(function* () {
-    const program = invocation(yield* dataDirectory)
+    const say = yield* hints
     const state = yield* (yield* connectReading).status()
     yield* show(input.json, state, () => [
       `runtime: ${state.runtime}`,
@@ -24,12 +24,13 @@ export const statusCommand = Command.make("status", { json: jsonFlag }, (input) 
         (row) =>
           `live: ${row.sessionId} incarnation ${row.incarnation}, ${row.phase} since ${instant(row.spawnedAt)}`,
       ),
-      ...state.warnings.map((text) => `warning: ${text}`),
+      ...state.warnings.map((text) => say(`warning: ${text}`)),
       ...state.overrides.flatMap(({ groupId, says }) => says.map((text) => `group ${groupId}: ${text}`)),
       ...state.failing.map((row) => `can't start: ${row.id}: ${row.wakeError ?? ""}`),
-      ...state.quarantined.map(
-        (row) =>
-          `quarantined: ${row.id}: ${row.statusReason ?? ""}; '${program} session release ${row.id}' ends it`,
+      ...state.quarantined.map((row) =>
+        say(
+          `quarantined: ${row.id}: ${row.statusReason ?? ""}; 'lamplighter session release ${row.id}' ends it`,
+        ),
       ),
     ])
   }),

@@ -1,6 +1,7 @@
 /** The flags by which `task add` and `task update` say what a task has beyond its schedule. docs/scheduling.md explains each. */
-import { Effect, Option, Schema } from "effect"
+import { Effect, Option, Result, Schema } from "effect"
 import { type Command, Flag } from "effect/cli"
+import { parseDuration } from "../domain/DurationText.ts"
 import { Millis } from "../domain/Instant.ts"
 import { PRIORITIES } from "../domain/Message.ts"
 import {
@@ -10,7 +11,6 @@ import {
   SeriesBounds,
   SeriesPolicy,
 } from "../domain/SeriesPolicy.ts"
-import { parseDuration } from "../layers/configuration/QuantityText.ts"
 import { CommandError } from "./Root.ts"
 import { instantOf } from "./TimeFlags.ts"
 
@@ -82,7 +82,7 @@ function duration<A extends number | null>(
 ) {
   return Flag.String(name).pipe(
     Flag.filterMap(
-      (text) => Option.fromUndefinedOr(parseDuration(text)),
+      (text) => Result.getSuccess(parseDuration(text)),
       (text) => `--${name} ${text} is not a length of time; write it as 90s or 2h`,
     ),
     Flag.withSchema(range),

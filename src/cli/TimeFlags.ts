@@ -1,17 +1,21 @@
 /** Lengths of time and instants as flags take them. */
 import { Effect, Result } from "effect"
+import { parseDuration } from "../domain/DurationText.ts"
 import { parseExchangeTime } from "../domain/ExchangeTime.ts"
-import { parseDuration } from "../layers/configuration/QuantityText.ts"
+import { describeProblem } from "../domain/TextProblem.ts"
 import { CommandError } from "./Root.ts"
 
 /** Of a flag such as `--timeout 90s`, in milliseconds, above zero. */
 export const durationOf = (flag: string, text: string): Effect.Effect<number, CommandError> => {
-  const ms = parseDuration(text)
-  return ms === undefined || ms <= 0
-    ? Effect.fail(
-        new CommandError({ message: `--${flag} ${text} is not a length of time; write it as 90s or 10m` }),
+  const parsed = parseDuration(text)
+  if (Result.isFailure(parsed)) {
+    return Effect.fail(new CommandError({ message: `--${flag} ${describeProblem(text, parsed.failure)}` }))
+  }
+  return parsed.success > 0
+    ? Effect.succeed(parsed.success)
+    : Effect.fail(
+        new CommandError({ message: `--${flag} ${text} is no time at all; write it as 90s or 10m` }),
       )
-    : Effect.succeed(ms)
 }
 
 /** Of a flag such as `--at 2026-12-01T09:00:00Z`; without a zone it is UTC. */

@@ -20,7 +20,7 @@ import { Sweep } from "../services/Sweep.ts"
 import { socketPath } from "./Connection.ts"
 import { builderOptions, engineOptions } from "./DockerOptions.ts"
 import { hostServices } from "./HostServices.ts"
-import { invocation } from "./Invocation.ts"
+import { hints } from "./Invocation.ts"
 
 /** The sources run as they are; an installed package has the runner compiled, because Node strips no types in node_modules. */
 const runnerEntry = fileURLToPath(
@@ -76,13 +76,10 @@ export const up = Effect.fn("up")(function* (options: {
 })
 
 /** What somebody who has just started the daemon would type next. */
-const firstWords = (dataDir: string, groups: ReadonlyArray<Group>): string => {
-  const program = invocation(dataDir)
-  const [group] = groups
-  return group === undefined
-    ? `${program} group add helpers; then: ${program} send helpers "hello" --wait`
-    : `${program} send ${group.id} "hello" --wait`
-}
+const firstWords = ([group]: ReadonlyArray<Group>): string =>
+  group === undefined
+    ? `lamplighter group add helpers; then: lamplighter send helpers "hello" --wait`
+    : `lamplighter send ${group.id} "hello" --wait`
 
 /** What the host is warned of at its start; `status` shows what is returned, and what the engine adds later. */
 const examineHost = Effect.fnUntraced(function* (settings: Settings) {
@@ -156,7 +153,7 @@ const run = Effect.fnUntraced(function* (settings: Settings) {
   return yield* Effect.gen(function* () {
     const groups = yield* (yield* Operations).groups()
     yield* Effect.logInfo(
-      `lamplighter is up in ${dataDir} (runtime ${settings.runtime}); talk to it from another terminal: ${firstWords(dataDir, groups)}`,
+      `lamplighter is up in ${dataDir} (runtime ${settings.runtime}); talk to it from another terminal: ${(yield* hints)(firstWords(groups))}`,
     )
     // A shutdown waits for what is being started, but for no image.
     const untilStopped = Effect.onInterrupt(Effect.never, () => Effect.sync(() => stopping.abort()))

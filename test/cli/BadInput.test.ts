@@ -66,7 +66,7 @@ describe("bad input", () => {
   it("refuses JSON that is none, and limits that no policy has", async () => {
     await refused(["send", "g1", "{not json", "--kind", "webhook"], "{not json")
     await refused(["group", "set", "g1", "--policy", `{"idelMs":1}`], "idelMs")
-    await refused(["group", "add", "g3", "--command", "node agent.js"], "node agent.js")
+    await refused(["group", "add", "g3", "--command", "node agent.js"], "node agent.js", "--")
     await refused(["send", "g1", "x", "--at", "tomorrow"], "tomorrow", "2026-12-01T09:00:00Z")
     await refused(["send", "g1", "x", "--ttl", "soon"], "soon")
   })

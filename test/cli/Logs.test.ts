@@ -32,6 +32,10 @@ describe("logs", () => {
     for (const part of ["reason: operator", "exit code: 0", "started with the provider"])
       assert.include(text, part)
     assert.notInclude(text, "::lamplighter::doorbell")
+    const { stdout } = await lamplighter.run("logs", message.sessionId)
+    assert.strictEqual(stdout, text)
+    const last = await lamplighter.run("logs", message.sessionId, "--tail", "2")
+    assert.strictEqual(last.stdout, stdout.split("\n").slice(-3).join("\n"))
   }, 40_000)
 
   it("print why a life crashed, and refuse a life that there is not", async () => {

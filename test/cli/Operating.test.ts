@@ -2,7 +2,7 @@
 import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
 import * as fs from "node:fs"
 import * as path from "node:path"
-import { commandLine } from "../support/CommandLine.ts"
+import { commandLine, runHere } from "../support/CommandLine.ts"
 
 const lamplighter = commandLine()
 afterAll(() => lamplighter.close())
@@ -94,6 +94,103 @@ describe("from init to down", () => {
     assert.deepInclude(riding.message, { state: "completed", tries: 0 })
   })
 
+  it("takes a program as a path or after --, and removes a group whose work has ended", async () => {
+    const shell = await lamplighter.json("group", "add", "shell", "--command", "/bin/cat")
+    assert.deepInclude(shell.provider, { name: "command", command: ["/bin/cat"] })
+    const asJson = await lamplighter.run("--json", "group", "set", "shell", "--", "/bin/cat", "-n")
+    assert.strictEqual(asJson.code, 2, "flags stand behind their command")
+    await lamplighter.run("group", "set", "shell", "--", "/bin/cat", "-n")
+    const { provider } = await lamplighter.json("group", "show", "shell")
+    assert.deepStrictEqual(provider.command, ["/bin/cat", "-n"])
+    await lamplighter.run("send", "shell", "later", "--at", "2099-01-01T00:00:00Z")
+    const refused = await lamplighter.run("group", "remove", "shell")
+    assert.strictEqual(refused.code, 1)
+    assert.include(refused.stderr, "group remove shell --queued cancel")
+    assert.strictEqual((await lamplighter.run("group", "remove", "shell", "--queued", "cancel")).code, 0)
+    const unknown = await lamplighter.run("group", "add", "sh", "--provider", "shout")
+    assert.strictEqual(unknown.code, 1)
+    assert.include(unknown.stderr, "shout")
+  })
+
+  it("cancels a message that an agent works on, when it is told to", async () => {
+    await lamplighter.run("group", "add", "slow", "--", "sleep", "600")
+    const { message } = await lamplighter.json("send", "slow", "take your time")
+    await lamplighter.until(
+      () => lamplighter.json("messages", "show", message.id),
+      (report) => report.message.state === "claimed",
+    )
+    const refused = await lamplighter.run("messages", "cancel", message.id)
+    assert.strictEqual(refused.code, 1)
+    assert.include(refused.stderr, "messages cancel --running")
+    assert.strictEqual(
+      (await lamplighter.json("messages", "cancel", message.id, "--running")).state,
+      "cancelled",
+    )
+  })
+
+  it("sends a batch from stdin, with a result for each line", async () => {
+    const input = [
+      { text: "first", id: "b-1" },
+      { text: "", groupId: "nobody" },
+      { content: { text: "second" }, id: "b-2" },
+      { txet: "third" },
+    ]
+      .map((line) => `${JSON.stringify(line)}\n`)
+      .join("")
+    const ran = await lamplighter.runWith({ input }, "send", "--batch", "--group", "g1")
+    assert.strictEqual(ran.code, 1)
+    assert.include(ran.stderr, "2 of 4 messages were not accepted")
+    assert.deepStrictEqual(
+      ran.stdout
+        .trim()
+        .split("\n")
+        .map((line) => JSON.parse(line))
+        .map(({ id, line, outcome }) => [line, outcome, id]),
+      [
+        [1, "accepted", "b-1"],
+        [2, "failed", null],
+        [3, "accepted", "b-2"],
+        [4, "failed", null],
+      ],
+    )
+    const again = await lamplighter.runWith({ input }, "send", "--batch", "--group", "g1")
+    assert.include(again.stdout, `"outcome":"existing","id":"b-2"`)
+    const empty = await lamplighter.runWith({ input: "" }, "send", "g1", "-")
+    assert.deepStrictEqual([empty.code, empty.stdout], [1, ""])
+    assert.include(empty.stderr, "empty")
+  })
+
+  it("shows the last events, and all of them or those since an instant when asked", async () => {
+    const { message } = await lamplighter.json("send", "g1", "quiet after this", "--wait")
+    const events = (...words: ReadonlyArray<string>) =>
+      lamplighter.json("events", "--session", message.sessionId, ...words)
+    const all = await events("--all")
+    assert.isAbove(all.length, 10)
+    assert.deepStrictEqual(await events("--tail", "3"), all.slice(-3))
+    assert.deepStrictEqual(await events(), all.slice(-50))
+    assert.deepStrictEqual(
+      await events("--since", new Date(all.at(-4).at).toISOString()),
+      all.filter(({ at }: { at: number }) => at >= all.at(-4).at),
+    )
+    assert.deepStrictEqual(await events("--since", "1d"), all)
+  })
+
+  it("shows instants to people as people read them, and what agents wrote as escapes on a terminal", async () => {
+    const { message } = await lamplighter.json("send", "g1", "\u001b[2Jgone\u009b31m", "--wait")
+    const words = ["--data", lamplighter.dataDir, "messages", "show", message.id]
+    const shown = await runHere(words, "terminal")
+    assert.match(shown.stdout, /^acceptedAt: \d{4}-\d\d-\d\dT[\d:.]+Z$/m)
+    assert.notMatch(shown.stdout, /\b1[0-9]{12}\b/)
+    assert.include(shown.stdout, "answer: echo: \\u001b[2Jgone\\u009b31m")
+    assert.include((await runHere(["--raw", ...words], "terminal")).stdout, "echo: \u001b[2Jgone\u009b31m")
+    assert.include((await runHere(words)).stdout, "echo: \u001b[2Jgone\u009b31m")
+    const json = await runHere([...words, "--json"], "terminal")
+    assert.notInclude(json.stdout, "\u009b")
+    assert.strictEqual(JSON.parse(json.stdout).message.id, message.id)
+    const session = await lamplighter.run("session", "show", message.sessionId)
+    assert.notMatch(session.stdout, /\b1[0-9]{12}\b/)
+  })
+
   it("pages through listings", async () => {
     const all: ReadonlyArray<{ id: string }> = await lamplighter.json("messages", "list")
     assert.isAbove(all.length, 2)
@@ -161,6 +258,9 @@ describe("from init to down", () => {
 
   it("goes down cleanly; then what reads still answers, and what changes says how to go on", async () => {
     const listed = await lamplighter.json("messages", "list")
+    const unclear = await lamplighter.run("down", "--timeout", "30")
+    assert.deepStrictEqual([unclear.code, unclear.stdout], [1, ""])
+    assert.include(unclear.stderr, "the unit is missing")
     const down = await lamplighter.run("down")
     assert.strictEqual(down.code, 0, down.stderr)
     assert.isFalse(fs.existsSync(path.join(lamplighter.dataDir, "daemon.sock")))
@@ -182,12 +282,14 @@ describe("from init to down", () => {
       ["send", "g1", "anyone?"],
       ["session", "hold", listed[0].sessionId],
       ["messages", "redrive", listed[0].id],
-      ["down"],
     ]) {
       const ran = await lamplighter.run(...words)
       assert.strictEqual(ran.code, 1, words.join(" "))
       assert.include(ran.stderr, `--data ${lamplighter.dataDir} up`)
     }
+    const again = await lamplighter.run("down")
+    assert.deepStrictEqual([again.code, again.stderr], [0, ""], "it is down, as was asked")
+    assert.include(again.stdout, "no daemon is running")
     assert.deepStrictEqual(await lamplighter.json("messages", "list"), listed, "nothing was written")
     const copy = await lamplighter.json("backup", path.join(lamplighter.dataDir, "copy-2.db"))
     assert.isAbove(copy.bytes, 0)

@@ -172,12 +172,12 @@ describe("tasks", () => {
     const range = ["--from", "2026-01-01T00:00:00Z", "--to", "2026-01-03T00:00:00Z"]
     assert.strictEqual((await lamplighter.json("task", "backfill", "t7", ...range, "--name", "b1")).length, 3)
     assert.strictEqual((await lamplighter.json("task", "backfill", "t7", ...range, "--name", "b1")).length, 0)
-    const paused = await lamplighter.json("task", "pause", "t7", "--note", "repairs")
-    assert.deepInclude(paused, { status: "paused", note: "repairs" })
-    assert.strictEqual((await lamplighter.json("task", "resume", "t7", "--catch-up")).status, "active")
     await lamplighter.until(
       () => lamplighter.json("runs", "--task", "t7", "--outcome", "completed"),
       (runs) => runs.length >= 3,
     )
+    const paused = await lamplighter.json("task", "pause", "t7", "--note", "repairs")
+    assert.deepInclude(paused, { status: "paused", note: "repairs" })
+    assert.strictEqual((await lamplighter.json("task", "resume", "t7", "--catch-up")).status, "active")
   }, 40_000)
 })

@@ -1,8 +1,16 @@
-/** The real program, as a user runs it: one child process per command, on a data directory that goes with the test file. */
+/**
+ * The program as a user has it. Commands run in this process, on a data directory that goes with the test file; the daemon is a
+ * process of its own, and so is a command that needs an environment or stdin of its own.
+ */
+import * as NodeServices from "@effect/platform-node/NodeServices"
+import { Console, Effect } from "effect"
 import { type ChildProcess, spawn } from "node:child_process"
 import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
+import { format } from "node:util"
+import { Screen } from "../../src/cli/Output.ts"
+import { exitCodeOf, runWords } from "../../src/cli/Run.ts"
 import { patience } from "./Patience.ts"
 
 const main = path.resolve(import.meta.dirname, "../../src/main.ts")
@@ -14,12 +22,33 @@ export interface Ran {
   readonly stderr: string
 }
 
+/** Runs a command in this process, as if its output went to a pipe, or to a terminal. */
+export const runHere = async (
+  words: ReadonlyArray<string>,
+  screen: "terminal" | "pipe" = "pipe",
+): Promise<Ran> => {
+  let stdout = ""
+  let stderr = ""
+  const captured: Console.Console = Object.assign(Object.create(console), {
+    log: (...said: ReadonlyArray<unknown>) => void (stdout += `${format(...said)}\n`),
+    error: (...said: ReadonlyArray<unknown>) => void (stderr += `${format(...said)}\n`),
+  })
+  const exit = await Effect.runPromiseExit(
+    runWords(words).pipe(
+      Effect.provideService(Console.Console, captured),
+      Effect.provideService(Screen, screen),
+      Effect.provide(NodeServices.layer),
+    ),
+  )
+  return { code: exitCodeOf(exit), stdout, stderr }
+}
+
 export interface CommandLine {
   readonly dataDir: string
   readonly run: (...words: ReadonlyArray<string>) => Promise<Ran>
-  /** Runs it, refuses a non-zero exit, and gives what `--json` printed. */
+  /** Refuses a non-zero exit, and gives what `--json` printed. */
   readonly json: (...words: ReadonlyArray<string>) => Promise<any>
-  /** `input` goes to stdin. */
+  /** The same as a process of its own. `input` goes to stdin. */
   readonly runWith: (
     options: { readonly input?: string; readonly env?: Readonly<Record<string, string>> },
     ...words: ReadonlyArray<string>
@@ -50,7 +79,7 @@ export const commandLine = (): CommandLine => {
       child.once("close", (code) => resolve({ code, stdout, stderr }))
       child.stdin?.end(input)
     })
-  const run: CommandLine["run"] = (...words) => runWith({}, ...words)
+  const run: CommandLine["run"] = (...words) => runHere(["--data", dataDir, ...words])
 
   return {
     dataDir,

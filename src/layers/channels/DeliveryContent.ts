@@ -20,6 +20,10 @@ export const readableText = ({ content }: Pick<Delivery, "content">): string => 
   return typeof readable === "string" ? readable : readable.text
 }
 
+/** Without what an agent asked of the host: people are told what comes of it. */
+export const visible = (rows: ReadonlyArray<Delivery>): ReadonlyArray<Delivery> =>
+  rows.filter(({ kind }) => kind !== "system")
+
 /** One line of JSON: the envelope's fields, then `content` as a JSON value. */
 export const encodeWithContent = (
   envelope: Readonly<Record<string, string | number | null>>,

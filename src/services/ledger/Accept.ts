@@ -209,7 +209,7 @@ const refuseFull = (unit: SessionUnit, draft: Draft): Full | undefined => {
   const limit = unit.context.limits.maxPendingDeliveries
   if (channelType !== null && unit.tx.countPendingDeliveries(channelType, limit) >= limit) {
     return new Full({
-      message: `channel '${channelType}' has ${limit} deliveries waiting, its limit (maxPendingDeliveries); 'deliveries list' shows why they wait`,
+      message: `channel '${channelType}' has ${limit} deliveries waiting, its limit (maxPendingDeliveries); 'lamplighter deliveries list' shows why they wait`,
     })
   }
   return undefined

@@ -55,7 +55,7 @@ export const beginIncarnation = (
   if (before.status !== "active") {
     return Result.fail(
       new Conflict({
-        message: `session '${sessionId}' is ${before.status}; 'session release' makes it active again`,
+        message: `session '${sessionId}' is ${before.status}; 'lamplighter session release ${sessionId}' makes it active again`,
       }),
     )
   }

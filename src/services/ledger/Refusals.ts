@@ -1,6 +1,15 @@
 /** Why the ledger says no. Four errors, each with a message that names the input and what would do. */
 import { Schema } from "effect"
 
+/** Where an entity is listed. */
+const commandOf = {
+  group: "group",
+  session: "session",
+  message: "messages",
+  task: "task",
+  delivery: "deliveries",
+} as const
+
 /** Nothing of that id exists. */
 export class NotFound extends Schema.TaggedError<NotFound>()("NotFound", {
   entity: Schema.Literals(["group", "session", "message", "task", "delivery"]),
@@ -11,7 +20,7 @@ export class NotFound extends Schema.TaggedError<NotFound>()("NotFound", {
     return new NotFound({
       entity,
       id,
-      message: `no ${entity} has the id '${id}'; '${entity} list' shows those there are`,
+      message: `no ${entity} has the id '${id}'; 'lamplighter ${commandOf[entity]} list' shows those there are`,
     })
   }
 }

@@ -34,7 +34,7 @@ export const makeGroupRequests = Effect.fnUntraced(function* (options: {
       const stored = yield* store.read((reader) => reader.group(added.id))
       if (stored !== undefined) {
         return yield* new Conflict({
-          message: `group '${added.id}' exists already, at revision ${stored.revision}; 'group set ${added.id}' changes it`,
+          message: `group '${added.id}' exists already, at revision ${stored.revision}; 'lamplighter group set ${added.id}' changes it`,
         })
       }
       const createdAt = yield* Clock.currentTimeMillis

@@ -46,7 +46,7 @@ export const makeSessionRequests = Effect.fnUntraced(function* (options: { reado
       if (session === undefined) return yield* NotFound.of("session", id)
       if (what === "wake" && session.status !== "active") {
         return yield* new Conflict({
-          message: `session '${id}' is ${session.status} (${session.statusReason ?? "no reason given"}) and starts no container; 'session release ${id}' ends that`,
+          message: `session '${id}' is ${session.status} (${session.statusReason ?? "no reason given"}) and starts no container; 'lamplighter session release ${id}' ends that`,
         })
       }
       if (what === "hold") yield* store.setStatus(id, "held", "held by an operator")
@@ -54,7 +54,7 @@ export const makeSessionRequests = Effect.fnUntraced(function* (options: { reado
       if (what === "stop" || what === "hold") yield* sweep.stop(id, "an operator asked for it")
       if (what === "wake" && (yield* sweep.wake(id, force === true ? "force" : "within-caps")) === "at-cap") {
         return yield* new Conflict({
-          message: `as many containers run as may (maxContainers, or maxContainersPerGroup of group '${session.groupId}'); stop one, or start this one all the same with 'session wake ${id} --force'`,
+          message: `as many containers run as may (maxContainers, or maxContainersPerGroup of group '${session.groupId}'); stop one, or start this one all the same with 'lamplighter session wake ${id} --force'`,
         })
       }
       yield* options.look.ring
