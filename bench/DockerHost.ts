@@ -3,6 +3,7 @@ import Docker from "dockerode"
 import { Effect, Layer, type Scope } from "effect"
 import { execFileSync } from "node:child_process"
 import { randomBytes } from "node:crypto"
+import * as fs from "node:fs"
 import * as path from "node:path"
 import { fileURLToPath } from "node:url"
 import { defaultSandbox } from "../src/domain/ContainerSpec.ts"
@@ -34,7 +35,14 @@ export const dockerMissing = (): string | null => {
 
 const engineOptions = { socketPath: null, callMs: 30_000, changeMs: 60_000 }
 
-export const runnerEntry = fileURLToPath(new URL("../container/agent-runner/main.ts", import.meta.url))
+const bundledRunner = new URL("../dist/container/agent-runner/main.js", import.meta.url)
+
+/** The runner as it ships, where `npm run build` has made it; otherwise its sources, which start more slowly. */
+export const runnerEntry = fileURLToPath(
+  fs.existsSync(bundledRunner)
+    ? bundledRunner
+    : new URL("../container/agent-runner/main.ts", import.meta.url),
+)
 export const sandbox = { ...defaultSandbox, memoryBytes: 256 * 1024 * 1024 }
 export const maxOutputBytes = 1024 ** 2
 

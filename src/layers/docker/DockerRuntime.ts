@@ -66,10 +66,13 @@ const makeStart = Effect.fnUntraced(function* (options: DockerRuntimeOptions, st
           tell: Effect.logInfo,
         })
   let host: HostIdentity | undefined
+  const identify = Effect.map(hostIdentity, (found) => (host = found))
+  // Engines take their time to say what they are: the first start need not wait for it.
+  yield* Effect.forkScoped(Effect.ignore(identify))
 
   const attempt = Effect.fnUntraced(function* (spec: LaunchSpec, image: string) {
-    host ??= yield* Effect.mapError(hostIdentity, (error) => startErrorOf(error, image))
-    return yield* launch(options, spec, image, host)
+    const known = host ?? (yield* Effect.mapError(identify, (error) => startErrorOf(error, image)))
+    return yield* launch(options, spec, image, known)
   })
 
   /** From create to start nothing may interrupt; a build, before anything of the session exists, can be left. */
