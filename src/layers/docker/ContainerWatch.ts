@@ -74,6 +74,16 @@ export const notice = (one: ContainerWatch, event: EngineEvent): void => {
   }
 }
 
+/** The engine's events are heard: what they would have told of it before was missed. */
+export const lookAgain = (one: ContainerWatch, since: "first" | "again"): void => {
+  if (since === "again") one.oomAt = null
+  one.suspicion.openUnsafe()
+}
+
+/** Its lines are heard, or it is over. */
+export const untilHeard = (one: ContainerWatch): Effect.Effect<void, EngineError> =>
+  Effect.raceFirst(Deferred.await(one.ready), Effect.asVoid(Deferred.await(one.over)))
+
 export const inspect = Effect.fnUntraced(function* (id: string) {
   const engine = yield* DockerEngine
   return yield* engine.ask("the container can't be inspected", (docker, abortSignal) =>

@@ -46,8 +46,8 @@ export const engineEventOf = (line: string): EngineEvent | undefined => {
 
 export interface EngineListener {
   readonly tell: (event: EngineEvent) => void
-  /** Events are heard from now on. What happened before, or since the stream broke, was missed. */
-  readonly heard: () => void
+  /** Events are heard from now on: for the first time, or `again` after a time in which some were missed. */
+  readonly heard: (since: "first" | "again") => void
   /** Nothing is heard from now on. Told once until `heard`. */
   readonly deaf: () => void
 }
@@ -63,7 +63,11 @@ export const patience = Schedule.min([
 ])
 
 /** Hears one stream to its end. True if it lived: an event came, or it lasted. */
-const hearOnce = Effect.fnUntraced(function* (install: InstallId, listener: EngineListener) {
+const hearOnce = Effect.fnUntraced(function* (
+  install: InstallId,
+  tell: EngineListener["tell"],
+  heard: () => void,
+) {
   const engine = yield* DockerEngine
   const stream = yield* engine.stream("the engine's events can't be heard", (docker, abortSignal) =>
     docker.getEvents({
@@ -75,9 +79,9 @@ const hearOnce = Effect.fnUntraced(function* (install: InstallId, listener: Engi
   const cutter = makeLineCutter((line) => {
     told = true
     const event = engineEventOf(line ?? "")
-    if (event !== undefined) listener.tell(event)
+    if (event !== undefined) tell(event)
   })
-  listener.heard()
+  heard()
   const since = yield* Clock.currentTimeMillis
   for (let bytes = yield* nextBytes(stream); bytes !== null; bytes = yield* nextBytes(stream))
     cutter.feed(bytes)
@@ -92,10 +96,10 @@ export const hearEngineEvents = (install: InstallId, listener: EngineListener) =
     hears = false
   })
   const heard = (): void => {
+    listener.heard(hears ? "first" : "again")
     hears = true
-    listener.heard()
   }
-  return hearOnce(install, { ...listener, heard }).pipe(
+  return hearOnce(install, listener.tell, heard).pipe(
     // Tried again below. Whoever starts or lists is told why.
     Effect.catch(() => Effect.succeed(false)),
     Effect.tap(deaf),

@@ -2,10 +2,17 @@
  * Watches the containers of one install, each by a fiber of its own, and hears the engine's events for all of them. What happened
  * before the events were heard is not missed: when they are, every container that is watched is looked at.
  */
-import { Clock, Context, Deferred, Effect, FiberMap } from "effect"
+import { Clock, Context, Effect, FiberMap } from "effect"
 import type { InstallId } from "../../domain/Ids.ts"
 import type { ContainerExit, ContainerRef, RuntimeEvent } from "../../services/ContainerRuntime.ts"
-import { type ContainerWatch, makeContainerWatch, notice, watchContainer } from "./ContainerWatch.ts"
+import {
+  type ContainerWatch,
+  lookAgain,
+  makeContainerWatch,
+  notice,
+  untilHeard,
+  watchContainer,
+} from "./ContainerWatch.ts"
 import type { DockerEngine, EngineError } from "./DockerEngine.ts"
 import { hearEngineEvents } from "./DockerEvents.ts"
 import type { Heard } from "./DockerExit.ts"
@@ -70,16 +77,11 @@ export const makeDockerWatcher = Effect.fnUntraced(function* (
       deaf: () => {
         silence = { from: clock.currentTimeMillisUnsafe(), to: null }
       },
-      heard: () => {
-        const wasDeaf = silence?.to === null
-        if (wasDeaf) {
-          silence = { from: silence?.from ?? 0, to: clock.currentTimeMillisUnsafe() }
-          publish({ _tag: "Gap", reason: "the engine's event stream was interrupted" })
-        }
-        for (const one of watched.values()) {
-          if (wasDeaf) one.oomAt = null
-          one.suspicion.openUnsafe()
-        }
+      heard: (since) => {
+        for (const one of watched.values()) lookAgain(one, since)
+        if (since === "first") return
+        silence = silence === null ? null : { ...silence, to: clock.currentTimeMillisUnsafe() }
+        publish({ _tag: "Gap", reason: "the engine's event stream was interrupted" })
       },
     }),
     { startImmediately: true },
@@ -87,17 +89,13 @@ export const makeDockerWatcher = Effect.fnUntraced(function* (
 
   return DockerWatcher.of({
     expect: (ref) => void remember(ref, "from the first"),
-    watch: (ref) =>
-      Effect.suspend(() => Effect.asVoid(run(watched.get(ref.handle) ?? remember(ref, "from the first")))),
+    watch: (ref) => Effect.asVoid(run(watched.get(ref.handle) ?? remember(ref, "from the first"))),
     adopt: Effect.fnUntraced(function* (ref) {
       if (watched.has(ref.handle)) return
       const one = remember(ref, "from now")
       one.suspicion.openUnsafe()
       yield* run(one)
-      yield* Deferred.await(one.ready).pipe(
-        Effect.raceFirst(Effect.asVoid(Deferred.await(one.over))),
-        Effect.onError(() => forget(ref.handle)),
-      )
+      yield* Effect.onError(untilHeard(one), () => forget(ref.handle))
     }),
     exitOf: (id) => watched.get(id)?.exit ?? undefined,
     heardOf,

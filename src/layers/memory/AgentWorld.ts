@@ -69,6 +69,33 @@ const chooseBatch = (open: ReadonlyArray<InboundRow>): ReadonlyArray<InboundRow>
   )
 }
 
+/** What answers a batch: the row, and what each ack says. Who are answered together name the first of them. */
+const answerOf = (batch: ReadonlyArray<InboundRow>, id: string, text: string) => {
+  const [asked = null, ...others] = batch.filter((row) => !isContext(row))
+  const detail = { retryable: true, error: null, result: text.slice(0, 500) }
+  const together = asked !== null && others.length > 0 ? { ...detail, turn: asked.id } : detail
+  return {
+    row: {
+      id: OutboundId.make(id),
+      content: JSON.stringify({ text }),
+      inReplyTo: asked?.id ?? null,
+      channelType: asked?.channelType ?? null,
+      platformId: asked?.platformId ?? null,
+      threadId: asked?.threadId ?? null,
+    },
+    detailOf: (row: InboundRow) => (isContext(row) ? detail : together),
+  }
+}
+
+/** As one transaction: nobody sees, and no kill leaves, a part of it. */
+const commit = (writes: ReadonlyArray<Effect.Effect<void>>): Effect.Effect<void> =>
+  Effect.sync(() => Effect.runSync(Effect.all(writes, { discard: true })))
+
+const sleepUnless = (sigterm: Deferred.Deferred<void>, ms: number): Effect.Effect<"slept" | "sigterm"> =>
+  Effect.raceFirst(Effect.sleep(ms), Deferred.await(sigterm)).pipe(
+    Effect.map(() => (Deferred.isDoneUnsafe(sigterm) ? "sigterm" : "slept")),
+  )
+
 /** The world of one life. */
 export const makeAgentWorld = Effect.fnUntraced(function* (process: AgentProcess) {
   const side = yield* ContainerSide
@@ -81,21 +108,15 @@ export const makeAgentWorld = Effect.fnUntraced(function* (process: AgentProcess
   let wakeIds: ReadonlySet<string> | undefined
   let written = 0
 
-  /** As one transaction: nobody sees, and no kill leaves, a part of it. */
-  const commit = (writes: ReadonlyArray<Effect.Effect<void>>): Effect.Effect<void> =>
-    Effect.sync(() => Effect.runSync(Effect.all(writes, { discard: true })))
-
-  const outcome = (): "slept" | "sigterm" => (Deferred.isDoneUnsafe(sigterm) ? "sigterm" : "slept")
   const doorbell = process.print(DOORBELL)
   const beat = Effect.flatMap(now, (at) => side.beat(pair, at))
 
-  const world: AgentWorld = {
+  return {
     pair,
     launch: process.launch,
     sigterm,
     now,
-    sleep: (ms) =>
-      Effect.raceFirst(Effect.sleep(ms), Deferred.await(sigterm)).pipe(Effect.andThen(Effect.sync(outcome))),
+    sleep: (ms) => sleepUnless(sigterm, ms),
     poll: Effect.gen(function* () {
       const rows = yield* side.inbound(pair)
       const at = yield* now
@@ -121,29 +142,12 @@ export const makeAgentWorld = Effect.fnUntraced(function* (process: AgentProcess
     },
     answer: (batch, text) =>
       Effect.flatMap(now, (at) => {
-        const inReplyTo = batch.find((row) => !isContext(row)) ?? null
         written += 1
-        const row = {
-          id: OutboundId.make(`out-${incarnation}-${written}`),
-          content: JSON.stringify({ text }),
-          inReplyTo: inReplyTo?.id ?? null,
-          channelType: inReplyTo?.channelType ?? null,
-          platformId: inReplyTo?.platformId ?? null,
-          threadId: inReplyTo?.threadId ?? null,
-        }
-        const detail = { retryable: true, error: null, result: text.slice(0, 500) }
-        const together = batch.filter((each) => !isContext(each)).length > 1 && inReplyTo !== null
-        const turn = together ? { turn: inReplyTo.id } : {}
+        const { detailOf, row } = answerOf(batch, `out-${incarnation}-${written}`, text)
         return commit([
           side.write(pair, row, at),
-          ...batch.map((each) =>
-            side.ack(
-              pair,
-              each.id,
-              "completed",
-              { tries: each.tries, detail: isContext(each) ? detail : { ...detail, ...turn } },
-              at,
-            ),
+          ...batch.map((one) =>
+            side.ack(pair, one.id, "completed", { tries: one.tries, detail: detailOf(one) }, at),
           ),
         ])
       }).pipe(Effect.andThen(doorbell)),
@@ -161,6 +165,5 @@ export const makeAgentWorld = Effect.fnUntraced(function* (process: AgentProcess
         ),
       ).pipe(Effect.andThen(beat)),
     doorbell,
-  }
-  return world
+  } satisfies AgentWorld
 })

@@ -3,7 +3,7 @@
  * the daemon that uses it, as a real engine does, so a test can tear the daemon's layers down and build them again on the
  * same engine. Faults are switched on from outside.
  */
-import { Cause, Context, Deferred, Effect, Exit, Fiber, Layer, Scope } from "effect"
+import { Cause, Clock, Context, Deferred, Effect, Exit, type Fiber, Layer, type Scope } from "effect"
 import type { InstallId, SessionId } from "../../domain/Ids.ts"
 import {
   type ContainerExit,
@@ -53,6 +53,8 @@ interface SimulatedContainer {
   death: "sigkill" | "oom" | null
   exit: ContainerExit | null
 }
+
+type Switch = "standingFailure" | "ambiguity" | "answering" | "telling" | "seeing"
 
 const unknownToAll = (): void => {}
 
@@ -123,221 +125,242 @@ export class SimulatedEngine extends Context.Service<
   ): Layer.Layer<SimulatedEngine, never, R> => Layer.effect(SimulatedEngine, make(options))
 }
 
-const make = Effect.fnUntraced(function* <R>(options: SimulatedEngineOptions<R>) {
-  // Agents run with the engine's own services and clock, not with those of whoever started them.
-  const context = yield* Effect.context<R>()
-  const scope = yield* Effect.scope
-  const listeners = new Set<(event: RuntimeEvent) => void>()
-  const containers = new Map<string, SimulatedContainer>()
-  const launches = new Map<SessionId, number>()
-  const queuedFailures: Array<StartFailure> = []
-  let standingFailure: StartFailure | null = null
-  let ambiguity: "created" | "not-created" | null = null
-  let answering = true
-  let telling = true
-  let seeing = true
-  let maximumLive = 0
-  let serial = 0
-  const firstBoot = options.bootId ?? "simulated-boot"
-  let boots = 0
+const unavailable = new RuntimeUnavailable({ message: "the simulated engine is down" })
 
-  const emit = (event: RuntimeEvent): void => {
-    if (!answering || !telling) return
-    for (const listener of listeners) listener(event)
+/** The engine's state. It is an object of its own because the engine's calls and its faults both work on it. */
+class Machine<R> {
+  readonly #options: SimulatedEngineOptions<R>
+  // Agents run with the engine's own services and clock, not with those of whoever started them.
+  readonly #context: Context.Context<R>
+  readonly #clock: Clock.Clock
+  readonly #scope: Scope.Scope
+  readonly listeners = new Set<(event: RuntimeEvent) => void>()
+  readonly containers = new Map<string, SimulatedContainer>()
+  readonly launches = new Map<SessionId, number>()
+  readonly queuedFailures: Array<StartFailure> = []
+  standingFailure: StartFailure | null = null
+  ambiguity: "created" | "not-created" | null = null
+  answering = true
+  telling = true
+  seeing = true
+  maximumLive = 0
+  boots = 0
+  #serial = 0
+
+  constructor(
+    options: SimulatedEngineOptions<R>,
+    context: Context.Context<R>,
+    clock: Clock.Clock,
+    scope: Scope.Scope,
+  ) {
+    this.#options = options
+    this.#context = context
+    this.#clock = clock
+    this.#scope = scope
   }
 
-  const gap = (reason: string) => emit({ _tag: "Gap", reason })
+  bootId(): string {
+    const first = this.#options.bootId ?? "simulated-boot"
+    return this.boots === 0 ? first : `${first}-${this.boots}`
+  }
 
-  const keep = ({ lines }: SimulatedContainer, source: OutputName, line: string): void => {
+  emit(event: RuntimeEvent): void {
+    if (!this.answering || !this.telling) return
+    for (const listener of this.listeners) listener(event)
+  }
+
+  runningOf(session?: SessionId): Array<SimulatedContainer> {
+    return [...this.containers.values()].filter(
+      ({ exit, ref }) => exit === null && (session === undefined || ref.labels.session === session),
+    )
+  }
+
+  #keep({ lines }: SimulatedContainer, source: OutputName, line: string): void {
     lines.push([source, line])
     if (lines.length > MAX_KEPT_LINES) lines.shift()
   }
 
-  const runningOf = (session?: SessionId): Array<SimulatedContainer> =>
-    [...containers.values()].filter(
-      (container) =>
-        container.exit === null && (session === undefined || container.ref.labels.session === session),
-    )
-
-  const exitOf = (container: SimulatedContainer, result: Exit.Exit<number>, at: number): ContainerExit => {
-    if (!seeing) return { exitCode: null, signal: null, oomKilled: false, at: null }
-    if (container.death !== null) {
-      return { exitCode: null, signal: "SIGKILL", oomKilled: container.death === "oom", at }
-    }
+  #exitOf({ death }: SimulatedContainer, result: Exit.Exit<number>): ContainerExit {
+    if (!this.seeing) return { exitCode: null, signal: null, oomKilled: false, at: null }
+    const at = this.#clock.currentTimeMillisUnsafe()
+    if (death !== null) return { exitCode: null, signal: "SIGKILL", oomKilled: death === "oom", at }
     return { exitCode: Exit.isSuccess(result) ? result.value : 1, signal: null, oomKilled: false, at }
   }
 
-  const launch = Effect.fnUntraced(function* (spec: LaunchSpec, born: (ref: ContainerRef) => void) {
-    const session = spec.labels.session
-    const number = (launches.get(session) ?? 0) + 1
-    launches.set(session, number)
-    // Taken here: another start may run at the next yield.
-    const handle = `simulated-${++serial}`
-    const clock = yield* Effect.clockWith(Effect.succeed).pipe(Effect.provideContext(context))
-    const container: SimulatedContainer = {
-      ref: { labels: spec.labels, handle },
-      spec,
-      startedAt: clock.currentTimeMillisUnsafe(),
-      sigterm: yield* Deferred.make<void>(),
-      lines: [],
-      fiber: null,
-      death: null,
-      exit: null,
-    }
-    const { ref } = container
-    containers.set(ref.handle, container)
-    maximumLive = Math.max(maximumLive, runningOf(session).length)
-    born(ref)
+  #end(container: SimulatedContainer, result: Exit.Exit<number>): void {
+    if (Exit.isFailure(result) && !Cause.hasInterruptsOnly(result.cause))
+      this.#keep(container, "stderr", Cause.pretty(result.cause))
+    container.exit = this.#exitOf(container, result)
+    this.emit({ _tag: "Exited", ref: container.ref, exit: container.exit })
+  }
 
-    const script = options.script(spec, number)
-    const agent = script({
-      spec,
-      launch: number,
-      sigterm: container.sigterm,
-      print: (line) =>
-        Effect.sync(() => {
-          keep(container, "stdout", line)
-          emit({ _tag: "Line", ref, line })
-        }),
-      printError: (line) => Effect.sync(() => keep(container, "stderr", line)),
-    })
-    // The fork itself runs on the engine's scheduler too: a starter that dies now must not take the container's first step along.
-    const fiber = yield* agent.pipe(
-      Effect.provideContext(context),
-      Effect.forkIn(scope),
-      Effect.provideContext(context),
-    )
-    container.fiber = fiber
-    fiber.addObserver((result) => {
-      if (Exit.isFailure(result) && !Cause.hasInterruptsOnly(result.cause))
-        keep(container, "stderr", Cause.pretty(result.cause))
-      container.exit = exitOf(container, result, clock.currentTimeMillisUnsafe())
-      emit({ _tag: "Exited", ref, exit: container.exit })
-    })
-    return ref
-  })
-
-  const unavailable = new RuntimeUnavailable({ message: "the simulated engine is down" })
-  const answered = <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E | RuntimeUnavailable> =>
-    Effect.suspend((): Effect.Effect<A, E | RuntimeUnavailable> => (answering ? effect : unavailable))
-
-  const start = Effect.fnUntraced(function* (spec: LaunchSpec, born: (ref: ContainerRef) => void) {
-    if (!answering) return yield* new StartError({ reason: "RuntimeDown", message: unavailable.message })
-    const failure = queuedFailures.shift() ?? standingFailure
-    if (failure !== null) {
-      return yield* new StartError({ reason: failure, message: `a fault of the simulation: ${failure}` })
-    }
-    const namesake = runningOf().find(
-      (container) =>
-        container.spec.name === spec.name && container.ref.labels.install === spec.labels.install,
-    )
-    if (namesake !== undefined) {
-      return yield* new StartError({
-        reason: "NameTaken",
-        message: `${spec.name} is taken by ${namesake.ref.handle}`,
+  launch(spec: LaunchSpec, born: (ref: ContainerRef) => void): Effect.Effect<ContainerRef> {
+    return Effect.suspend(() => {
+      const { session } = spec.labels
+      const launch = (this.launches.get(session) ?? 0) + 1
+      this.launches.set(session, launch)
+      const container: SimulatedContainer = {
+        ref: { labels: spec.labels, handle: `simulated-${++this.#serial}` },
+        spec,
+        startedAt: this.#clock.currentTimeMillisUnsafe(),
+        sigterm: Deferred.makeUnsafe<void>(),
+        lines: [],
+        fiber: null,
+        death: null,
+        exit: null,
+      }
+      const { ref, sigterm } = container
+      this.containers.set(ref.handle, container)
+      this.maximumLive = Math.max(this.maximumLive, this.runningOf(session).length)
+      born(ref)
+      const agent = this.#options.script(
+        spec,
+        launch,
+      )({
+        spec,
+        launch,
+        sigterm,
+        print: (line) =>
+          Effect.sync(() => {
+            this.#keep(container, "stdout", line)
+            this.emit({ _tag: "Line", ref, line })
+          }),
+        printError: (line) => Effect.sync(() => this.#keep(container, "stderr", line)),
       })
-    }
-    const truth = ambiguity
-    ambiguity = null
-    if (truth === "not-created")
-      return yield* new StartError({ reason: "Ambiguous", message: "no answer came" })
-    const ref = yield* launch(spec, truth === "created" ? unknownToAll : born)
-    if (truth === "created") return yield* new StartError({ reason: "Ambiguous", message: "no answer came" })
-    return ref
-  })
+      // The fork itself runs on the engine's scheduler too: a starter that dies now must not take the container's first step along.
+      return agent.pipe(
+        Effect.provideContext(this.#context),
+        Effect.forkIn(this.#scope),
+        Effect.provideContext(this.#context),
+        Effect.map((fiber) => {
+          container.fiber = fiber
+          fiber.addObserver((result) => this.#end(container, result))
+          return ref
+        }),
+      )
+    })
+  }
 
-  const die = (container: SimulatedContainer, death: "sigkill" | "oom"): void => {
+  /** Why a start is refused now, if it is. A failure that was queued for it is used up. */
+  #refusal(spec: LaunchSpec): StartError | undefined {
+    if (!this.answering) return new StartError({ reason: "RuntimeDown", message: unavailable.message })
+    const failure = this.queuedFailures.shift() ?? this.standingFailure
+    if (failure !== null)
+      return new StartError({ reason: failure, message: `a fault of the simulation: ${failure}` })
+    const namesake = this.runningOf().find(
+      (one) => one.spec.name === spec.name && one.ref.labels.install === spec.labels.install,
+    )
+    return namesake === undefined
+      ? undefined
+      : new StartError({ reason: "NameTaken", message: `${spec.name} is taken by ${namesake.ref.handle}` })
+  }
+
+  start(spec: LaunchSpec, born: (ref: ContainerRef) => void): Effect.Effect<ContainerRef, StartError> {
+    return Effect.suspend(() => {
+      const refusal = this.#refusal(spec)
+      if (refusal !== undefined) return refusal
+      const truth = this.ambiguity
+      this.ambiguity = null
+      if (truth === null) return this.launch(spec, born)
+      const ambiguous = new StartError({ reason: "Ambiguous", message: "no answer came" })
+      return truth === "created" ? Effect.andThen(this.launch(spec, unknownToAll), ambiguous) : ambiguous
+    })
+  }
+
+  die(container: SimulatedContainer, death: "sigkill" | "oom"): void {
     if (container.exit !== null || container.death !== null) return
     container.death = death
     container.fiber?.interruptUnsafe()
   }
 
-  const strike = (session: SessionId, death: "sigkill" | "oom"): Effect.Effect<boolean> =>
-    Effect.sync(() => {
-      const targets = runningOf(session)
-      for (const container of targets) die(container, death)
-      return targets.length > 0
+  strike(session: SessionId, death: "sigkill" | "oom"): boolean {
+    const targets = this.runningOf(session)
+    for (const container of targets) this.die(container, death)
+    return targets.length > 0
+  }
+
+  signal({ handle }: ContainerRef, name: "SIGTERM" | "SIGKILL"): void {
+    const container = this.containers.get(handle)
+    if (container === undefined || container.exit !== null) return
+    if (name === "SIGTERM") Deferred.doneUnsafe(container.sigterm, Effect.void)
+    else this.die(container, "sigkill")
+  }
+
+  list(install: InstallId): ReadonlyArray<ContainerStatus> {
+    return [...this.containers.values()]
+      .filter(({ ref }) => ref.labels.install === install)
+      .map(({ exit, ref, startedAt }) =>
+        exit === null ? { _tag: "Running", ref, startedAt } : { _tag: "Exited", ref, exit },
+      )
+  }
+
+  output({ handle }: ContainerRef, maxBytes: number): ContainerOutput {
+    const tail = makeOutputTail(maxBytes)
+    for (const [source, line] of this.containers.get(handle)?.lines ?? [])
+      tail.feed(source, new TextEncoder().encode(`${line}\n`))
+    return tail.output()
+  }
+
+  reboot(): void {
+    this.boots += 1
+    const gone = [...this.containers.values()]
+    this.containers.clear()
+    for (const container of gone) this.die(container, "sigkill")
+  }
+}
+
+const make = Effect.fnUntraced(function* <R>(options: SimulatedEngineOptions<R>) {
+  const context = yield* Effect.context<R>()
+  const machine = new Machine(options, context, yield* Clock.Clock, yield* Effect.scope)
+
+  const answered = <A, E = never>(answer: () => A | Effect.Effect<A, E>) =>
+    Effect.suspend((): Effect.Effect<A, E | RuntimeUnavailable> => {
+      if (!machine.answering) return unavailable
+      const given = answer()
+      return Effect.isEffect(given) ? given : Effect.succeed(given)
     })
+  const set = (change: Partial<Pick<Machine<R>, Switch>>): Effect.Effect<void> =>
+    Effect.sync(() => void Object.assign(machine, change))
+  const gap = (reason: string) => Effect.sync(() => machine.emit({ _tag: "Gap", reason }))
 
   return SimulatedEngine.of({
-    bootId: () => (boots === 0 ? firstBoot : `${firstBoot}-${boots}`),
-    start: (spec, born) => Effect.uninterruptible(start(spec, born)),
-    signal: (ref, name) =>
-      answered(
-        Effect.suspend(() => {
-          const container = containers.get(ref.handle)
-          if (container === undefined || container.exit !== null) return Effect.void
-          if (name === "SIGTERM") return Effect.asVoid(Deferred.succeed(container.sigterm, undefined))
-          die(container, "sigkill")
-          return Effect.void
-        }),
-      ),
-    list: (install) =>
-      answered(
-        Effect.sync(() =>
-          [...containers.values()]
-            .filter(({ ref }) => ref.labels.install === install)
-            .map(({ exit, ref, startedAt }): ContainerStatus =>
-              exit === null ? { _tag: "Running", ref, startedAt } : { _tag: "Exited", ref, exit },
-            ),
-        ),
-      ),
-    output: (ref, maxBytes) =>
-      answered(
-        Effect.sync(() => {
-          const tail = makeOutputTail(maxBytes)
-          for (const [source, line] of containers.get(ref.handle)?.lines ?? [])
-            tail.feed(source, new TextEncoder().encode(`${line}\n`))
-          return tail.output()
-        }),
-      ),
-    remove: (ref) =>
-      answered(
-        Effect.suspend(() => {
-          const container = containers.get(ref.handle)
-          if (container !== undefined && container.exit === null) {
-            return new RuntimeUnavailable({ message: `${ref.handle} still runs; stop it first` })
-          }
-          containers.delete(ref.handle)
-          return Effect.void
-        }),
-      ),
+    bootId: () => machine.bootId(),
+    start: (spec, born) => Effect.uninterruptible(machine.start(spec, born)),
+    signal: (ref, name) => answered(() => machine.signal(ref, name)),
+    list: (install) => answered(() => machine.list(install)),
+    output: (ref, maxBytes) => answered(() => machine.output(ref, maxBytes)),
+    remove: ({ handle }) =>
+      answered((): Effect.Effect<void, RuntimeUnavailable> => {
+        if (machine.containers.get(handle)?.exit === null)
+          return new RuntimeUnavailable({ message: `${handle} still runs; stop it first` })
+        machine.containers.delete(handle)
+        return Effect.void
+      }),
     listen: (listener) =>
       Effect.acquireRelease(
-        Effect.sync(() => listeners.add(listener)),
-        () => Effect.sync(() => listeners.delete(listener)),
+        Effect.sync(() => machine.listeners.add(listener)),
+        () => Effect.sync(() => machine.listeners.delete(listener)),
       ),
 
-    failNextStart: (reason) => Effect.sync(() => void queuedFailures.push(reason)),
-    failStarts: (reason) => Effect.sync(() => void (standingFailure = reason)),
-    nextStartIsAmbiguous: (truth) => Effect.sync(() => void (ambiguity = truth)),
-    down: Effect.sync(() => void (answering = false)),
-    up: Effect.sync(() => {
-      answering = true
-      gap("the simulated engine was down")
-    }),
-    dropEvents: Effect.sync(() => void (telling = false)),
-    resumeEvents: Effect.sync(() => {
-      telling = true
-      gap("the simulated engine's events were lost")
-    }),
-    hideExits: Effect.sync(() => void (seeing = false)),
-    showExits: Effect.sync(() => void (seeing = true)),
-    oomKill: (session) => strike(session, "oom"),
-    killOutside: (session) => strike(session, "sigkill"),
-    reboot: Effect.sync(() => {
-      boots += 1
-      const gone = [...containers.values()]
-      containers.clear()
-      for (const container of gone) die(container, "sigkill")
-    }),
-    bearUnrecorded: (spec) => Effect.uninterruptible(launch(spec, unknownToAll)),
+    failNextStart: (reason) => Effect.sync(() => void machine.queuedFailures.push(reason)),
+    failStarts: (standingFailure) => set({ standingFailure }),
+    nextStartIsAmbiguous: (ambiguity) => set({ ambiguity }),
+    down: set({ answering: false }),
+    up: Effect.andThen(set({ answering: true }), gap("the simulated engine was down")),
+    dropEvents: set({ telling: false }),
+    resumeEvents: Effect.andThen(set({ telling: true }), gap("the simulated engine's events were lost")),
+    hideExits: set({ seeing: false }),
+    showExits: set({ seeing: true }),
+    oomKill: (session) => Effect.sync(() => machine.strike(session, "oom")),
+    killOutside: (session) => Effect.sync(() => machine.strike(session, "sigkill")),
+    reboot: Effect.sync(() => machine.reboot()),
+    bearUnrecorded: (spec) => Effect.uninterruptible(machine.launch(spec, unknownToAll)),
 
     starts: (session) =>
       session === undefined
-        ? [...launches.values()].reduce((sum, count) => sum + count, 0)
-        : (launches.get(session) ?? 0),
-    running: (session) => runningOf(session).length,
-    maximumLivePerSession: () => maximumLive,
+        ? [...machine.launches.values()].reduce((sum, count) => sum + count, 0)
+        : (machine.launches.get(session) ?? 0),
+    running: (session) => machine.runningOf(session).length,
+    maximumLivePerSession: () => machine.maximumLive,
   })
 })

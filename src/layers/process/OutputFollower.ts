@@ -44,6 +44,18 @@ const storedOffset = (directory: string): number => {
 const stateOf = (descriptor: number | undefined): { readonly size: number; readonly mtimeMs: number } =>
   descriptor === undefined ? { size: 0, mtimeMs: 0 } : fstatSync(descriptor)
 
+/** Reads a bounded part of what is between `from` and `size`. Returns how much. */
+const readPart = (descriptor: number, from: number, size: number, feed: (bytes: Buffer) => void): number => {
+  let read = 0
+  for (let turn = 0; turn < CHUNKS_PER_LOOK && from + read < size; turn += 1) {
+    const length = readSync(descriptor, chunk, 0, CHUNK_BYTES, from + read)
+    if (length === 0) break
+    read += length
+    feed(chunk.subarray(0, length))
+  }
+  return read
+}
+
 export const followOutput = (
   directory: string,
   maxBytes: number,
@@ -74,14 +86,9 @@ export const followOutput = (
       offset = 0
       if (cutter.unfinished() > 0) cutter.tear()
     }
-    const from = offset
-    for (let turn = 0; turn < CHUNKS_PER_LOOK && offset < size; turn += 1) {
-      const length = readSync(descriptor, chunk, 0, CHUNK_BYTES, offset)
-      if (length === 0) break
-      offset += length
-      cutter.feed(chunk.subarray(0, length))
-    }
-    return offset - from
+    const read = readPart(descriptor, offset, size, cutter.feed)
+    offset += read
+    return read
   }
 
   const storeOffset = (): void => {
