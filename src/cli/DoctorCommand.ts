@@ -4,7 +4,8 @@ import { Command } from "effect/cli"
 import * as fs from "node:fs"
 import { loadSettings, type Settings, unknownVariables } from "../layers/Configuration.ts"
 import { locate } from "../layers/configuration/Location.ts"
-import { checkDataDirectory, checkDisk, nearestFolder } from "../layers/files/HostChecks.ts"
+import { checkDataDirectory, checkDisk } from "../layers/files/HostChecks.ts"
+import { nearestFolder } from "../layers/files/PrivateFolder.ts"
 import type { Check } from "../domain/Check.ts"
 import { builderOptions, engineOptions } from "./DockerOptions.ts"
 import { hints } from "./Invocation.ts"
@@ -50,7 +51,7 @@ const checkDirectory = async (dataDir: string): Promise<ReadonlyArray<Check>> =>
   const directory = await checkDataDirectory(dataDir)
   if (directory.level === "failure") return [directory]
   const { checkLocks } = await import("../layers/sqlite/LockCheck.ts")
-  const locks = await checkLocks(await nearestFolder(dataDir), process.execPath)
+  const locks = await checkLocks(nearestFolder(dataDir), process.execPath)
   return [directory, locks, await checkDisk(dataDir)]
 }
 

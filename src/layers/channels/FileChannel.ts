@@ -5,10 +5,11 @@
  */
 import { Clock, Effect } from "effect"
 import { constants } from "node:fs"
-import { type FileHandle, mkdir, open } from "node:fs/promises"
+import { type FileHandle, open } from "node:fs/promises"
 import { dirname } from "node:path"
 import type { Delivery } from "../../domain/Delivery.ts"
 import { type Channel, ChannelError } from "../../services/Channels.ts"
+import { makeFolder } from "../files/PrivateFolder.ts"
 import { encodeWithContent } from "./DeliveryContent.ts"
 
 export const DEFAULT_FILE_MAX_BYTES = 1024 ** 3
@@ -89,7 +90,7 @@ const endsInNewline = async (file: FileHandle, size: number): Promise<boolean> =
 const flags = constants.O_RDWR | constants.O_APPEND | constants.O_CREAT | constants.O_NONBLOCK
 
 const append = async (options: FileChannelOptions, line: string): Promise<void> => {
-  await mkdir(dirname(options.path), { recursive: true, mode: 0o700 })
+  makeFolder(dirname(options.path))
   const file = await open(options.path, flags, 0o600)
   try {
     const stat = await file.stat()

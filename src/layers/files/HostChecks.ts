@@ -3,20 +3,18 @@ import { randomUUID } from "node:crypto"
 import * as fs from "node:fs/promises"
 import * as path from "node:path"
 import type { Check } from "../../domain/Check.ts"
+import { folderProblem, nearestFolder } from "./PrivateFolder.ts"
 
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
 
-/** The folder itself, or the nearest one above it that is there: where it would be made. */
-export const nearestFolder = async (directory: string): Promise<string> => {
-  const stat = await fs.stat(directory).catch(() => null)
-  return stat !== null || directory === path.dirname(directory)
-    ? directory
-    : nearestFolder(path.dirname(directory))
-}
-
+/** The same rules as those by which `init` and `up` take it. */
 export const checkDataDirectory = async (dataDir: string): Promise<Check> => {
   const name = "data directory"
-  const place = await nearestFolder(dataDir)
+  const problem = folderProblem(dataDir)
+  if (problem !== undefined) {
+    return { name, level: "failure", message: problem.message, remedy: problem.remedy }
+  }
+  const place = nearestFolder(dataDir)
   try {
     const probe = path.join(place, `.lamplighter-doctor-${randomUUID()}`)
     await fs.writeFile(probe, "", { flag: "wx", mode: 0o600 })
@@ -26,7 +24,7 @@ export const checkDataDirectory = async (dataDir: string): Promise<Check> => {
       name,
       level: "failure",
       message: `${dataDir} can't be written to: ${messageOf(error)}`,
-      remedy: `make it writable for this user (uid ${process.getuid?.() ?? "?"}), or choose another with --data or LAMPLIGHTER_DATA`,
+      remedy: "look at its file system, or choose another with --data or LAMPLIGHTER_DATA",
     }
   }
   return place === dataDir
@@ -44,7 +42,7 @@ const LITTLE_BYTES = 1024 * MIB
 const NOTHING_BYTES = 100 * MIB
 
 export const checkDisk = async (dataDir: string): Promise<Check> => {
-  const { bavail, bsize } = await fs.statfs(await nearestFolder(dataDir))
+  const { bavail, bsize } = await fs.statfs(nearestFolder(dataDir))
   const free = bavail * bsize
   const message = `${Math.floor(free / MIB)} MiB free where the data is`
   const level = free < NOTHING_BYTES ? "failure" : free < LITTLE_BYTES ? "warning" : "ok"

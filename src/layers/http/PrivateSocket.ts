@@ -5,6 +5,7 @@
 import { Effect, Schema } from "effect"
 import * as fs from "node:fs"
 import * as path from "node:path"
+import { folderProblem } from "../files/PrivateFolder.ts"
 
 /** The socket can't be made; the message says what would help. */
 export class SocketError extends Schema.TaggedError<SocketError>()("SocketError", {
@@ -14,7 +15,6 @@ export class SocketError extends Schema.TaggedError<SocketError>()("SocketError"
 
 /** What the operating system's address of a socket holds, without its closing zero byte. */
 const MAX_PATH_BYTES = process.platform === "linux" ? 107 : 103
-const OTHERS = 0o077
 
 /** What is wrong with a path for a socket, before anything looks at the disk. */
 export const socketPathProblem = (socketPath: string): SocketError | undefined => {
@@ -31,8 +31,11 @@ export const socketPathProblem = (socketPath: string): SocketError | undefined =
 export const prepareSocket = (socketPath: string): Effect.Effect<void, SocketError> =>
   Effect.try({
     try: () => {
-      const problem = socketPathProblem(socketPath) ?? exposure(path.dirname(socketPath))
-      if (problem !== undefined) throw problem
+      const tooLong = socketPathProblem(socketPath)
+      if (tooLong !== undefined) throw tooLong
+      const problem = folderProblem(path.dirname(socketPath))
+      if (problem?.reason === "Exposed")
+        throw new SocketError({ reason: "Exposed", message: `${problem.message}; ${problem.remedy}` })
       removeLeftover(socketPath)
     },
     catch: (cause) =>
@@ -43,16 +46,6 @@ export const prepareSocket = (socketPath: string): Effect.Effect<void, SocketErr
             message: `the socket ${socketPath} can't be made: ${String(cause)}`,
           }),
   })
-
-const exposure = (directory: string): SocketError | undefined => {
-  const mode = fs.statSync(directory).mode & 0o7777
-  return (mode & OTHERS) === 0
-    ? undefined
-    : new SocketError({
-        reason: "Exposed",
-        message: `the data directory ${directory} is open to other users (mode ${mode.toString(8)}), and it holds what agents say and the daemon's socket; run 'chmod 700 ${directory}', or choose another`,
-      })
-}
 
 const removeLeftover = (socketPath: string): void => {
   const found = fs.lstatSync(socketPath, { throwIfNoEntry: false })

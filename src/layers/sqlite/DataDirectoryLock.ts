@@ -8,14 +8,15 @@ import { randomBytes } from "node:crypto"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import { InstallId } from "../../domain/Ids.ts"
+import { folderProblem, makeFolder } from "../files/PrivateFolder.ts"
 import { storageFailure } from "./LedgerFailure.ts"
 
 /**
- * The directory can't be used. `InUse`: another daemon has it. `NotADirectory` and `Inaccessible`: the path, or its owner and mode.
- * `Damaged`: a file in it is not what this program writes there.
+ * The directory can't be used. `InUse`: another daemon has it. `NotADirectory`, `Inaccessible` and `Exposed`: the path, or its owner and
+ * mode. `Damaged`: a file in it is not what this program writes there.
  */
 export class DataDirectoryError extends Schema.TaggedError<DataDirectoryError>()("DataDirectoryError", {
-  reason: Schema.Literals(["InUse", "NotADirectory", "Inaccessible", "Damaged"]),
+  reason: Schema.Literals(["InUse", "NotADirectory", "Inaccessible", "Exposed", "Damaged"]),
   /** Of the daemon that has it, when that is known. */
   pid: Schema.NullOr(Schema.Int),
   message: Schema.String,
@@ -72,12 +73,9 @@ const refusal = (
 ): DataDirectoryError => new DataDirectoryError({ reason, pid, message })
 
 const prepareDirectory = (directory: string): void => {
-  const found = fs.statSync(directory, { throwIfNoEntry: false })
-  if (found === undefined) fs.mkdirSync(directory, { recursive: true, mode: 0o700 })
-  else if (!found.isDirectory()) {
-    throw refusal("NotADirectory", `${directory} is a file; name a directory for the daemon's data`)
-  }
-  fs.accessSync(directory, fs.constants.R_OK | fs.constants.W_OK | fs.constants.X_OK)
+  const problem = folderProblem(directory)
+  if (problem !== undefined) throw refusal(problem.reason, `${problem.message}; ${problem.remedy}`)
+  makeFolder(directory)
 }
 
 const lock = (directory: string, pidFile: string): Database.Database => {

@@ -3,6 +3,7 @@ import { Effect, Exit, Scope } from "effect"
 import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
+import { checkDataDirectory } from "../../../src/layers/files/HostChecks.ts"
 import { acquireDataDirectory } from "../../../src/layers/sqlite/DataDirectoryLock.ts"
 import { spawnChild } from "../../support/ChildLines.ts"
 
@@ -40,6 +41,29 @@ describe("a data directory", () => {
       const second = yield* hold(directory)
       assert.strictEqual(second.held.installId, first.held.installId)
       yield* second.release
+    }),
+  )
+
+  it.live.each(["/proc/lamplighter", "/proc/lamplighter/a/b"])(
+    "is refused where none can be made: %s",
+    (directory) =>
+      Effect.gen(function* () {
+        const refused = yield* Effect.flip(acquireDataDirectory(directory))
+        assert.strictEqual(refused.reason, "Inaccessible")
+        assert.include(refused.message, directory)
+      }),
+  )
+
+  it.effect("is refused when others may look into it, by the rule that the examination of a host uses", () =>
+    Effect.gen(function* () {
+      const directory = yield* temporaryDirectory
+      fs.chmodSync(directory, 0o755)
+      const refused = yield* Effect.flip(acquireDataDirectory(directory))
+      assert.strictEqual(refused.reason, "Exposed")
+      const check = yield* Effect.promise(() => checkDataDirectory(directory))
+      assert.strictEqual(check.level, "failure")
+      assert.strictEqual(refused.message, `${check.message}; ${check.remedy}`)
+      assert.deepStrictEqual(fs.readdirSync(directory), [], "nothing is written into it")
     }),
   )
 
