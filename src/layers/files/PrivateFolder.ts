@@ -33,9 +33,9 @@ export const folderProblem = (directory: string): FolderProblem | undefined => {
   const stat = fs.statSync(place)
   if (!stat.isDirectory()) {
     return {
-      reason: "NotADirectory",
+      reason: place === directory ? "NotADirectory" : "Inaccessible",
       message: `${place} is a file`,
-      remedy: "name a directory for the daemon's data",
+      remedy: "name a directory for the daemon's data, or choose another",
     }
   }
   try {

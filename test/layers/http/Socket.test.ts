@@ -127,7 +127,7 @@ describe("the declaration of the operations", () => {
       }
     }
     visit(path.resolve(import.meta.dirname, "../../../src/layers/http/SocketClient.ts"))
-    assert.deepStrictEqual([...packages].sort(), ["effect", "node:http"])
+    assert.deepStrictEqual([...packages].sort(), ["effect"])
     assert.isBelow(seen.size, 40)
   })
 })
