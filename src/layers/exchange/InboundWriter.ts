@@ -118,6 +118,10 @@ const using = <A, E>(
 const currentRevision = (database: Database.Database): number =>
   database.pragma("user_version", { simple: true }) as number
 
+/** A file that was never projected has no container yet: what a crash leaves of it is thrown away, and needs no journal on disk. */
+const journal = (database: Database.Database): string =>
+  `PRAGMA journal_mode = ${currentRevision(database) === 0 ? "MEMORY" : "PERSIST"}`
+
 const writeMessages = (
   database: Database.Database,
   messages: ReadonlyArray<ProjectedMessage>,
@@ -272,9 +276,7 @@ export const project = (
     Effect.gen(function* () {
       const now = yield* Clock.currentTimeMillis
       const patiently = waiting()
-      yield* patiently(
-        step(file, () => database.exec("PRAGMA journal_mode = PERSIST; PRAGMA synchronous = OFF")),
-      )
+      yield* patiently(step(file, () => database.exec(`PRAGMA synchronous = OFF; ${journal(database)}`)))
       const staged = yield* patiently(step(file, () => stage(database, projection, now)))
       // A commit that met a reader keeps its PENDING lock, so no new reader starts while it waits for the old one to end.
       if (staged) yield* patiently(step(file, () => database.exec("COMMIT")))

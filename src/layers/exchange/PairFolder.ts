@@ -3,6 +3,7 @@
  * the moment it starts; the host never opens anything in it for writing again.
  */
 import Database from "better-sqlite3"
+import { Effect, Queue } from "effect"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import { formatExchangeTime } from "../../domain/ExchangeTime.ts"
@@ -21,8 +22,9 @@ export const makeImages = (): PairImages => ({
   outbound: imageOf(OUTBOUND_SQL),
 })
 
-const insertCarryover = (image: Buffer, carry: Carryover): Buffer => {
-  if (carry.sessionState.length === 0 && carry.outbound.length === 0) return image
+/** The bytes of outbound.db with what is carried over; null when nothing is. */
+export const insertCarryover = (image: Buffer, carry: Carryover): Buffer | null => {
+  if (carry.sessionState.length === 0 && carry.outbound.length === 0) return null
   const database = new Database(image)
   try {
     const at = formatExchangeTime(carry.createdAt)
@@ -82,48 +84,83 @@ const within = <A>(folder: string, attempt: () => A): A => {
 }
 
 /**
- * Makes the pair beside its place and moves it there in one rename, so that a crash leaves no half of one. Mount points for
- * what is nested in `/workspace` exist, so that an engine does not make them as root; the two links point into the
- * container's `/workspace/in`. Synchronous: some fifteen calls of microseconds each, none of which waits for a disk, while each trip
- * through a thread of the pool costs more than the call.
+ * A pair with nothing carried over, in the folder for temporary files. Mount points for what is nested in `/workspace` exist, so that an
+ * engine does not make them as root; the two links point into the container's `/workspace/in`.
  */
-export const createPair = (
-  images: PairImages,
-  places: { readonly pairDir: string; readonly tmpDir: string },
-  carry: Carryover,
-): void => {
-  const outbound = insertCarryover(images.outbound, carry)
-  const staging = within(places.tmpDir, () => fs.mkdtempSync(path.join(places.tmpDir, "pair-")))
+const makeSpare = async (images: PairImages, tmpDir: string): Promise<string> => {
+  await fs.promises.mkdir(tmpDir, { recursive: true, mode: 0o700 })
+  const staging = await fs.promises.mkdtemp(path.join(tmpDir, "pair-"))
+  const place = (name: string): string => path.join(staging, name)
+  const folder = (name: string) => fs.promises.mkdir(place(name), { mode: 0o700 })
+  const link = (name: string, target: string) => fs.promises.symlink(target, place(name))
   const file = (name: string, bytes: Buffer) =>
-    fs.writeFileSync(path.join(staging, name), bytes, { flag: "wx", mode: 0o600 })
+    fs.promises.writeFile(place(name), bytes, { flag: "wx", mode: 0o600 })
   try {
-    for (const name of ["in", "out", "in/inbox", "out/outbox", "out/in", "out/agent", "out/global"])
-      fs.mkdirSync(path.join(staging, name), { mode: 0o700 })
-    for (const name of ["inbound.db", "inbox"]) fs.symlinkSync(`in/${name}`, path.join(staging, "out", name))
-    file("in/inbound.db", images.inbound)
-    file("in/.bell", NOTHING)
-    file("out/outbound.db", outbound)
-    within(path.dirname(places.pairDir), () => fs.renameSync(staging, places.pairDir))
+    await Promise.all(["in", "out"].map(folder))
+    await Promise.all([
+      ...["in/inbox", "out/outbox", "out/in", "out/agent", "out/global"].map(folder),
+      link("out/inbound.db", "in/inbound.db"),
+      link("out/inbox", "in/inbox"),
+      file("in/inbound.db", images.inbound),
+      file("in/.bell", NOTHING),
+      file("out/outbound.db", images.outbound),
+    ])
+    return staging
   } catch (error) {
-    fs.rmSync(staging, { recursive: true, force: true })
-    if (isCode(error, "ENOTEMPTY", "EEXIST", "ENOTDIR"))
-      throw new Error(`${places.pairDir} exists already; every incarnation needs a pair of its own`, {
-        cause: error,
-      })
+    // A part may still be being made: what is left then goes with the leftovers of crashes.
+    await fs.promises.rm(staging, { recursive: true, force: true }).catch(() => {})
     throw error
   }
 }
 
+/** So many pairs wait for the next wakes. */
+const SPARES = 8
+
+/**
+ * Pairs that are made in advance, because making a folder waits for the disk's journal when others write: a wake only moves one to its
+ * place. They are made when the first is asked for, and go with the scope; those of a crash go with its other leftovers.
+ */
+export const makeSpares = Effect.fnUntraced(function* (images: PairImages, tmpDir: string) {
+  const ready: Array<string> = []
+  const wanted = yield* Queue.sliding<true>(1)
+  const make = Effect.tryPromise(() => makeSpare(images, tmpDir))
+  const remove = (spare: string) =>
+    Effect.promise(() => fs.promises.rm(spare, { recursive: true, force: true }).catch(() => {}))
+  yield* Effect.addFinalizer(() => Effect.forEach(ready.splice(0), remove, { discard: true }))
+  yield* Effect.gen(function* () {
+    yield* Queue.take(wanted)
+    // A full disk, for one: the wake that needs a pair says so.
+    while (ready.length < SPARES) ready.push(yield* make)
+  }).pipe(Effect.ignore, Effect.forever, Effect.forkScoped)
+  const take = Effect.suspend(() => {
+    const spare = ready.pop()
+    Queue.offerUnsafe(wanted, true)
+    return spare === undefined ? make : Effect.succeed(spare)
+  })
+  return { take, remove }
+})
+
+/** Moves a spare to its place in one rename, so that a crash leaves no half of one. */
+export const placePair = (spare: string, pairDir: string, outbound: Buffer | null): void => {
+  if (outbound !== null) fs.writeFileSync(path.join(spare, "out/outbound.db"), outbound, { mode: 0o600 })
+  try {
+    within(path.dirname(pairDir), () => fs.renameSync(spare, pairDir))
+  } catch (error) {
+    if (!isCode(error, "ENOTEMPTY", "EEXIST", "ENOTDIR")) throw error
+    throw new Error(`${pairDir} exists already; every incarnation needs a pair of its own`, { cause: error })
+  }
+}
+
 /** Discards the pairs below a number. Only folders named like an incarnation are touched. */
-export const removePairsBelow = async (
+export const removePairsBelow = (
   sessionDir: string,
   below: IncarnationNumber,
   discard: (pairDir: string) => void,
-): Promise<void> => {
+): void => {
   const stat = fs.lstatSync(sessionDir, { throwIfNoEntry: false })
   if (stat === undefined) return
   if (!stat.isDirectory()) throw new Error(`${sessionDir} is not a directory`)
-  for (const name of await fs.promises.readdir(sessionDir))
+  for (const name of fs.readdirSync(sessionDir))
     if (/^(?:0|[1-9]\d{0,9})$/.test(name) && Number(name) < below) discard(path.join(sessionDir, name))
 }
 

@@ -25,7 +25,15 @@ import {
 } from "../outbound/ReaderPool.ts"
 import { makeReadings } from "../outbound/Readings.ts"
 import * as InboundWriter from "./InboundWriter.ts"
-import { createPair, makeImages, removePairsBelow, ring, sweepTemporary } from "./PairFolder.ts"
+import {
+  insertCarryover,
+  makeImages,
+  makeSpares,
+  placePair,
+  removePairsBelow,
+  ring,
+  sweepTemporary,
+} from "./PairFolder.ts"
 
 /** A container's own commits hold their lock for less than a millisecond. */
 const LOCKED_RETRIES = 5
@@ -101,6 +109,7 @@ const make = Effect.fnUntraced(function* (options: SqliteMailboxOptions) {
   const temporary = tmpDir(dataDir)
   const images = makeImages()
   const outbound = yield* makeOutbound(options, temporary)
+  const spares = yield* makeSpares(images, temporary)
   const locked = InboundWriter.makeLockedSince()
   const removal = yield* makeTreeRemoval(temporary)
   yield* Effect.promise(() => sweepTemporary(temporary, LEFT_OVER_MS))
@@ -110,11 +119,18 @@ const make = Effect.fnUntraced(function* (options: SqliteMailboxOptions) {
   return Mailbox.of({
     paths: (pair) => pairPaths(dataDir, pair),
 
-    create: Effect.fn("Mailbox.create")((pair, carry) =>
-      Effect.try({
-        try: () => createPair(images, { pairDir: pairDir(dataDir, pair), tmpDir: temporary }, carry),
-        catch: hostFailure(`the exchange pair of ${pair.sessionId} can't be made`),
-      }),
+    create: Effect.fn("Mailbox.create")(
+      function* (pair, carry) {
+        const spare = yield* spares.take
+        const place = Effect.try(() =>
+          placePair(spare, pairDir(dataDir, pair), insertCarryover(images.outbound, carry)),
+        )
+        yield* Effect.tapError(place, () => spares.remove(spare))
+      },
+      (effect, pair) =>
+        Effect.mapError(effect, ({ cause }) =>
+          hostFailure(`the exchange pair of ${pair.sessionId} can't be made`)(cause),
+        ),
     ),
 
     revision: (pair) => InboundWriter.revision(inbound(pair)),
@@ -130,11 +146,11 @@ const make = Effect.fnUntraced(function* (options: SqliteMailboxOptions) {
     read: Effect.fn("Mailbox.read")((pair, mode) => outbound.read(pairPaths(dataDir, pair).outDir, mode)),
 
     removeBelow: Effect.fn("Mailbox.removeBelow")((session, below) =>
-      Effect.tryPromise({
-        try: async () => {
+      Effect.try({
+        try: () => {
           const directory = sessionDir(dataDir, session)
           locked.forgetBelow(directory)
-          await removePairsBelow(directory, below, removal.discard)
+          removePairsBelow(directory, below, removal.discard)
         },
         catch: hostFailure(`old exchange pairs of ${session.sessionId} can't be removed`),
       }),

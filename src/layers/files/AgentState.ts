@@ -60,7 +60,8 @@ export const prepareAgentState = async (
 const mountPoint = async (place: string): Promise<void> => {
   const stat = await fs.lstat(place).catch(() => null)
   if (stat?.isDirectory() === true) return
-  await fs.rm(place, { force: true })
+  // A folder by now, if another session was faster: that is what is wanted.
+  await fs.unlink(place).catch(() => undefined)
   await fs.mkdir(place, { mode: 0o755 }).catch(isThere)
 }
 
