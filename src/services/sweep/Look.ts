@@ -24,6 +24,8 @@ import { type Backlog, Fleet, type LiveMember } from "./Fleet.ts"
 import { project } from "./Project.ts"
 import { nextAudit, readStanding, replan, type Stands } from "./Standing.ts"
 
+/** What can't be read is looked at again this soon: at once would be a loop that nothing ends. */
+const BLIND_LOOK_MS = 1_000
 /** The files of a running container may be unreadable for this long. */
 const MAX_BLIND_MS = 300_000
 /** Refused rows that one life has reported; what comes after them would only push others' history out. */
@@ -72,7 +74,7 @@ export const lookBlindly = Effect.fnUntraced(function* (pair: Pair) {
   const stood = yield* standNow(pair, now)
   if (stood?.member.life._tag !== "Running") return
   const fleet = yield* Fleet
-  fleet.changeLive(pair, (member) => ({ ...member, view: null, nextAt: now }))
+  fleet.changeLive(pair, (member) => ({ ...member, view: null, nextAt: now + BLIND_LOOK_MS }))
 })
 
 /** A container that hides what it wrote, or that a sick host can't see, is not waited for without end. No try is spent. */
