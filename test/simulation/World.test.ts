@@ -8,6 +8,13 @@ const calm = (seed: string, change: Partial<ReturnType<typeof planWorld>> = {}) 
   runWorld({ seed, shape: { ...planWorld(seededRandom(seed), 1), ...change }, faults: [], trace: "all" })
 
 describe("a simulated world", () => {
+  it.each(["h-24", "h-63"])(
+    "does not spin where files can't be read, of what runs and of what has died (%s)",
+    (seed) => {
+      assert.isNull(runPlan(planOf(seed, 1, 4)).violation)
+    },
+  )
+
   it("runs the same way again for the same seed, to the last line of its trace", () => {
     const plan = planOf("again-1", 2)
     const first = runPlan(plan)

@@ -172,6 +172,9 @@ const make = (): Fleet["Service"] => {
         ...known,
         ref: known.ref ?? ref ?? null,
         life: exited(known.life, exit),
+        // What the planner saw of it while it lived would have it looked at again at once, for ever.
+        view: null,
+        nextAt: null,
         files: isDead(known) ? known.files : { ...known.files, backlog: null },
       })),
     leave: (pair) => {
