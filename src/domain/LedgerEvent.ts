@@ -21,6 +21,7 @@ export const LedgerEventType = Schema.Literals([
   "quarantined",
   "released",
   "slot",
+  "clock",
   "anomaly",
 ])
 export type LedgerEventType = typeof LedgerEventType.Type

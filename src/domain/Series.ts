@@ -48,6 +48,8 @@ export const Series = Schema.Struct({
   note: Schema.NullOr(Schema.String),
   /** Grows with each change; an update that names an old one is refused. */
   revision: Schema.Int,
+  /** How often the clock was set back under it: part of its slots' key, see `ClockJump.ts`. */
+  grid: Schema.Int,
   /** The next slot that will fire; null when paused for good or exhausted. Indexed. */
   nextSlot: Schema.NullOr(EpochMs),
   /** The last slot that was dealt with (fired, skipped, missed, or recorded as paused). */
@@ -62,3 +64,12 @@ export const Series = Schema.Struct({
   createdAt: EpochMs,
 })
 export type Series = typeof Series.Type
+
+const SCHEDULED = "schedule"
+
+/** The origin of the slots that the schedule gives, which makes them unique together with series and slot. */
+export const scheduleOrigin = ({ grid }: Pick<Series, "grid">): string =>
+  grid === 0 ? SCHEDULED : `${SCHEDULED}:${grid}`
+
+export const isScheduled = (origin: string | null): boolean =>
+  origin === SCHEDULED || origin?.startsWith(`${SCHEDULED}:`) === true

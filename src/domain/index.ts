@@ -2,6 +2,7 @@
 export * from "./Attempt.ts"
 export * from "./Breaker.ts"
 export * from "./Check.ts"
+export * from "./ClockJump.ts"
 export * from "./CommandGate.ts"
 export * from "./ContainerJson.ts"
 export * from "./ContainerSpec.ts"

@@ -228,6 +228,7 @@ export const aSeries = (fields: Partial<typeof Series.Encoded> = {}): SeriesRow 
       status: "active",
       note: null,
       revision: 1,
+      grid: 0,
       nextSlot: T0,
       lastSlot: null,
       channelType: null,

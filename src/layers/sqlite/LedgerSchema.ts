@@ -306,6 +306,7 @@ CREATE INDEX deliveries_due ON deliveries (next_attempt_at, position, session_id
   WHERE status = 'pending' AND next_attempt_at >= 0;
 DROP INDEX deliveries_changed;
 CREATE INDEX deliveries_changed ON deliveries (session_id, revision) WHERE outbound_id >= '';
+ALTER TABLE series ADD COLUMN grid INTEGER NOT NULL DEFAULT 0;
 `
 
 /** One per version, oldest first. */

@@ -236,6 +236,7 @@ export const series = table<Series>("series", ["id"], {
   status: "plain",
   note: "plain",
   revision: "plain",
+  grid: "plain",
   nextSlot: "plain",
   lastSlot: "plain",
   channelType: "plain",

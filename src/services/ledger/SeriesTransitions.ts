@@ -6,7 +6,7 @@ import { Result } from "effect"
 import type { SeriesId } from "../../domain/Ids.ts"
 import type { EpochMs } from "../../domain/Instant.ts"
 import type { Message, Priority } from "../../domain/Message.ts"
-import type { Schedule, Series } from "../../domain/Series.ts"
+import { isScheduled, type Schedule, type Series } from "../../domain/Series.ts"
 import {
   type CatchUpPolicy,
   defaultSeriesPolicy,
@@ -81,6 +81,7 @@ export const createSeries = (unit: SessionUnit, wanted: NewSeries): Result.Resul
     policy: { ...defaultSeriesPolicy, ...policy },
     note: null,
     revision: 1,
+    grid: 0,
     nextSlot: first,
     lastSlot: null,
     fired: 0,
@@ -236,7 +237,7 @@ const regrid = (
     unit,
     series,
     "the task's schedule changed",
-    ({ slot, slotOrigin }: Message) => slotOrigin === "schedule" && slot !== null && !remains(slot),
+    ({ slot, slotOrigin }: Message) => isScheduled(slotOrigin) && slot !== null && !remains(slot),
   )
   return Result.succeed({ ...slotted, nextSlot })
 }

@@ -3,7 +3,7 @@
  * unique (series, slot, origin) makes a repeat harmless.
  */
 import { Result } from "effect"
-import type { Series } from "../../domain/Series.ts"
+import { scheduleOrigin, type Series } from "../../domain/Series.ts"
 import { movedSeries } from "../../domain/SeriesTransition.ts"
 import { decideSlots, priorityOfSlot, type SlotFate } from "../../domain/SlotDecision.ts"
 import type { LedgerTx } from "../LedgerDriver.ts"
@@ -53,17 +53,18 @@ const meetFate = (unit: SessionUnit, series: Series, fate: SlotFate): void => {
     recordSlots(unit, series, range, "overlap", "the occurrence before had not ended")
     return
   }
-  if (unit.tx.occurrence(series.id, slot, "schedule") !== undefined) return
+  const origin = scheduleOrigin(series)
+  if (unit.tx.occurrence(series.id, slot, origin) !== undefined) return
   if (fate._tag === "Replace") {
     for (const open of openOf(unit, series).rows) {
       cancelOpen(unit, open, "the next occurrence took its place (overlap cancel-other)")
     }
   }
-  const id = occurrenceId(`${series.id}-${slot}`)
+  const id = occurrenceId(`${series.id}-${slot}${series.grid === 0 ? "" : `-${series.grid}`}`)
   insertOccurrence(unit, series, {
     id,
     slot,
-    origin: "schedule",
+    origin,
     dueAt: fate._tag === "Buffer" ? "held-back" : fate.dueAt,
     priority: priorityOfSlot(series, slot, unit.context.now),
   })

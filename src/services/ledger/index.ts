@@ -2,6 +2,7 @@
 export * from "./Accept.ts"
 export * from "./Admission.ts"
 export * from "./AgentMessages.ts"
+export * from "./ClockJumps.ts"
 export * from "./Deliveries.ts"
 export * from "./EndIncarnation.ts"
 export * from "./FindSeries.ts"
