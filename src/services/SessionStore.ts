@@ -9,6 +9,7 @@ import type { Group } from "../domain/Group.ts"
 import type { Incarnation, ObservedExit, StopReason } from "../domain/Incarnation.ts"
 import type { EpochMs } from "../domain/Instant.ts"
 import type { Message } from "../domain/Message.ts"
+import type { Outage } from "../domain/Outage.ts"
 import { type HostLimits, type Policy } from "../domain/Policy.ts"
 import type { Series } from "../domain/Series.ts"
 import type { Session, SessionMode } from "../domain/Session.ts"
@@ -42,6 +43,7 @@ import { type QueuedWork, type Removal, removeGroup } from "./ledger/GroupRemova
 import { ingest, type Ingested } from "./ledger/Ingest.ts"
 import { projectionOf } from "./ledger/Projection.ts"
 import { Conflict, type Full, NotFound, type Refusal } from "./ledger/Refusals.ts"
+import { noteClockJump, reanchorIntervals } from "./ledger/ClockJumps.ts"
 import { cancelOverdue } from "./ledger/Occurrences.ts"
 import { type Backfill, backfillSeries, runNow } from "./ledger/SeriesRuns.ts"
 import {
@@ -149,7 +151,12 @@ export class SessionStore extends Context.Service<
       sessionId: SessionId,
       ageOrigin: EpochMs,
     ) => Effect.Effect<number, NotFound | LedgerError>
-    readonly fireSlots: (limit: number) => Effect.Effect<number, LedgerError>
+    /** `outage`: what the daemon saw of the time in which nobody looked, if there was any. */
+    readonly fireSlots: (limit: number, outage?: Outage | null) => Effect.Effect<number, LedgerError>
+    /** Notes that the clock jumped by so much. Set back, it leaves work for `reanchorIntervals`. */
+    readonly noteClockJump: (byMs: number) => Effect.Effect<void, LedgerError>
+    /** Sets the grids of intervals back with the clock, of some series. Call again at the limit, and at a start. */
+    readonly reanchorIntervals: (limit: number) => Effect.Effect<number, LedgerError>
 
     readonly beginIncarnation: (
       sessionId: SessionId,
@@ -375,10 +382,20 @@ const make = Effect.fnUntraced(function* (options: StoreOptions) {
         () => Result.succeed(sessionId),
         (unit) => Result.succeed(cancelOverdue(unit, ageOrigin)),
       ),
-    fireSlots: (limit) =>
+    fireSlots: (limit, outage = null) =>
       transact(
         "fireSlots",
-        infallible((tx, known) => fireSlots(tx, limit, known)),
+        infallible((tx, known) => fireSlots(tx, limit, known, outage)),
+      ),
+    noteClockJump: (byMs) =>
+      transact(
+        "noteClockJump",
+        infallible((tx, known) => noteClockJump(tx, byMs, known)),
+      ),
+    reanchorIntervals: (limit) =>
+      transact(
+        "reanchorIntervals",
+        infallible((tx, known) => reanchorIntervals(tx, limit, known)),
       ),
 
     beginIncarnation: (sessionId, cause, bootId, hostId) =>

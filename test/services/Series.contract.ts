@@ -8,6 +8,7 @@ import { defaultHostLimits, defaultPolicy } from "../../src/domain/Policy.ts"
 import type { Run } from "../../src/domain/Run.ts"
 import type { Schedule } from "../../src/domain/Series.ts"
 import type { LedgerDriver, LedgerError } from "../../src/services/LedgerDriver.ts"
+import { lastClockJump } from "../../src/services/ledger/ClockJumps.ts"
 import { refusedZones } from "../../src/services/ledger/FindSeries.ts"
 import type { NewSeries, SeriesChange } from "../../src/services/ledger/SeriesTransitions.ts"
 import { emptyReading } from "../../src/services/Mailbox.ts"
@@ -806,6 +807,101 @@ export const seriesContract = (name: string, ledger: Layer.Layer<LedgerDriver, L
         }),
       )
     })
+
+    describe("a clock that is set back", () => {
+      const setBack = (store: Store, from: number, to: number) =>
+        Effect.gen(function* () {
+          yield* TestClock.setTime(to)
+          yield* store.noteClockJump(to - from)
+          while ((yield* store.reanchorIntervals(1)) >= 1);
+        })
+      const seconds = (store: Store) =>
+        Effect.map(occurrences(store), (rows) => rows.map(({ slot }) => (slot ?? 0) / 1_000))
+
+      story(
+        "leaves intervals their elapsed time, and no slot is lost for having been there before",
+        (store) =>
+          Effect.gen(function* () {
+            yield* store.createSeries(SESSION, {
+              ...everyMinute,
+              schedule: { _tag: "Interval", everyMs: 10_000, anchor: 2 * HOUR },
+              overlap: "allow-all",
+              bounds: { jitterMs: 5_000 },
+            })
+            for (const after of [0, 10, 20, 30]) yield* at(store, 2 * HOUR + after * 1_000)
+            yield* setBack(store, 2 * HOUR + 34_000, HOUR + 34_000)
+            const series = yield* task(store)
+            assert.deepInclude(series, { grid: 1, nextSlot: HOUR + 40_000, lastSlot: HOUR + 30_000 })
+            for (const row of yield* open(store)) assert.isAtMost(row.dueAt, HOUR + 39_000)
+            yield* at(store, HOUR + 40_000)
+            // Back to the instants of before: an hour is a multiple of the interval.
+            yield* at(store, 2 * HOUR)
+            yield* at(store, 2 * HOUR + 10_000)
+            assert.deepStrictEqual((yield* seconds(store)).slice(-3), [3_640, 7_200, 7_210])
+            const keys = (yield* occurrences(store)).map(({ id }) => id)
+            assert.strictEqual(new Set(keys).size, keys.length)
+            const jump = yield* store.read(lastClockJump)
+            assert.deepStrictEqual(jump, { at: HOUR + 34_000, byMs: -HOUR })
+            const events = yield* store.read((reader) => reader.events({}, { limit: 500 }))
+            assert.include(events.find(({ type }) => type === "clock")?.text, `${HOUR}`)
+          }),
+      )
+
+      for (const [what, schedule, more] of [
+        ["cron", { recurrence: "30 * * * *" }, {}],
+        [
+          "a first run that was asked for",
+          { recurrence: "every 10m", processAfter: "1970-01-01T05:00:00Z" },
+          {},
+        ],
+        ["a start that is still to come", { recurrence: "every 10m" }, { bounds: { startAt: 5 * HOUR } }],
+        ["an instant", { recurrence: null, processAfter: "1970-01-01T05:00:00Z" }, {}],
+      ] as const)
+        story(`leaves ${what} where it is`, (store) =>
+          Effect.gen(function* () {
+            yield* TestClock.setTime(2 * HOUR)
+            const made = yield* store.createSeries(SESSION, { ...everyMinute, schedule, ...more })
+            yield* setBack(store, 2 * HOUR, HOUR)
+            assert.deepStrictEqual(yield* task(store), made)
+          }),
+        )
+
+      story("moves what was made before it, not what was made after", (store) =>
+        Effect.gen(function* () {
+          yield* TestClock.setTime(2 * HOUR)
+          yield* store.createSeries(SESSION, { ...everyMinute, schedule: { recurrence: "every 5m" } })
+          yield* at(store, 2 * HOUR)
+          yield* TestClock.setTime(HOUR)
+          const made = yield* store.createSeries(SESSION, {
+            ...everyMinute,
+            id: SeriesId.make("t2"),
+            schedule: { recurrence: "every 5m" },
+          })
+          yield* store.noteClockJump(-HOUR)
+          assert.isBelow(yield* store.reanchorIntervals(100), 100)
+          assert.strictEqual((yield* task(store)).nextSlot, HOUR + 5 * MINUTE)
+          const after = yield* store.read((reader) => reader.series(SeriesId.make("t2")))
+          assert.strictEqual(after?.nextSlot, made.nextSlot)
+          assert.strictEqual(yield* store.reanchorIntervals(100), 0)
+        }),
+      )
+    })
+
+    story("what was missed is told with the outage that the daemon saw", (store) =>
+      Effect.gen(function* () {
+        yield* store.createSeries(SESSION, everyMinute)
+        yield* at(store, MINUTE)
+        yield* TestClock.setTime(60 * MINUTE)
+        yield* store.fireSlots(100, { from: MINUTE, to: 60 * MINUTE, cause: "jumped" })
+        yield* TestClock.setTime(90 * MINUTE)
+        yield* store.fireSlots(100, { from: MINUTE, to: 60 * MINUTE, cause: "jumped" })
+        const runs = yield* store.read((reader) => reader.runs({ seriesId: T1 }, { limit: 9 }))
+        assert.deepStrictEqual(
+          runs.filter(({ outcome }) => outcome === "missed").map(({ error }) => error),
+          ["the daemon was not running", "the host slept, or its clock was set forward"],
+        )
+      }),
+    )
 
     describe("operators", () => {
       story(

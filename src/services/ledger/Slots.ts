@@ -3,6 +3,7 @@
  * unique (series, slot, origin) makes a repeat harmless.
  */
 import { Result } from "effect"
+import { type Outage, whyMissed } from "../../domain/Outage.ts"
 import { scheduleOrigin, type Series } from "../../domain/Series.ts"
 import { movedSeries } from "../../domain/SeriesTransition.ts"
 import { decideSlots, priorityOfSlot, type SlotFate } from "../../domain/SlotDecision.ts"
@@ -13,7 +14,12 @@ import { amendSeries, moveSeries, occurrenceId, recordSlots } from "./SeriesRows
 import { openUnit, type SessionUnit, type TransitionContext } from "./SessionUnit.ts"
 
 /** Deals with the series that are due, at most `limit`. Returns how many it dealt with; call again at the limit. */
-export const fireSlots = (tx: LedgerTx, limit: number, context: TransitionContext): number => {
+export const fireSlots = (
+  tx: LedgerTx,
+  limit: number,
+  context: TransitionContext,
+  outage: Outage | null = null,
+): number => {
   const due = tx.dueSeries(context.now, limit)
   for (const series of due) {
     const unit = openUnit(tx, series.sessionId, context)
@@ -22,19 +28,19 @@ export const fireSlots = (tx: LedgerTx, limit: number, context: TransitionContex
       tx.putSeries(Result.getOrThrow(gone))
       continue
     }
-    fireSlot(unit, series)
+    fireSlot(unit, series, outage)
     unit.close()
   }
   return due.length
 }
 
 /** Deals with the slots of one series that have come. */
-export const fireSlot = (unit: SessionUnit, series: Series): void => {
+export const fireSlot = (unit: SessionUnit, series: Series, outage: Outage | null = null): void => {
   const { buffered, running } = openOf(unit, series)
   const decision = decideSlots(series, unit.context.now, { running, buffered: buffered.length })
   if (decision._tag === "NotDue") return
   if (decision.missed !== null) {
-    recordSlots(unit, series, decision.missed, "missed", "the daemon was not running")
+    recordSlots(unit, series, decision.missed, "missed", whyMissed(decision.missed, outage))
   }
   for (const fate of decision.fates) meetFate(unit, series, fate)
   const fired = decision.fates.filter(({ _tag }) => _tag !== "Skip").length

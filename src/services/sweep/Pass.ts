@@ -6,6 +6,7 @@ import { Array, Clock, Effect } from "effect"
 import type { GroupId, SessionId } from "../../domain/Ids.ts"
 import { earliest, type EpochMs } from "../../domain/Instant.ts"
 import { type Moment, observe } from "../../domain/Life.ts"
+import type { Outage } from "../../domain/Outage.ts"
 import { type LiveView, planSweep, type SweepAction } from "../../domain/SweepPlan.ts"
 import type { LedgerError } from "../LedgerDriver.ts"
 import { type Glance, type GlanceProblem, Mailbox } from "../Mailbox.ts"
@@ -48,8 +49,9 @@ export type Scope = "all" | "named"
 export const pass = Effect.fnUntraced(function* (scope: Scope) {
   const fleet = yield* Fleet
   const starts = yield* Starts
-  const now = yield* (yield* Clocks).read
-  yield* expireAndFire(now)
+  const clocks = yield* Clocks
+  const now = yield* clocks.read
+  yield* expireAndFire(now, clocks.outage())
   const news = yield* lookAtAll(scope)
   yield* (yield* Signals).tellStopping
   const { candidates, knownNextAt, liveByGroup, liveTotal, maxContainers } = yield* survey(now)
@@ -80,11 +82,12 @@ export const pass = Effect.fnUntraced(function* (scope: Scope) {
 })
 
 /** Each only where the ledger's index says that there is something to do. */
-const expireAndFire = Effect.fnUntraced(function* (now: EpochMs) {
+const expireAndFire = Effect.fnUntraced(function* (now: EpochMs, outage: Outage | null) {
   const store = yield* SessionStore
   const next = yield* store.read((reader) => ({ expiry: reader.nextExpiry(), slot: reader.nextSlot() }))
   if (next.expiry !== null && next.expiry < now) yield* repeated(BATCH, store.expireMessages)
-  if (next.slot !== null && next.slot <= now) yield* repeated(SLOT_BATCH, store.fireSlots)
+  if (next.slot !== null && next.slot <= now)
+    yield* repeated(SLOT_BATCH, (limit) => store.fireSlots(limit, outage))
 })
 
 const repeated = Effect.fnUntraced(function* (

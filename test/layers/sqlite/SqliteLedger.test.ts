@@ -161,6 +161,7 @@ describe("the ledger's file", () => {
         ALTER TABLE deliveries DROP COLUMN first_attempt_at;
         ALTER TABLE deliveries DROP COLUMN refusal;
         ALTER TABLE deliveries DROP COLUMN detail;
+        ALTER TABLE series DROP COLUMN grid;
         ALTER TABLE incarnations DROP COLUMN host_id;
         DROP INDEX deliveries_due;
         CREATE INDEX deliveries_due ON deliveries (next_attempt_at) WHERE status = 'pending' AND next_attempt_at >= 0;
