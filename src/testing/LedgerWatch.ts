@@ -6,6 +6,7 @@ import type { Attempt } from "../domain/Attempt.ts"
 import type { Delivery } from "../domain/Delivery.ts"
 import { type GroupId, SessionId } from "../domain/Ids.ts"
 import type { Incarnation } from "../domain/Incarnation.ts"
+import type { LedgerEvent } from "../domain/LedgerEvent.ts"
 import { isTerminal, type Message, wakes } from "../domain/Message.ts"
 import { type Policy, resolvePolicy } from "../domain/Policy.ts"
 import type { Run } from "../domain/Run.ts"
@@ -41,6 +42,7 @@ type Staged =
   | { readonly table: "delivery"; readonly row: Delivery }
   | { readonly table: "series"; readonly row: Series }
   | { readonly table: "run"; readonly row: Run }
+  | { readonly table: "event"; readonly row: Pick<LedgerEvent, "type" | "text"> }
 
 export class LedgerWatch {
   readonly messages = new Map<string, Message>()
@@ -111,6 +113,10 @@ export class LedgerWatch {
         this.staged.push({ table: "run", row: { ...row, position } })
         return position
       },
+      appendEvent: (row) => {
+        tx.appendEvent(row)
+        if (row.type === "clock") this.staged.push({ table: "event", row })
+      },
       deleteHistory: (before, limit) => {
         const gone = tx.deleteHistory(before, limit)
         if (gone > 0) this.forgetHistory(tx, before)
@@ -150,6 +156,9 @@ export class LedgerWatch {
           break
         case "series":
           this.tasks.onSeries(row)
+          break
+        case "event":
+          this.tasks.onClock(row.text)
           break
         case "run":
           this.tasks.onRun(row.position, row)

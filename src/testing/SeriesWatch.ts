@@ -21,6 +21,7 @@ export const SERIES_SIGHTS = [
   "slot-missed",
   "slot-overlapped",
   "slot-paused",
+  "grid-set-back",
   "run-buffered",
   "run-released",
   "run-replaced",
@@ -65,6 +66,9 @@ const CLAIM_SLACK_MS = 12 * SECOND_MS
 const isHeldBack = (message: Message): boolean =>
   message.state === "pending" && message.dueAt === MAX_EPOCH_MS
 
+/** The schedule's own, on whichever of its grids. */
+const ofSchedule = ({ slotOrigin }: Message): boolean => /^schedule(?::\d+)?$/.test(slotOrigin ?? "")
+
 export class SeriesWatch {
   readonly series = new Map<string, Series>()
   readonly sights = new Map<SeriesSight, number>()
@@ -79,6 +83,8 @@ export class SeriesWatch {
   private readonly taken = new Map<string, number>()
   private readonly options: SeriesWatchOptions
   private changes = new Map<string, Change>()
+  /** By how much the clock was set back, each time, by the ledger's own events. */
+  private readonly setBacks = new Set<number>()
 
   constructor(options: SeriesWatchOptions) {
     this.options = options
@@ -143,7 +149,7 @@ export class SeriesWatch {
     const key = `${series.id}@${row.slot} (${row.slotOrigin})`
     if (this.slots.has(key)) violate(5, `the slot ${key} became a second occurrence, ${row.id}`)
     this.slots.add(key)
-    if (row.slotOrigin !== "schedule") return this.see("run-backfilled")
+    if (!ofSchedule(row)) return this.see("run-backfilled")
     this.see("slot-fired")
     const fired = (this.fired.get(series.id) ?? 0) + 1
     this.fired.set(series.id, fired)
@@ -255,7 +261,8 @@ export class SeriesWatch {
       violate(10, `task ${row.id} was cancelled by somebody who may not`)
     const isResumed = before.status === "paused" && (row.status === "active" || row.status === "completed")
     if (isResumed) this.failures.set(row.id, 0)
-    if (row.lastSlot !== null && before.lastSlot !== null && row.lastSlot < before.lastSlot)
+    if (row.grid !== before.grid) this.onSetBack(before, row)
+    else if (row.lastSlot !== null && before.lastSlot !== null && row.lastSlot < before.lastSlot)
       violate(5, `the last slot of ${row.id} went back`)
     if (
       row.nextSlot !== null &&
@@ -264,6 +271,26 @@ export class SeriesWatch {
       row.status === "active"
     )
       violate(5, `the next slot of ${row.id} is not after the last one that was dealt with`)
+  }
+
+  /** The clock jumped, by the words of the event. */
+  onClock(text: string): void {
+    const back = /set back by (\d+) ms/.exec(text)
+    if (back !== null) this.setBacks.add(Number(back[1]))
+  }
+
+  /** A grid is set back only with the clock, as far as the clock was, and keeps its distances. */
+  private onSetBack(before: Series, row: Series): void {
+    this.see("grid-set-back")
+    const one = before.schedule
+    const other = row.schedule
+    if (one._tag !== "Interval" || other._tag !== "Interval")
+      return this.options.violate(5, `the grid of ${row.id} was set back, and it is no interval`)
+    const backMs = one.anchor - other.anchor
+    if (!this.setBacks.has(backMs) || row.grid !== before.grid + 1 || one.everyMs !== other.everyMs)
+      this.options.violate(5, `the grid of ${row.id} was set back by ${backMs} ms, and the clock was not`)
+    if (before.lastSlot !== null && before.lastSlot - (row.lastSlot ?? 0) !== backMs)
+      this.options.violate(5, `the last slot of ${row.id} went back by more or less than its grid`)
   }
 
   /** Checks what the whole transaction did to each series. */
@@ -286,7 +313,7 @@ export class SeriesWatch {
   private account(after: Series, change: Change): void {
     const { violate } = this.options
     const { before, births, missed, overlapped, paused } = change
-    const made = births.filter(({ slotOrigin }) => slotOrigin === "schedule")
+    const made = births.filter(ofSchedule)
     if (before === undefined) return
     const advanced = after.lastSlot !== null && after.lastSlot !== before.lastSlot
     const accounts = made.length + missed + overlapped + paused
