@@ -52,7 +52,7 @@ const HOSTLESS = ["src/layers/memory/", "src/layers/runtime/"]
 
 const isHostless = (path: string): boolean => HOSTLESS.some((home) => path.startsWith(home))
 
-export const roomOf = (path: string): Room => {
+const roomOf = (path: string): Room => {
   if (path.startsWith("src/domain/")) return "domain"
   if (path.startsWith("src/services/")) return "services"
   if (path.startsWith("src/layers/")) return "layers"

@@ -7,7 +7,7 @@ import * as path from "node:path"
 import { locate } from "../layers/configuration/Location.ts"
 
 /** A clone runs its sources, on the Node that it installed if that is what runs them now; a package is on the path, or run by npx. */
-export const programName = (): string => {
+const programName = (): string => {
   if (!import.meta.url.endsWith(".ts")) {
     return process.env["npm_command"] === "exec" ? "npx lamplighter" : "lamplighter"
   }

@@ -53,7 +53,7 @@ export const fields = (record: Readonly<Record<string, unknown>>): ReadonlyArray
 
 const isInstant = /(?:At|slot|Slot)$/
 
-export const fieldText = (name: string, value: unknown): string => {
+const fieldText = (name: string, value: unknown): string => {
   if (value === null) return "-"
   if (typeof value === "number" && isInstant.test(name)) return instant(value)
   return typeof value === "object" ? JSON.stringify(value) : String(value)

@@ -50,12 +50,6 @@ export const formatExchangeTime = (at: EpochMs): string => {
   return `${dateText(instant)}T${clockText(instant)}.${digits(instant % SECOND_MS, 3)}Z`
 }
 
-/** `YYYY-MM-DD HH:MM:SS`, UTC, as SQLite's `datetime()` writes it: cut to the second. */
-export const formatSqliteTime = (at: EpochMs): string => {
-  const instant = Math.min(at, LAST_WRITABLE_MS)
-  return `${dateText(instant)} ${clockText(instant)}`
-}
-
 /**
  * RFC 9557, e.g. `2026-03-29T03:30:00+02:00[Europe/Paris]`; a fraction only where there is one. There is always a zone in brackets,
  * so that SQLite's `datetime()` can't read it. A zone that is unknown here is shown as UTC.

@@ -11,7 +11,7 @@ const MAX_MOUNTS = 50
 const MAX_SKILLS = 500
 
 /** A folder below the skills' folder. */
-export const SkillName = Schema.String.check(Schema.isPattern(/^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$/))
+const SkillName = Schema.String.check(Schema.isPattern(/^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$/))
 
 export const GroupContainer = Schema.Struct({
   /** Fields of the sandbox that this group changes. */

@@ -25,9 +25,7 @@ export const ContextPolicy = Schema.Literals(["group", "isolated"])
 export type ContextPolicy = typeof ContextPolicy.Type
 
 /** A calendar date in the series' zone. */
-export const CalendarDate = Schema.String.check(
-  Schema.isPattern(/^\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])$/),
-)
+const CalendarDate = Schema.String.check(Schema.isPattern(/^\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])$/))
 
 export const SeriesBounds = Schema.Struct({
   /** No slot before this instant. */

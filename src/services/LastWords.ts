@@ -9,7 +9,7 @@ const READ_BYTES = 16 * 1024
 const MAX_CHARS = 300
 
 /** Without the time and level with which our runner's lines begin: the same words twice are the same reason. */
-export const lastLineOf = (stderr: string): string | undefined =>
+const lastLineOf = (stderr: string): string | undefined =>
   stderr
     .trimEnd()
     .split("\n")

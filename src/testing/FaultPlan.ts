@@ -25,7 +25,7 @@ export const AGENT_FAULTS = [
 ] as const
 
 /** What an operator does in between. */
-export const OPERATOR_FAULTS = [
+const OPERATOR_FAULTS = [
   "operator-pause",
   "operator-update",
   "operator-run-now",
@@ -69,7 +69,6 @@ export const FAULT_KINDS = [
   ...OPERATOR_FAULTS,
 ] as const
 
-export type AgentFault = (typeof AGENT_FAULTS)[number]
 export type FaultKind = (typeof FAULT_KINDS)[number]
 
 export interface Fault {

@@ -14,7 +14,7 @@ import { describeProblem } from "../domain/TextProblem.ts"
 import { parseZone } from "../domain/Zone.ts"
 
 /** A scenario longer than this says more about patience than about a policy. */
-export const MAX_SCENARIO_MS = 90 * 86_400_000
+const MAX_SCENARIO_MS = 90 * 86_400_000
 const MAX_ENTRIES = 1_000
 const MAX_BYTES = 1024 * 1024
 /** Messages that one entry of `sends` may become. */

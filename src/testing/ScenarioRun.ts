@@ -4,7 +4,7 @@
  */
 import { Cause, Effect, Result } from "effect"
 import type { LedgerEvent } from "../domain/LedgerEvent.ts"
-import { isTerminal, type Message } from "../domain/Message.ts"
+import type { Message } from "../domain/Message.ts"
 import { defaultHostLimits, defaultPolicy } from "../domain/Policy.ts"
 import { parseZone } from "../domain/Zone.ts"
 import type { LedgerReader } from "../services/LedgerDriver.ts"
@@ -149,7 +149,3 @@ const livesOf = (reader: LedgerReader, scenario: ReadScenario): ScenarioReport["
       return [id, { count: rows.length, reasons }]
     }),
   )
-
-/** Messages that had not ended when the scenario did. */
-export const stillOpen = (report: ScenarioReport): ReadonlyArray<Message> =>
-  report.messages.filter(({ state }) => !isTerminal(state))

@@ -33,7 +33,7 @@ import { Workspace } from "../services/Workspace.ts"
 import type { SeededRandom } from "./SeededRandom.ts"
 import { neverAgain, type SimulatedProcess } from "./SimulatedHost.ts"
 
-export const SIMULATED_INSTALL = InstallId.make("simulated")
+const SIMULATED_INSTALL = InstallId.make("simulated")
 
 /** What the daemon stands on: each life gets its own view of the same world. */
 export interface DaemonLayers {

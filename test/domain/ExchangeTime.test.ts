@@ -1,11 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Result, Schema } from "effect"
-import {
-  formatExchangeTime,
-  formatSqliteTime,
-  formatZoned,
-  parseExchangeTime,
-} from "../../src/domain/ExchangeTime.ts"
+import { formatExchangeTime, formatZoned, parseExchangeTime } from "../../src/domain/ExchangeTime.ts"
 import { type EpochMs, HOUR_MS, MAX_EPOCH_MS } from "../../src/domain/Instant.ts"
 
 const read = (text: string) => Result.getOrNull(parseExchangeTime(text))
@@ -124,17 +119,14 @@ describe("a time from a container", () => {
 })
 
 describe("a time for a container", () => {
-  it("is ISO 8601 in UTC with milliseconds, or SQLite's form cut to the second", () => {
+  it("is ISO 8601 in UTC with milliseconds", () => {
     assert.strictEqual(formatExchangeTime(HALF_PAST_ONE + 7), "2026-03-29T01:30:00.007Z")
-    assert.strictEqual(formatSqliteTime(HALF_PAST_ONE + 999), "2026-03-29 01:30:00")
     assert.strictEqual(formatExchangeTime(0), "1970-01-01T00:00:00.000Z")
-    assert.strictEqual(formatSqliteTime(0), "1970-01-01 00:00:00")
   })
 
   it("never has a year of more than four digits", () => {
     assert.strictEqual(formatExchangeTime(END_OF_9999 + 1), "9999-12-31T23:59:59.999Z")
     assert.strictEqual(formatExchangeTime(MAX_EPOCH_MS), "9999-12-31T23:59:59.999Z")
-    assert.strictEqual(formatSqliteTime(MAX_EPOCH_MS), "9999-12-31 23:59:59")
     assert.match(formatZoned(MAX_EPOCH_MS, "Pacific/Kiritimati"), /^9999-12-31T.*\[Pacific\/Kiritimati\]$/)
   })
 
@@ -144,14 +136,13 @@ describe("a time for a container", () => {
     const text = formatExchangeTime(at)
     assert.strictEqual(text, new Date(at).toISOString())
     assert.deepStrictEqual(read(text), { at, precision: "ms" })
-    const cut = formatSqliteTime(at)
-    assert.strictEqual(cut, text.slice(0, 19).replace("T", " "))
+    const cut = text.slice(0, 19).replace("T", " ")
     assert.deepStrictEqual(read(cut), { at: at - (at % 1_000), precision: "s" })
   })
 
   it("is right on every day of a whole cycle of leap years", () => {
     for (let at = 0; at < Date.UTC(2405, 0, 1); at += 24 * HOUR_MS) {
-      const text = formatSqliteTime(at)
+      const text = formatExchangeTime(at)
       if (read(text)?.at !== at) assert.fail(`${text} does not read back`)
       if (!new Date(at).toISOString().startsWith(text.slice(0, 10))) assert.fail(`${text} is another day`)
     }

@@ -36,7 +36,7 @@ const makeChannel = (name: string, settings: ChannelSettings) => {
 }
 
 /** Needs the HTTP client that webhooks go through. Fails when a webhook's URL or secret can't be used. */
-export const layerNoDeps = (
+const layerNoDeps = (
   settings: ChannelsSettings,
 ): Layer.Layer<Channels, ChannelError, HttpClient.HttpClient> =>
   Layer.effect(

@@ -16,7 +16,7 @@ const WRITE_LIMIT_MS = 10_000
 const unsafeCharacters = /[\u007f-\u009f\u2028-\u202e\u2066-\u2069]/g
 
 /** `{"delivery":id,"session":id,"inReplyTo":id or null,"text":…}`, without the newline. */
-export const stdoutLine = (delivery: Delivery): string =>
+const stdoutLine = (delivery: Delivery): string =>
   JSON.stringify({
     delivery: delivery.id,
     session: delivery.sessionId,

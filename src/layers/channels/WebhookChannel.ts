@@ -47,7 +47,7 @@ export const webhookUrl = (text: string): Result.Result<URL, string> => {
 }
 
 /** The body that is signed and sent. `createdAt` is ISO 8601 in UTC. */
-export const webhookBody = (delivery: Delivery): string =>
+const webhookBody = (delivery: Delivery): string =>
   encodeWithContent(
     {
       id: delivery.id,

@@ -27,9 +27,5 @@ export const groupDir = (dataDir: string, groupId: GroupId): string => path.join
 /** `<data>/groups/global`: shared memory, read-only for agents. No group can be called so. */
 export const globalDir = (dataDir: string): string => path.join(dataDir, "groups", "global")
 
-/** `<data>/logs/<session>`: exit logs. */
-export const logsDir = (dataDir: string, sessionId: SessionId): string =>
-  path.join(dataDir, "logs", sessionId)
-
 /** `<data>/tmp`: files on their way to a rename, and private copies. On the same file system as everything else. */
 export const tmpDir = (dataDir: string): string => path.join(dataDir, "tmp")

@@ -29,7 +29,7 @@ export const openForFollower = (directory: string, name: OutputName): number | u
 }
 
 /** The last `maxBytes` of an open file. */
-export const readEnd = (descriptor: number, maxBytes: number): Buffer => {
+const readEnd = (descriptor: number, maxBytes: number): Buffer => {
   const { size } = fstatSync(descriptor)
   const buffer = Buffer.alloc(Math.min(size, maxBytes))
   const length = readSync(descriptor, buffer, 0, buffer.length, size - buffer.length)

@@ -102,7 +102,7 @@ export const beginIncarnation = (
 }
 
 /** What the next pair is born with: from the ledger alone, never from a container's old files. */
-export const carryoverOf = (
+const carryoverOf = (
   reader: LedgerReader,
   session: Session,
   context: { readonly now: number },
