@@ -2,11 +2,14 @@
 import { Effect, Option, Result } from "effect"
 import { Command } from "effect/cli"
 import * as fs from "node:fs"
+import * as path from "node:path"
 import { loadSettings, type Settings, unknownVariables } from "../layers/Configuration.ts"
 import { locate } from "../layers/configuration/Location.ts"
 import { checkDataDirectory, checkDisk } from "../layers/files/HostChecks.ts"
 import { nearestFolder } from "../layers/files/PrivateFolder.ts"
 import type { Check } from "../domain/Check.ts"
+import { LedgerDriver } from "../services/LedgerDriver.ts"
+import { connectDaemon, daemonAnswers } from "./Connection.ts"
 import { builderOptions, engineOptions } from "./DockerOptions.ts"
 import { hints } from "./Invocation.ts"
 import { show } from "./Output.ts"
@@ -63,6 +66,61 @@ const checkDocker = async (settings: Settings): Promise<ReadonlyArray<Check>> =>
   return Effect.runPromise(checkEngine(engineOptions(settings), wishes))
 }
 
+/** Of a list that nobody reads to its end. */
+const MAX_LISTED = 20
+
+/** What stands in the ledger, if there is one: zones that were taken once and that nobody may choose now. */
+const checkLedger = Effect.fnUntraced(function* (dataDir: string) {
+  const file = path.join(dataDir, "lamplighter.db")
+  if (!fs.existsSync(file)) return []
+  const SqliteLedger = yield* Effect.promise(() => import("../layers/sqlite/SqliteLedger.ts"))
+  const { refusedZones } = yield* Effect.promise(() => import("../services/ledger/FindSeries.ts"))
+  const ledger = SqliteLedger.layer({ path: file, mode: "read-only", commit: "immediate" })
+  return yield* LedgerDriver.pipe(
+    Effect.flatMap((driver) => driver.read((reader) => refusedZones(reader, MAX_LISTED))),
+    Effect.provide(ledger),
+    Effect.match({
+      onSuccess: (zones) =>
+        zones.map(({ id, kind, problem }): Check => ({
+          name: `zone of ${kind} ${id}`,
+          level: "warning",
+          message: `${problem} Its tasks go on by it.`,
+          remedy:
+            kind === "group"
+              ? `lamplighter group set ${id} --zone ZONE`
+              : `lamplighter task update ${id} --zone ZONE`,
+        })),
+      onFailure: ({ message }): ReadonlyArray<Check> => [
+        {
+          name: "ledger",
+          level: "failure",
+          message,
+          remedy: "restore it from a backup, or read what is named",
+        },
+      ],
+    }),
+  )
+})
+
+/** What the daemon says of itself, if one runs: clocks that differ or jumped, what fails again and again. */
+const checkDaemon = Effect.fnUntraced(
+  function* (dataDir: string) {
+    if (!(yield* daemonAnswers(dataDir))) return []
+    const { warnings } = yield* (yield* connectDaemon).status()
+    return warnings.map((message): Check => ({
+      name: "daemon",
+      level: "warning",
+      message,
+      remedy: "lamplighter status shows it as it is now, lamplighter events what led to it",
+    }))
+  },
+  Effect.catch(({ message }: { readonly message: string }) =>
+    Effect.succeed<ReadonlyArray<Check>>([
+      { name: "daemon", level: "failure", message, remedy: "look at the daemon's own log" },
+    ]),
+  ),
+)
+
 export const doctorCommand = Command.make("doctor", { runtime: runtimeFlag, json: jsonFlag }, (input) =>
   Effect.gen(function* () {
     const dataDir = yield* dataDirectory
@@ -76,6 +134,8 @@ export const doctorCommand = Command.make("doctor", { runtime: runtimeFlag, json
     const checks: ReadonlyArray<Check> = [
       ...Result.match(loaded, { onSuccess: checkSettings, onFailure: (error) => [badSettings(error)] }),
       ...(yield* Effect.promise(() => checkDirectory(dataDir))),
+      ...(yield* checkLedger(dataDir)),
+      ...(yield* checkDaemon(dataDir)),
       ...(Result.isSuccess(loaded) ? yield* Effect.promise(() => checkDocker(loaded.success)) : []),
     ]
     const say = yield* hints

@@ -2,7 +2,7 @@
 import { Effect } from "effect"
 
 const CUT_SHORT = 130
-let meaning: "end" | "cut-short" = "cut-short"
+let meaning: "end" | "cut-short" | "failure" = "cut-short"
 
 /** For a command, or the part of one, that goes on until somebody stops it. */
 export const untilInterrupted = <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
@@ -11,4 +11,10 @@ export const untilInterrupted = <A, E, R>(self: Effect.Effect<A, E, R>): Effect.
     return self
   })
 
-export const interruptedExitCode = (): number => (meaning === "end" ? 0 : CUT_SHORT)
+/** It was to end, and could not do that well. */
+export const endedBadly = Effect.sync(() => {
+  meaning = "failure"
+})
+
+export const interruptedExitCode = (): number =>
+  meaning === "end" ? 0 : meaning === "failure" ? 1 : CUT_SHORT

@@ -20,7 +20,9 @@ import { Sweep } from "../services/Sweep.ts"
 import { socketPath } from "./Connection.ts"
 import { builderOptions, engineOptions } from "./DockerOptions.ts"
 import { hostServices } from "./HostServices.ts"
+import { endedBadly } from "./Interruption.ts"
 import { hints } from "./Invocation.ts"
+import { CommandError } from "./Root.ts"
 
 /** The sources run as they are; an installed package has the runner compiled, because Node strips no types in node_modules. */
 const runnerEntry = fileURLToPath(
@@ -128,6 +130,7 @@ const run = Effect.fnUntraced(function* (settings: Settings) {
   const look = yield* makeNudge
   const deliver = yield* makeNudge
   const asked = yield* Deferred.make<void>()
+  const unclean = yield* Deferred.make<void>()
   const stopping = new AbortController()
   const operations = Operations.layer({
     runtime: settings.runtime,
@@ -149,6 +152,7 @@ const run = Effect.fnUntraced(function* (settings: Settings) {
     pollIntervalMs: settings.pollIntervalMs,
     look,
     deliver,
+    onUncleanShutdown: Effect.andThen(endedBadly, Deferred.succeed(unclean, undefined)),
   })
   return yield* Effect.gen(function* () {
     const groups = yield* (yield* Operations).groups()
@@ -158,6 +162,8 @@ const run = Effect.fnUntraced(function* (settings: Settings) {
     // A shutdown waits for what is being started, but for no image.
     const untilStopped = Effect.onInterrupt(Effect.never, () => Effect.sync(() => stopping.abort()))
     yield* Effect.raceFirst(Effect.raceFirst(loops, Deferred.await(asked)), untilStopped)
+    if (yield* Deferred.isDone(unclean))
+      return yield* new CommandError({ message: "the shutdown was not clean; the log above says why" })
     yield* Effect.logInfo("lamplighter has stopped: every container has ended")
   }).pipe(Effect.provide(services))
 })

@@ -1,4 +1,5 @@
 import { afterEach, assert, beforeEach, describe, it } from "@effect/vitest"
+import Database from "better-sqlite3"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import type { Check } from "../../src/domain/Check.ts"
@@ -46,6 +47,20 @@ describe("lamplighter doctor", () => {
     assert.match(ran.stdout, /^ {6}remedy: /m)
     assert.match(ran.stdout, /^ok {4}data directory/m)
     assert.include(ran.stderr, "settings")
+  })
+
+  it("lists the zones that were taken once and that nobody may choose now, and what the daemon warns of", async () => {
+    await lamplighter.run("init", "--group", "g1")
+    const database = new Database(path.join(lamplighter.dataDir, "lamplighter.db"))
+    database.exec("UPDATE groups SET zone = 'BST'")
+    database.close()
+    const daemon = await lamplighter.up({ LAMPLIGHTER_POLCY_X: "3" })
+    const { checks, of, ran } = await doctor()
+    assert.strictEqual(ran.code, 0, ran.stderr)
+    assert.deepInclude(of("zone of group g1"), { level: "warning" })
+    assert.include(of("zone of group g1")?.message, "BST")
+    assert.include(checks.find(({ name }) => name === "daemon")?.message, "LAMPLIGHTER_POLCY_X")
+    daemon.kill("SIGTERM")
   })
 
   it("names a data directory that is a file", async () => {

@@ -1,4 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
+import Database from "better-sqlite3"
 import { Effect } from "effect"
 import * as fs from "node:fs"
 import * as path from "node:path"
@@ -144,6 +145,24 @@ describe("the main path, on SQLite and real processes", () => {
       const { message } = yield* until(daemon, "m1", ({ state }) => state === "completed")
       assert.strictEqual(message.tries, 0)
     }),
+  )
+
+  it.live.each(["signal", "request"])(
+    "exits with 1 when its ledger can't write what the shutdown did: %s",
+    (how) =>
+      Effect.gen(function* () {
+        const daemon = yield* liveDaemon
+        const process = yield* Effect.promise(() => daemon.start())
+        yield* addGroup(daemon, null)
+        yield* sendText(daemon, "m1", "hello")
+        yield* until(daemon, "m1", ({ state }) => state === "completed")
+        const intruder = new Database(path.join(daemon.dataDir, "lamplighter.db"))
+        intruder.exec("BEGIN IMMEDIATE")
+        if (how === "signal") process.kill("SIGTERM")
+        else yield* Effect.flatMap(api(daemon), (http) => http.shutdown())
+        assert.strictEqual(yield* Effect.promise(() => daemon.ended(process)), 1)
+        intruder.close()
+      }),
   )
 
   it.live("kills an agent whose heartbeat is past the ceiling, and tries again", () =>
