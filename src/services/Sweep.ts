@@ -14,7 +14,7 @@ import { Errands } from "./sweep/Errands.ts"
 import { Fleet } from "./sweep/Fleet.ts"
 import { launch } from "./sweep/Launch.ts"
 import { pass, type Scope, type Swept } from "./sweep/Pass.ts"
-import { listed, reconcile } from "./sweep/Reconcile.ts"
+import { listBeside, listed, reconcile } from "./sweep/Reconcile.ts"
 import { shutdown } from "./sweep/Shutdown.ts"
 import { Signals } from "./sweep/Signals.ts"
 import { type RuntimeDown, Starts } from "./sweep/Starts.ts"
@@ -72,14 +72,23 @@ const make = Effect.gen(function* () {
     SessionStore | ContainerRuntime | Mailbox | Workspace | Fleet | Starts | Errands | Signals | Clocks
   >()
   let listedAt = 0
+  let gaps = 0
 
   const sweepOnce = Effect.fnUntraced(function* (scope: Scope) {
     const now = yield* Clock.currentTimeMillis
     if (Math.abs(now - listedAt) >= LIST_EVERY_MS) {
       listedAt = now
-      yield* errands.run("list", Effect.ignore(listed).pipe(Effect.provideContext(services)))
+      yield* listBeside.pipe(Effect.provideContext(services))
     }
     return yield* pass(scope).pipe(Effect.provideContext(services))
+  })
+
+  /** What was missed is on the list. A gap that comes while the list is made has it made again. */
+  const afterGap = Effect.gen(function* () {
+    for (let seen = -1; seen !== gaps;) {
+      seen = gaps
+      if ((yield* listed) === "listed") yield* starts.signOfLife
+    }
   })
 
   const recover: Effect.Effect<void, LedgerError> = reconcile().pipe(
@@ -104,7 +113,8 @@ const make = Effect.gen(function* () {
     onEvent: Effect.fnUntraced(function* (event: RuntimeEvent) {
       const { labels } = event._tag === "Gap" ? { labels: null } : event.ref
       if (labels === null) {
-        if ((yield* listed.pipe(Effect.provideContext(services))) === "listed") yield* starts.signOfLife
+        gaps += 1
+        yield* errands.run("gap", Effect.ignore(afterGap).pipe(Effect.provideContext(services)))
       } else if (event._tag === "Exited") {
         const pair = { groupId: labels.group, sessionId: labels.session, incarnation: labels.incarnation }
         fleet.exit(pair, { ...event.exit, manner: "exited" }, event.ref)

@@ -18,7 +18,7 @@ import * as MemoryMailbox from "../layers/memory/MemoryMailbox.ts"
 import * as MemoryWorkspace from "../layers/memory/MemoryWorkspace.ts"
 import { type AgentScript, SimulatedEngine } from "../layers/memory/SimulatedEngine.ts"
 import { SimulatedRuntime } from "../layers/memory/SimulatedRuntime.ts"
-import type { LaunchSpec } from "../services/ContainerRuntime.ts"
+import { ContainerRuntime, type LaunchSpec } from "../services/ContainerRuntime.ts"
 import { daemon } from "../services/Daemon.ts"
 import type { LedgerDriver, LedgerError } from "../services/LedgerDriver.ts"
 import { plainDraft } from "../services/ledger/Accept.ts"
@@ -34,6 +34,8 @@ export interface TimelineOptions {
   readonly limits?: Partial<HostLimits>
   readonly zone?: string
   readonly ledger?: Layer.Layer<LedgerDriver, LedgerError>
+  /** Laid over the simulated runtime: an engine that hangs, or refuses. */
+  readonly runtime?: (runtime: ContainerRuntime["Service"]) => ContainerRuntime["Service"]
 }
 
 const install = InstallId.make("timeline1")
@@ -63,7 +65,10 @@ export const servicesLayer = (
       limits: { ...defaultHostLimits, ...options.limits },
       zone: options.zone ?? "UTC",
     }),
-    SimulatedRuntime.layer({ install }),
+    Layer.effect(
+      ContainerRuntime,
+      Effect.map(ContainerRuntime, options.runtime ?? ((runtime) => runtime)),
+    ).pipe(Layer.provide(SimulatedRuntime.layer({ install }))),
   )
   return Operations.layer({ runtime: "simulated", owners: [], globalAdmins: [], ...nudges }).pipe(
     Layer.provideMerge(Sweep.layer(install)),

@@ -11,6 +11,8 @@ import { SessionStore } from "../../src/services/SessionStore.ts"
 import { GROUP, messageOf, say, SESSION } from "../../src/testing/Timeline.ts"
 import { pass, timeline } from "../support/Story.ts"
 
+let listed = 0
+
 const lastLife = Effect.gen(function* () {
   const [life] = (yield* (yield* Operations).session({ id: SESSION })).incarnations
   return life
@@ -51,6 +53,43 @@ describe("the sweep's attention", () => {
         yield* TestClock.adjust("1 millis")
         assert.strictEqual((yield* messageOf("m2")).admittedIn, 1)
       }),
+    ),
+  )
+})
+
+describe("an engine that hangs", () => {
+  it.effect("over one container's signal or over its list keeps no other session waiting", () =>
+    timeline(
+      {
+        script: () => slow({ workMs: HOUR_MS }),
+        runtime: (runtime) => ({
+          ...runtime,
+          stop: (ref) => (ref.labels.session === SESSION ? Effect.never : runtime.stop(ref)),
+          kill: (ref) => (ref.labels.session === SESSION ? Effect.never : runtime.kill(ref)),
+          list: Effect.suspend(() => (listed++ === 0 ? runtime.list : Effect.never)),
+        }),
+      },
+      ({ look }) =>
+        Effect.gen(function* () {
+          const operations = yield* Operations
+          const engine = yield* SimulatedEngine
+          const store = yield* SessionStore
+          const { id } = yield* otherSession("other")
+          yield* say(look, "m1", 0)
+          yield* operations.controlSession({ id, what: "wake" })
+          yield* pass(2)
+          yield* operations.controlSession({ id: SESSION, what: "hold" })
+          yield* operations.controlSession({ id, what: "hold" })
+          yield* TestClock.adjust("2 seconds")
+          assert.strictEqual(engine.running(id), 0)
+          assert.strictEqual((yield* operations.session({ id })).incarnations[0]?.reason, "operator")
+          assert.strictEqual((yield* lastLife)?.phase, "stopping")
+          yield* operations.controlSession({ id, what: "release" })
+          yield* operations.controlSession({ id, what: "wake" })
+          yield* TestClock.adjust("2 seconds")
+          assert.strictEqual(engine.running(id), 1)
+          assert.strictEqual(store.trouble.current(), null)
+        }),
     ),
   )
 })

@@ -13,6 +13,7 @@ import {
 import { crashable } from "../CrashPoint.ts"
 import type { Pair } from "../Mailbox.ts"
 import { SessionStore } from "../SessionStore.ts"
+import { Errands } from "./Errands.ts"
 import { Fleet } from "./Fleet.ts"
 import { Starts } from "./Starts.ts"
 
@@ -104,6 +105,13 @@ export const pairOf = (row: Incarnation): Pair => ({
   groupId: row.groupId,
   sessionId: row.sessionId,
   incarnation: row.number,
+})
+
+/** Lists and reconciles beside everything else: an engine that hangs over its list keeps nobody waiting. */
+export const listBeside = Effect.gen(function* () {
+  const needs = yield* Effect.context<SessionStore | ContainerRuntime | Starts | Fleet>()
+  const errands = yield* Errands
+  yield* errands.run("list", Effect.ignore(listed).pipe(Effect.provideContext(needs)))
 })
 
 /** The same where the answer is all that matters: a runtime that does not list is a state, and said once. */

@@ -3,7 +3,7 @@ import { Clock, Effect } from "effect"
 import { SessionStore } from "../SessionStore.ts"
 import { Fleet, isGivenUp } from "./Fleet.ts"
 import { pass } from "./Pass.ts"
-import { pairOf, reconcile } from "./Reconcile.ts"
+import { listBeside, pairOf } from "./Reconcile.ts"
 import { Signals } from "./Signals.ts"
 import { Starts } from "./Starts.ts"
 
@@ -32,6 +32,6 @@ export const shutdown = Effect.gen(function* () {
     const now = yield* Clock.currentTimeMillis
     if (waitsFor.length === 0 || now - began > limitMs) return
     yield* Effect.sleep(LOOK_EVERY_MS)
-    yield* Effect.ignore(reconcile())
+    yield* listBeside
   }
 })
