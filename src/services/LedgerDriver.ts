@@ -119,7 +119,6 @@ export interface LedgerReader {
   readonly incarnation: (sessionId: SessionId, number: IncarnationNumber) => Incarnation | undefined
   /** Every incarnation whose phase is not `ended`. */
   readonly liveIncarnations: () => ReadonlyArray<Incarnation>
-  readonly countLive: (groupId: GroupId | null) => number
   /** Newest first; `after` is an incarnation number. */
   readonly incarnations: (sessionId: SessionId, page: Page) => ReadonlyArray<Incarnation>
 
@@ -145,8 +144,6 @@ export interface LedgerReader {
   ) => ReadonlyArray<Delivery>
   /** The container's last outbound rows, by seq ascending. */
   readonly lastOutbound: (sessionId: SessionId, limit: number) => ReadonlyArray<Delivery>
-  /** Highest `seq` of any outbound row of the session; 0 when none. */
-  readonly highestOutboundSeq: (sessionId: SessionId) => number
 
   readonly series: (id: SeriesId) => Series | undefined
   /** By id, ascending; `after` is a series id. */

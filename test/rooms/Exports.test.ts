@@ -28,17 +28,35 @@ const namesIn = (text: string): ReadonlyMap<string, number> => {
 }
 const isBarrel = (file: string): boolean => file.endsWith("/index.ts")
 
+/** What a file takes from which module; null: all of it, by its name or at run time. */
+const importsOf = (file: string, text: string): ReadonlyMap<string, ReadonlySet<string> | null> => {
+  const taken = new Map<string, ReadonlySet<string> | null>()
+  for (const [, clause = "", specifier = ""] of text.matchAll(
+    /^(?:import|export)\s([^"]*?)\s?from\s"([^"]+)"/gm,
+  )) {
+    const module = specifier.startsWith(".") ? path.join(path.dirname(file), specifier) : specifier
+    const names = /\{([^}]*)\}/.exec(clause)?.[1]
+    const before = taken.get(module)
+    taken.set(
+      module,
+      names === undefined || before === null ? null : new Set([...(before ?? []), ...namesIn(names).keys()]),
+    )
+  }
+  for (const [, specifier = ""] of text.matchAll(/import\(\s*"([^"]+)"/g))
+    taken.set(path.join(path.dirname(file), specifier), null)
+  return taken
+}
+
 const readers = [...files].map(([file, text]) => {
-  const imported = [...text.matchAll(/(?:from|import\(?)\s*"([^"]+)"/g)].map(([, specifier = ""]) =>
-    specifier.startsWith(".") ? path.join(path.dirname(file), specifier) : specifier,
-  )
+  const imported = importsOf(file, text)
   return {
     file,
     names: namesIn(text),
-    imported: new Set(imported),
+    imported,
     // A page names what a barrel exports; a consumer imports one.
     readsBarrels:
-      file.startsWith("docs/") || imported.some((one) => isBarrel(one) || one.startsWith("lamplighter/")),
+      file.startsWith("docs/") ||
+      [...imported.keys()].some((one) => isBarrel(one) || one.startsWith("lamplighter/")),
   }
 })
 const DECLARATION = /^export (?:async )?(const|function\*?|class|interface|type) ([A-Za-z_$][\w$]*)/gm
@@ -60,7 +78,9 @@ const unread = (file: string, text: string): ReadonlyArray<string> => {
         !isBarrel(reader.file) &&
         !reader.file.startsWith("scripts/sabotage/") &&
         reader.names.has(name) &&
-        (reader.imported.has(file) || reader.readsBarrels),
+        (reader.readsBarrels ||
+          reader.imported.get(file) === null ||
+          reader.imported.get(file)?.has(name) === true),
     )
     const ownTest = `${path.basename(file, ".ts")}.test.ts`
     if (who.some((reader) => path.basename(reader.file) !== ownTest)) return []

@@ -21,11 +21,5 @@ export const pairPaths = (dataDir: string, pair: Pair): PairPaths => ({
   outDir: path.join(pairDir(dataDir, pair), "out"),
 })
 
-/** `<data>/groups/<folder>`: the group's working folder, writable by its agents. */
-export const groupDir = (dataDir: string, groupId: GroupId): string => path.join(dataDir, "groups", groupId)
-
-/** `<data>/groups/global`: shared memory, read-only for agents. No group can be called so. */
-export const globalDir = (dataDir: string): string => path.join(dataDir, "groups", "global")
-
 /** `<data>/tmp`: files on their way to a rename, and private copies. On the same file system as everything else. */
 export const tmpDir = (dataDir: string): string => path.join(dataDir, "tmp")

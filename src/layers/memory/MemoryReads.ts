@@ -99,8 +99,6 @@ export const makeReads = (tables: Tables): LedgerReader => ({
 
   incarnation: (sessionId, number) => tables.incarnations.get(bucketOf(sessionId, number)),
   liveIncarnations: () => tables.incarnationsLive.rows(ALL),
-  countLive: (groupId) =>
-    tables.incarnationsLive.rows(ALL).filter((row) => groupId === null || row.groupId === groupId).length,
   incarnations: (sessionId, page) =>
     tables.incarnationsOfSession.following(
       sessionId,
@@ -141,7 +139,6 @@ export const makeReads = (tables: Tables): LedgerReader => ({
       .filter((row) => row.outboundId !== null)
       .slice(0, limit)
       .toReversed(),
-  highestOutboundSeq: (sessionId) => tables.deliveriesBySeq.leading(sessionId, () => true, 1)[0]?.seq ?? 0,
 
   series: (id) => tables.series.get(id),
   seriesList: (filter, page) =>

@@ -136,12 +136,6 @@ export const makeReads = (prepareText: Prepare): LedgerReader => {
     tables.incarnations,
     "INDEXED BY incarnations_live WHERE phase <> 'ended' ORDER BY session_id, number",
   )
-  const countLive = value<number>(
-    "SELECT count(*) AS value FROM incarnations INDEXED BY incarnations_live WHERE phase <> 'ended'",
-  )
-  const countLiveOf = value<number>(
-    "SELECT count(*) AS value FROM incarnations INDEXED BY incarnations_live_by_group WHERE phase <> 'ended' AND group_id = ?",
-  )
   const incarnations = many(
     tables.incarnations,
     "WHERE session_id = ? AND number < ? ORDER BY number DESC LIMIT ?",
@@ -179,9 +173,6 @@ export const makeReads = (prepareText: Prepare): LedgerReader => {
   const lastOutbound = many(
     tables.deliveries,
     "INDEXED BY deliveries_by_seq WHERE session_id = ? AND seq >= 0 AND outbound_id >= '' ORDER BY seq DESC, position DESC LIMIT ?",
-  )
-  const highestOutboundSeq = value<number | null>(
-    "SELECT max(seq) AS value FROM deliveries INDEXED BY deliveries_by_seq WHERE session_id = ? AND seq >= 0",
   )
 
   const series = one(tables.series, "WHERE id = ?")
@@ -302,7 +293,6 @@ export const makeReads = (prepareText: Prepare): LedgerReader => {
 
     incarnation: (sessionId, number) => incarnation(sessionId, number),
     liveIncarnations: () => liveIncarnations(),
-    countLive: (groupId) => (groupId === null ? countLive() : countLiveOf(groupId)) ?? 0,
     incarnations: (sessionId, page) =>
       incarnations(sessionId, page.after ?? Number.MAX_SAFE_INTEGER, page.limit),
 
@@ -324,7 +314,6 @@ export const makeReads = (prepareText: Prepare): LedgerReader => {
     deliveriesChangedSince: (sessionId, revision, limit) =>
       deliveriesChangedSince(sessionId, revision, limit),
     lastOutbound: (sessionId, limit) => lastOutbound(sessionId, limit).toReversed(),
-    highestOutboundSeq: (sessionId) => highestOutboundSeq(sessionId) ?? 0,
 
     series: (id) => series(id),
     seriesList: (filter, page) =>
