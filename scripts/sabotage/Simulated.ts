@@ -19,7 +19,6 @@ const SLOTS = "src/domain/SlotDecision.ts"
 const INGEST = "src/services/ledger/Ingest.ts"
 const FIRING = "src/services/ledger/Slots.ts"
 const SERIES = "src/services/ledger/SeriesTransitions.ts"
-const SERIES_ROWS = "src/services/ledger/SeriesRows.ts"
 const OCCURRENCES = "src/services/ledger/Occurrences.ts"
 const ENDING = "src/services/ledger/EndIncarnation.ts"
 const DELIVERIES = "src/services/ledger/Deliveries.ts"
@@ -274,9 +273,9 @@ export const simulated: ReadonlyArray<Sabotage> = [
   broken(
     "tasks of others",
     "10: an agent changes the tasks of its own session only",
-    SERIES_ROWS,
-    "series === undefined || series.sessionId !== unit.session().id",
-    "series === undefined",
+    "src/services/ledger/FindSeries.ts",
+    "  return found?.sessionId === sessionId ? found : undefined",
+    "  return found",
   ),
   broken(
     "acks for others",

@@ -25,6 +25,8 @@ export type SeriesStatus = typeof SeriesStatus.Type
 
 export const Series = Schema.Struct({
   id: SeriesId,
+  /** What its agent calls it: unique within its session only. Null where an operator made it, under its own id. */
+  taskId: Schema.NullOr(SeriesId),
   groupId: GroupId,
   /** The session that its occurrences go to. */
   sessionId: SessionId,

@@ -146,6 +146,8 @@ export interface LedgerReader {
   readonly lastOutbound: (sessionId: SessionId, limit: number) => ReadonlyArray<Delivery>
 
   readonly series: (id: SeriesId) => Series | undefined
+  /** Those that agents call so, of one session or of any; at most `limit`. */
+  readonly seriesByTask: (taskId: string, sessionId: SessionId | null, limit: number) => ReadonlyArray<Series>
   /** By id, ascending; `after` is a series id. */
   readonly seriesList: (
     filter: {

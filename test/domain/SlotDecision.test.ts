@@ -24,6 +24,7 @@ const busy = { running: 1, buffered: 0 }
 const series = (fields: Partial<Series>): Series => ({
   ...Schema.decodeUnknownSync(Series)({
     id: "series-1",
+    taskId: null,
     groupId: "group",
     sessionId: "session-1",
     seq: 2,

@@ -9,7 +9,7 @@ import type { Run } from "../../src/domain/Run.ts"
 import type { Schedule } from "../../src/domain/Series.ts"
 import type { LedgerDriver, LedgerError } from "../../src/services/LedgerDriver.ts"
 import { lastClockJump } from "../../src/services/ledger/ClockJumps.ts"
-import { refusedZones } from "../../src/services/ledger/FindSeries.ts"
+import { findSeries, refusedZones } from "../../src/services/ledger/FindSeries.ts"
 import type { NewSeries, SeriesChange } from "../../src/services/ledger/SeriesTransitions.ts"
 import { emptyReading } from "../../src/services/Mailbox.ts"
 import { SessionStore } from "../../src/services/SessionStore.ts"
@@ -555,7 +555,7 @@ export const seriesContract = (name: string, ledger: Layer.Layer<LedgerDriver, L
             priority: 2,
           })
           assert.include(done, "next: 1970-01-01T09:00:00+00:00[UTC]")
-          const made = yield* store.read((reader) => reader.series(id)!)
+          const made = yield* store.read((reader) => findSeries(reader, id)!)
           assert.deepInclude(made, { overlap: "buffer-one", priority: 2 })
           assert.deepInclude(made.policy, { pauseAfterFailures: 3, context: "isolated", bufferLimit: 100 })
           const [kind, refused] = yield* told(store, occurrence, {
@@ -613,7 +613,7 @@ export const seriesContract = (name: string, ledger: Layer.Layer<LedgerDriver, L
             recurrence: "@daily",
           })
           assert.include(scheduled, "schedule_task t2 is done")
-          const made = yield* store.read((reader) => reader.series(SeriesId.make("t2")))
+          const made = yield* store.read((reader) => findSeries(reader, "t2"))
           assert.strictEqual(made?.sessionId, SESSION, "it must not go with the session of this run")
           yield* told(store, occurrence, { action: "pause_task", taskId: "t1", note: "enough for today" })
           const paused = yield* task(store)

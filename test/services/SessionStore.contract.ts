@@ -8,6 +8,7 @@ import { GroupId, InstallId, MessageId, OutboundId, SeriesId, SessionId } from "
 import { defaultHostLimits, defaultPolicy, type PolicyOverride } from "../../src/domain/Policy.ts"
 import type { LedgerDriver, LedgerError } from "../../src/services/LedgerDriver.ts"
 import { plainDraft } from "../../src/services/ledger/Accept.ts"
+import { findOwnSeries, findSeries } from "../../src/services/ledger/FindSeries.ts"
 import { emptyReading } from "../../src/services/Mailbox.ts"
 import type { AckRow, OutboundRow, Reading } from "../../src/services/Mailbox.ts"
 import { Invalid, type Refusal } from "../../src/services/ledger/Refusals.ts"
@@ -1027,6 +1028,17 @@ export const sessionStoreContract = (name: string, ledger: Layer.Layer<LedgerDri
       const action = (id: string, content: unknown) =>
         row(id, { kind: "system", content: JSON.stringify(content) })
       const schedule = { action: "schedule_task", taskId: "t1", prompt: "tick", recurrence: "every 5m" }
+      const theirTask = {
+        name: null,
+        prompt: "x",
+        script: null,
+        schedule: { _tag: "Interval", everyMs: 60_000, anchor: 0 },
+        priority: 1,
+        ttlMs: null,
+        channelType: null,
+        platformId: null,
+        threadId: null,
+      } as const
       const notices = (store: SessionStore["Service"]) =>
         Effect.map(
           store.read((reader) => reader.messages({ sessionId: SESSION }, { limit: 20 })),
@@ -1040,7 +1052,7 @@ export const sessionStoreContract = (name: string, ledger: Layer.Layer<LedgerDri
           for (let look = 0; look < 2; look++) {
             yield* store.ingest(pair(1), reading({ outbound: [action("a1", schedule)] }))
           }
-          const task = yield* store.read((reader) => reader.series(SeriesId.make("t1")))
+          const task = yield* store.read((reader) => findOwnSeries(reader, "t1", SESSION))
           assert.deepStrictEqual([task?.status, task?.revision], ["active", 1])
           const [delivery] = yield* store.read((reader) => reader.deliveries({}, { limit: 10 }))
           assert.deepStrictEqual([delivery?.status, delivery?.nextAttemptAt], ["applied", null])
@@ -1058,7 +1070,7 @@ export const sessionStoreContract = (name: string, ledger: Layer.Layer<LedgerDri
         Effect.gen(function* () {
           yield* accept("m1")
           yield* wake
-          const task = store.read((reader) => reader.series(SeriesId.make("t1")))
+          const task = store.read((reader) => findOwnSeries(reader, "t1", SESSION))
           const steps: ReadonlyArray<readonly [object, string]> = [
             [schedule, "active"],
             [{ action: "pause_task", taskId: "t1" }, "paused"],
@@ -1095,6 +1107,58 @@ export const sessionStoreContract = (name: string, ledger: Layer.Layer<LedgerDri
           }),
         )
 
+      story(
+        "ids that agents choose are their session's own: no other sees them, and none is taken away",
+        (store) =>
+          Effect.gen(function* () {
+            const other = SessionId.make("s2")
+            yield* store.resolveSession({
+              id: other,
+              groupId: GROUP,
+              mode: "shared",
+              address: { channelType: "test", platformId: "p2", threadId: null },
+            })
+            yield* store.createSeries(other, { ...theirTask, id: SeriesId.make("t1") })
+            yield* accept("m1")
+            yield* wake
+            const asked = [
+              action("a0", schedule),
+              action("a1", schedule),
+              action("a2", { ...schedule, taskId: "gone" }),
+              action("a3", { action: "pause_task", taskId: "t1" }),
+            ]
+            yield* store.ingest(pair(1), reading({ outbound: asked }))
+            const answers = yield* store.read((reader) => reader.deliveries({}, { limit: 10 }).toReversed())
+            assert.deepStrictEqual(
+              answers.map(({ status }) => String(status)),
+              ["applied", "refused", "applied", "applied"],
+            )
+            assert.include(answers[1]?.lastError, "'t1' exists", "of its own it is told")
+            const [mine, theirs] = yield* store.read((reader) => [
+              findOwnSeries(reader, "t1", SESSION),
+              findOwnSeries(reader, "t1", other),
+            ])
+            assert.deepStrictEqual([mine?.taskId, mine?.status, theirs?.id, theirs?.status].map(String), [
+              "t1",
+              "paused",
+              "t1",
+              "active",
+            ])
+            assert.match(String(mine?.id), new RegExp(`^task-${SESSION}-[0-9]+$`))
+            // The host's id finds it, too; for an operator an agent's name does where it can mean only one task.
+            yield* store.changeSeries(mine?.id ?? SeriesId.make("none"), { _tag: "Resume" })
+            const found = yield* store.read((reader) =>
+              ["t1", "gone"].map((id) => findSeries(reader, id)?.sessionId),
+            )
+            assert.deepStrictEqual(found, [other, SESSION])
+            const shown = (yield* store.projection(SESSION, 1, 0)) ?? assert.fail()
+            assert.deepStrictEqual(
+              shown.series?.map(({ content }) => JSON.parse(content).taskId).toSorted(),
+              ["gone", "t1"],
+            )
+          }),
+      )
+
       story("never the tasks of another session", (store) =>
         Effect.gen(function* () {
           const other = SessionId.make("s2")
@@ -1104,18 +1168,7 @@ export const sessionStoreContract = (name: string, ledger: Layer.Layer<LedgerDri
             mode: "shared",
             address: { channelType: "test", platformId: "p2", threadId: null },
           })
-          yield* store.createSeries(other, {
-            id: SeriesId.make("theirs"),
-            name: null,
-            prompt: "x",
-            script: null,
-            schedule: { _tag: "Interval", everyMs: 60_000, anchor: 0 },
-            priority: 1,
-            ttlMs: null,
-            channelType: null,
-            platformId: null,
-            threadId: null,
-          })
+          yield* store.createSeries(other, { ...theirTask, id: SeriesId.make("theirs") })
           yield* accept("m1")
           yield* wake
           yield* store.ingest(

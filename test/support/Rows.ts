@@ -198,6 +198,7 @@ export const aSeries = (fields: Partial<typeof Series.Encoded> = {}): SeriesRow 
   amendedSeries(
     decodeSeries({
       id: "t1",
+      taskId: null,
       groupId: "g1",
       sessionId: "s1",
       seq: 2,

@@ -141,6 +141,11 @@ export const makeReads = (tables: Tables): LedgerReader => ({
       .toReversed(),
 
   series: (id) => tables.series.get(id),
+  seriesByTask: (taskId, sessionId, limit) => {
+    if (sessionId === null) return tables.seriesByTask.leading(taskId, () => true, limit)
+    const found = tables.seriesOfTask(bucketOf(sessionId, taskId))
+    return found === undefined ? [] : [found]
+  },
   seriesList: (filter, page) =>
     tables.seriesById
       .following(ALL, ({ id }) => page.after !== undefined && id <= page.after, tables.series.size())

@@ -145,6 +145,13 @@ export const makeTables = (journal: Journal) => {
   })
 
   const series = makeTable<Series>(journal, (row) => row.id)
+  const seriesOfTask = series.unique("tasks of one session with the same id", (row) =>
+    row.taskId === null ? undefined : bucketOf(row.sessionId, row.taskId),
+  )
+  const seriesByTask = series.index({
+    bucket: (row) => row.taskId ?? undefined,
+    order: [(row) => row.sessionId],
+  })
   const seriesById = series.index({ bucket: () => ALL, order: [(row) => row.id] })
   const seriesDue = series.index({
     bucket: (row) => (row.status === "active" && row.nextSlot !== null ? ALL : undefined),
@@ -209,6 +216,8 @@ export const makeTables = (journal: Journal) => {
     deliveriesEnded,
     series,
     seriesById,
+    seriesByTask,
+    seriesOfTask,
     seriesDue,
     runs,
     runsByPosition,

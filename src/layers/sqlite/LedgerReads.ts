@@ -175,6 +175,8 @@ export const makeReads = (prepareText: Prepare): LedgerReader => {
     "INDEXED BY deliveries_by_seq WHERE session_id = ? AND seq >= 0 AND outbound_id >= '' ORDER BY seq DESC, position DESC LIMIT ?",
   )
 
+  const seriesByTask = many(tables.series, "WHERE task_id = ? AND task_id >= '' ORDER BY session_id LIMIT ?")
+  const seriesOfTask = many(tables.series, "WHERE task_id = ? AND task_id >= '' AND session_id = ? LIMIT ?")
   const series = one(tables.series, "WHERE id = ?")
   const dueSeries = many(
     tables.series,
@@ -316,6 +318,8 @@ export const makeReads = (prepareText: Prepare): LedgerReader => {
     lastOutbound: (sessionId, limit) => lastOutbound(sessionId, limit).toReversed(),
 
     series: (id) => series(id),
+    seriesByTask: (taskId, sessionId, limit) =>
+      sessionId === null ? seriesByTask(taskId, limit) : seriesOfTask(taskId, sessionId, limit),
     seriesList: (filter, page) =>
       byId(
         tables.series,

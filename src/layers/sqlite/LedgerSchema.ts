@@ -301,6 +301,8 @@ ALTER TABLE deliveries ADD COLUMN first_attempt_at INTEGER;
 ALTER TABLE deliveries ADD COLUMN refusal TEXT;
 ALTER TABLE deliveries ADD COLUMN detail TEXT;
 ALTER TABLE incarnations ADD COLUMN host_id TEXT;
+ALTER TABLE series ADD COLUMN task_id TEXT;
+CREATE UNIQUE INDEX series_by_task ON series (task_id, session_id) WHERE task_id >= '';
 DROP INDEX deliveries_due;
 CREATE INDEX deliveries_due ON deliveries (next_attempt_at, position, session_id, channel_type)
   WHERE status = 'pending' AND next_attempt_at >= 0;

@@ -217,6 +217,7 @@ export const deliveries = table<Delivery>("deliveries", ["id"], {
 
 export const series = table<Series>("series", ["id"], {
   id: "plain",
+  taskId: "plain",
   groupId: "plain",
   sessionId: "plain",
   seq: "plain",

@@ -7,12 +7,24 @@ import { describeProblem } from "../../domain/TextProblem.ts"
 import { parseZone } from "../../domain/Zone.ts"
 import type { LedgerReader } from "../LedgerDriver.ts"
 
-/** By its own id, or by that of one of its occurrences, which is what an agent has before its eyes. */
-export const findSeries = (reader: LedgerReader, id: string): Series | undefined => {
+/** By its own id, or by that of one of its occurrences. */
+const seriesOfId = (reader: LedgerReader, id: string): Series | undefined => {
   const named = reader.series(id as SeriesId)
   if (named !== undefined) return named
   const of = reader.message(id as MessageId)?.seriesId ?? null
   return of === null ? undefined : reader.series(of)
+}
+
+/** As operators name it: also by what its agent calls it, where only one agent has a task of that name. */
+export const findSeries = (reader: LedgerReader, id: string): Series | undefined => {
+  const [only, another] = reader.seriesByTask(id, null, 2)
+  return seriesOfId(reader, id) ?? (another === undefined ? only : undefined)
+}
+
+/** As an agent names it: its own names first. Another session's series answers as one that does not exist. */
+export const findOwnSeries = (reader: LedgerReader, id: string, sessionId: SessionId): Series | undefined => {
+  const found = reader.seriesByTask(id, sessionId, 1)[0] ?? seriesOfId(reader, id)
+  return found?.sessionId === sessionId ? found : undefined
 }
 
 const RUN_KEY = "task:"
@@ -29,7 +41,7 @@ export const taskHome = (
   session: Pick<Session, "id" | "origin" | "key">,
 ): SessionId => {
   if (session.origin !== "task" || !session.key.startsWith(RUN_KEY)) return session.id
-  return findSeries(reader, session.key.slice(RUN_KEY.length))?.sessionId ?? session.id
+  return seriesOfId(reader, session.key.slice(RUN_KEY.length))?.sessionId ?? session.id
 }
 
 /** A zone that was taken once and that nobody may choose now. Its tasks go on; `problem` names the zones that may have been meant. */

@@ -31,7 +31,7 @@ export const insertOccurrence = (unit: SessionUnit, series: Series, wanted: NewO
     content: JSON.stringify({
       prompt: series.prompt,
       script: series.script,
-      taskId: series.id,
+      taskId: series.taskId ?? series.id,
       slot: wanted.slot,
     }),
     dueAt,

@@ -83,7 +83,7 @@ const projectSeries = (series: Series): ReadonlyArray<ProjectedSeries> =>
           content: JSON.stringify({
             prompt: series.prompt,
             script: series.script,
-            taskId: series.id,
+            taskId: series.taskId ?? series.id,
             status: series.status,
           }),
           channelType: series.channelType,

@@ -12,7 +12,7 @@ import {
   type SeriesRow,
 } from "../../domain/SeriesTransition.ts"
 import type { SlotRange } from "../../domain/SlotDecision.ts"
-import { findSeries } from "./FindSeries.ts"
+import { findOwnSeries } from "./FindSeries.ts"
 import { recordRun } from "./History.ts"
 import { Conflict, NotFound } from "./Refusals.ts"
 import type { SessionUnit } from "./SessionUnit.ts"
@@ -40,10 +40,8 @@ export const moveSeries = (
 
 /** The series of the session whose unit it is; anybody else's is not found. */
 export const ownSeries = (unit: SessionUnit, id: SeriesId): Result.Result<Series, NotFound> => {
-  const series = findSeries(unit.tx, id)
-  return series === undefined || series.sessionId !== unit.session().id
-    ? Result.fail(NotFound.of("task", id))
-    : Result.succeed(series)
+  const series = findOwnSeries(unit.tx, id, unit.session().id)
+  return series === undefined ? Result.fail(NotFound.of("task", id)) : Result.succeed(series)
 }
 
 const MAX_ID = 128

@@ -18,6 +18,7 @@ import {
 import { isSlot, isWithinBounds, nextSlotOf, type Slotted } from "../../domain/SeriesSlots.ts"
 import { bornSeries, type SeriesPatch } from "../../domain/SeriesTransition.ts"
 import { decideReschedule, decideResume, type SlotRange } from "../../domain/SlotDecision.ts"
+import { findOwnSeries } from "./FindSeries.ts"
 import { cancelPending } from "./Finish.ts"
 import { Conflict, Invalid, type NotFound, type Refusal } from "./Refusals.ts"
 import { type Planned, type PlanText, readInstant, readPlan, readZone } from "./SeriesPlan.ts"
@@ -30,6 +31,8 @@ export type NewSeries = Pick<
   "id" | "name" | "prompt" | "script" | "priority" | "ttlMs" | "channelType" | "platformId" | "threadId"
 > &
   SeriesSettings & {
+    /** What its agent calls it, where its agent made it. */
+    readonly taskId?: SeriesId
     /** Texts are read at the instant of the transaction. */
     readonly schedule: Schedule | PlanText
     /** The zone in which it is shown, unless its schedule has one. Absent: its group's, else the daemon's. */
@@ -46,15 +49,16 @@ export interface SeriesSettings {
 
 /** Makes a series. The same id again is a conflict: an update names what it changes. */
 export const createSeries = (unit: SessionUnit, wanted: NewSeries): Result.Result<Series, Refusal> => {
-  if (unit.tx.series(wanted.id) !== undefined) {
+  const session = unit.session()
+  const named = wanted.taskId ?? wanted.id
+  if (unit.tx.series(wanted.id) !== undefined || findOwnSeries(unit.tx, named, session.id) !== undefined) {
     return Result.fail(
-      new Conflict({ message: `a task with the id '${wanted.id}' exists; update it, or choose another id` }),
+      new Conflict({ message: `a task with the id '${named}' exists; update it, or choose another id` }),
     )
   }
-  const session = unit.session()
   const { now } = unit.context
-  const { catchUp, overlap, policy, zone: named, ...plain } = wanted
-  const zone = Result.map(readZone(named), (own) => own ?? unit.group?.zone ?? unit.context.zone)
+  const { catchUp, overlap, policy, zone: zoneText, ...plain } = wanted
+  const zone = Result.map(readZone(zoneText), (own) => own ?? unit.group?.zone ?? unit.context.zone)
   if (Result.isFailure(zone)) return Result.fail(zone.failure)
   const bounds = { ...unbounded, ...wanted.bounds }
   const planned: Result.Result<Planned, Invalid> =
@@ -72,6 +76,7 @@ export const createSeries = (unit: SessionUnit, wanted: NewSeries): Result.Resul
   if (first === null) return Result.fail(neverFires())
   const series = bornSeries({
     ...plain,
+    taskId: wanted.taskId ?? null,
     ...slotted,
     groupId: session.groupId,
     sessionId: session.id,

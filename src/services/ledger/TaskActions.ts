@@ -11,9 +11,9 @@ import type { Run } from "../../domain/Run.ts"
 import type { Series } from "../../domain/Series.ts"
 import { seriesSettings } from "../../domain/SeriesPolicy.ts"
 import { previewOf } from "../../domain/SeriesSlots.ts"
-import { findSeries } from "./FindSeries.ts"
-import { Full, NotFound, type Refusal } from "./Refusals.ts"
+import { Full, type Refusal } from "./Refusals.ts"
 import { readInstant } from "./SeriesPlan.ts"
+import { ownSeries } from "./SeriesRows.ts"
 import { backfillSeries, runNow } from "./SeriesRuns.ts"
 import { cancelSeries, createSeries, pauseSeries, resumeSeries, updateSeries } from "./SeriesTransitions.ts"
 import type { SessionUnit } from "./SessionUnit.ts"
@@ -97,12 +97,11 @@ export const performTaskAction = (
   switch (action.action) {
     case "list_tasks":
       return Result.succeed({ kind: "question", text: listOf(unit) })
-    case "show_task": {
-      const series = findSeries(unit.tx, action.taskId)
-      return series === undefined || series.sessionId !== unit.session().id
-        ? Result.fail(NotFound.of("task", action.taskId))
-        : Result.succeed({ kind: "question", text: reportOf(unit, series, action.count ?? SHOWN_SLOTS) })
-    }
+    case "show_task":
+      return Result.map(ownSeries(unit, action.taskId), (series) => ({
+        kind: "question",
+        text: reportOf(unit, series, action.count ?? SHOWN_SLOTS),
+      }))
     case "run_task": {
       // Made by what only one action can be: the number that its run gets.
       const id = MessageId.make(`run-${unit.session().id}-${unit.session().hostSeq + 2}`)
@@ -119,7 +118,7 @@ export const performTaskAction = (
     default:
       return Result.map(changed(unit, action), (series) => ({
         kind: "done",
-        text: `${action.action} ${series.id} is done: ${stateOf(series)}`,
+        text: `${action.action} ${nameOf(series)} is done: ${stateOf(series)}`,
       }))
   }
 }
@@ -135,7 +134,9 @@ const changed = (unit: SessionUnit, action: Changing): Result.Result<Series, Ref
       const crowd = refuseCrowd(unit)
       if (crowd !== undefined) return Result.fail(crowd)
       return createSeries(unit, {
-        id: action.taskId,
+        // The agent's names are its session's own; the ledger's are the host's to give.
+        id: SeriesId.make(`task-${unit.session().id}-${unit.session().hostSeq + 2}`),
+        taskId: action.taskId,
         name: action.name ?? null,
         prompt: action.prompt,
         script: action.script ?? null,
@@ -190,6 +191,9 @@ const backfill = (
     ),
   )
 
+/** What its agent calls it. */
+const nameOf = (series: Series): SeriesId => series.taskId ?? series.id
+
 /** What will happen now, in words. */
 const stateOf = (series: Series, count: number = SHOWN_SLOTS): string => {
   const words = describeSchedule(series.schedule)
@@ -203,12 +207,12 @@ const listOf = (unit: SessionUnit): string => {
     .seriesList({ sessionId: unit.session().id }, { limit: MAX_LISTED })
     .filter(({ status }) => status === "active" || status === "paused")
   if (tasks.length === 0) return "There are no tasks."
-  return tasks.map((task) => `${task.id} (revision ${task.revision}): ${stateOf(task, 1)}`).join("\n")
+  return tasks.map((task) => `${nameOf(task)} (revision ${task.revision}): ${stateOf(task, 1)}`).join("\n")
 }
 
 const reportOf = (unit: SessionUnit, series: Series, count: number): string =>
   [
-    `task ${series.id}, revision ${series.revision}, ${series.status}${series.note === null ? "" : ` (${series.note})`}`,
+    `task ${nameOf(series)}, revision ${series.revision}, ${series.status}${series.note === null ? "" : ` (${series.note})`}`,
     stateOf(series, count),
     `prompt: ${series.prompt}`,
     `overlap: ${series.overlap}; catch-up: ${series.catchUp}`,

@@ -163,6 +163,8 @@ describe("the ledger's file", () => {
         ALTER TABLE deliveries DROP COLUMN detail;
         ALTER TABLE series DROP COLUMN grid;
         ALTER TABLE incarnations DROP COLUMN host_id;
+        DROP INDEX series_by_task;
+        ALTER TABLE series DROP COLUMN task_id;
         DROP INDEX deliveries_due;
         CREATE INDEX deliveries_due ON deliveries (next_attempt_at) WHERE status = 'pending' AND next_attempt_at >= 0;
         DROP INDEX deliveries_changed;
