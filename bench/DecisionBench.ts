@@ -5,8 +5,9 @@ import { defaultPolicy } from "../src/domain/Policy.ts"
 import { nextSlot } from "../src/domain/Recurrence.ts"
 import { decideRetry } from "../src/domain/Retry.ts"
 import type { Schedule } from "../src/domain/Series.ts"
-import { decideStuckAction, type Liveness } from "../src/domain/StuckAction.ts"
-import { type LiveView, planSweep, type SweepSnapshot } from "../src/domain/SweepPlan.ts"
+import { ingested, type Live, livenessOf, observe, started, starting } from "../src/domain/Life.ts"
+import { decideStuckAction } from "../src/domain/StuckAction.ts"
+import { planSweep, type SweepSnapshot } from "../src/domain/SweepPlan.ts"
 import { planWakes, type WakeInput } from "../src/domain/WakeAdmission.ts"
 import { sessionId } from "./Host.ts"
 import { atLeast, type Bench, ms, perSecond, repeat, type Row, times } from "./Measure.ts"
@@ -16,23 +17,27 @@ const DAY_MS = 86_400_000
 const GROUPS = 10
 const group = (n: number) => GroupId.make(`g${n % GROUPS}`)
 
-const liveness: Liveness = {
-  spawnedAt: NOW,
-  ageOrigin: 0,
-  heartbeatAt: NOW + 5_000,
-  claims: [
-    {
-      messageId: MessageId.make("m1"),
-      claimedAt: NOW + 4_000,
-      precision: "ms",
-      firstSeenAt: NOW + 4_001,
-      answered: false,
-    },
-  ],
-  anyAck: true,
-  workDueSince: null,
-  tool: { tool: "Bash", declaredTimeoutMs: 60_000, startedAt: NOW + 4_500 },
+/** It claimed a message, beat after that, and has a tool in flight. */
+const lifeOf = (n: number): Live => {
+  const moment = (now: number) => ({ now, before: now - 1_000 })
+  const row = { sessionId: sessionId(n), groupId: group(n), number: 1, spawnedAt: NOW }
+  const claim = {
+    acks: [
+      {
+        messageId: MessageId.make("m1"),
+        status: "processing",
+        changedAt: NOW + 4_000,
+        precision: "ms",
+      } as const,
+    ],
+    tool: { tool: "Bash", declaredTimeoutMs: 60_000, startedAt: NOW + 4_500 },
+    newestAt: NOW + 4_500,
+  }
+  const claimed = ingested(started(starting(row, NOW, 0)), claim, moment(NOW + 4_600))
+  return observe(claimed, NOW + 5_000, moment(NOW + 5_000))
 }
+
+const liveness = livenessOf(lifeOf(0))
 
 const wakesOf = (count: number): WakeInput => ({
   candidates: Array.from({ length: count }, (_, n) => ({
@@ -50,16 +55,9 @@ const wakesOf = (count: number): WakeInput => ({
 })
 
 const snapshotOf = (count: number): SweepSnapshot => ({
-  live: Array.from({ length: count }, (_, n): LiveView => ({
-    sessionId: sessionId(n),
-    groupId: group(n),
-    incarnation: 1,
-    phase: "running",
-    stopRequestedAt: null,
-    killed: false,
-    liveness,
-    activeAt: NOW + 5_000,
-    due: "nothing",
+  live: Array.from({ length: count }, (_, n) => ({
+    life: lifeOf(n),
+    due: "nothing" as const,
     needsFresh: false,
     policy: defaultPolicy,
   })),

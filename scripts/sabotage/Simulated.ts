@@ -204,8 +204,8 @@ export const simulated: ReadonlyArray<Sabotage> = [
     "no grace",
     "6: SIGTERM, grace, SIGKILL",
     "src/domain/SweepPlan.ts",
-    "    const killAt = view.stopRequestedAt + policy.graceMs\n",
-    "    const killAt = view.stopRequestedAt\n",
+    "    const killAt = life.signalledAt + policy.graceMs\n",
+    "    const killAt = life.signalledAt\n",
   ),
   broken(
     "silence after a claim",
@@ -253,8 +253,8 @@ export const simulated: ReadonlyArray<Sabotage> = [
     "idle before it began",
     "6: who was shown work and is still starting is not idle",
     "src/domain/SweepPlan.ts",
-    `ledger.due || (ledger.shown && isStarting) ? "due"`,
-    `ledger.due ? "due"`,
+    `due || (shown && isStarting) ? "due"`,
+    `due ? "due"`,
   ),
   broken(
     "a full disk sets sessions aside",

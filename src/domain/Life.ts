@@ -106,7 +106,11 @@ const CUT_MS = 999
 /** First sights that are remembered beyond the claims that stand. */
 const MAX_REMEMBERED = 1_000
 
-export const starting = (incarnation: Incarnation, now: EpochMs, ageOrigin: EpochMs): Starting => ({
+export const starting = (
+  incarnation: Pick<Incarnation, "sessionId" | "groupId" | "number" | "spawnedAt">,
+  now: EpochMs,
+  ageOrigin: EpochMs,
+): Starting => ({
   _tag: "Starting",
   sessionId: incarnation.sessionId,
   groupId: incarnation.groupId,

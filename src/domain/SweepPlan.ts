@@ -3,26 +3,18 @@
  * answer would change without any event, so that one timer covers all sessions.
  */
 import { decideIdle } from "./IdleStop.ts"
-import type { GroupId, IncarnationNumber, SessionId } from "./Ids.ts"
-import type { IncarnationPhase, StopReason } from "./Incarnation.ts"
+import type { IncarnationNumber, SessionId } from "./Ids.ts"
+import type { StopReason } from "./Incarnation.ts"
 import { earliest, type EpochMs } from "./Instant.ts"
 import { type Live, livenessOf } from "./Life.ts"
 import type { Policy } from "./Policy.ts"
-import { decideStuckAction, type Liveness, type StuckAction } from "./StuckAction.ts"
+import { decideStuckAction, type StuckAction } from "./StuckAction.ts"
 import { planWakes, type WakeInput, type WakePlan } from "./WakeAdmission.ts"
 
-/** One running container as the last look saw it. */
+/** One life as the planner sees it. */
 export interface LiveView {
-  readonly sessionId: SessionId
-  readonly groupId: GroupId
-  readonly incarnation: IncarnationNumber
-  readonly phase: IncarnationPhase
-  readonly stopRequestedAt: EpochMs | null
-  /** Whether SIGKILL was sent already: it is sent once. */
-  readonly killed: boolean
-  readonly liveness: Liveness
-  readonly activeAt: EpochMs
-  /** Waking messages that this container could work on now. */
+  readonly life: Live
+  /** Waking messages that this container could work on now; see `dueTo`. */
   readonly due: "due" | "nothing"
   /** Something due can only be run by a fresh incarnation: stop this one as soon as it is free. */
   readonly needsFresh: boolean
@@ -30,32 +22,12 @@ export interface LiveView {
 }
 
 /**
- * The planner's view of one life. `due`: something is due to it, `shown`: what it was shown is due and waits to be claimed. Who has not
- * shown itself yet is still starting: what it was shown is due to it, and the startup limit judges it.
+ * Whether anything is due to it. `shown`: what it was shown is due and waits to be claimed. Who has not shown itself yet is still starting:
+ * what it was shown is due to it, and the startup limit judges it.
  */
-export const viewOf = (
-  life: Live,
-  ledger: {
-    readonly due: boolean
-    readonly shown: boolean
-    readonly needsFresh: boolean
-    readonly policy: Policy
-  },
-): LiveView => {
+export const dueTo = (life: Live, due: boolean, shown: boolean): LiveView["due"] => {
   const isStarting = life.heartbeatAt === null && !life.anyAck
-  return {
-    sessionId: life.sessionId,
-    groupId: life.groupId,
-    incarnation: life.incarnation,
-    phase: life._tag === "Stopping" ? "stopping" : "running",
-    stopRequestedAt: life._tag === "Stopping" ? life.signalledAt : null,
-    killed: life._tag === "Stopping" && life.kill === "sent",
-    liveness: livenessOf(life),
-    activeAt: Math.max(life.activeAt, life.heartbeatAt ?? 0),
-    due: ledger.due || (ledger.shown && isStarting) ? "due" : "nothing",
-    needsFresh: ledger.needsFresh,
-    policy: ledger.policy,
-  }
+  return due || (shown && isStarting) ? "due" : "nothing"
 }
 
 export interface SweepSnapshot {
@@ -109,10 +81,11 @@ export interface LiveDecision {
 
 /** What one live container calls for, and the first instant at which the same view would call for something else. */
 export const planLive = (view: LiveView, now: EpochMs): LiveDecision => {
-  const { sessionId, incarnation, policy } = view
-  if (view.phase === "stopping") {
-    if (view.killed || view.stopRequestedAt === null) return { action: null, nextChangeAt: null }
-    const killAt = view.stopRequestedAt + policy.graceMs
+  const { due, life, policy } = view
+  const { incarnation, sessionId } = life
+  if (life._tag === "Stopping") {
+    if (life.kill === "sent" || life.signalledAt === null) return { action: null, nextChangeAt: null }
+    const killAt = life.signalledAt + policy.graceMs
     return now > killAt
       ? { action: { _tag: "Kill", sessionId, incarnation, graceMs: policy.graceMs }, nextChangeAt: null }
       : { action: null, nextChangeAt: killAt + 1 }
@@ -121,12 +94,11 @@ export const planLive = (view: LiveView, now: EpochMs): LiveDecision => {
     action: { _tag: "Stop", sessionId, incarnation, reason, why },
     nextChangeAt: null,
   })
-  const claims = view.liveness.claims.length
-  const tool = view.liveness.tool === null ? "none" : "in-flight"
-  const stuck = decideStuckAction(view.liveness, now, policy)
+  const claims = life.claims.length
+  const tool = life.tool === null ? "none" : "in-flight"
+  const stuck = decideStuckAction(livenessOf(life), now, policy)
   // Who has nothing to do may be silent for as long as idleMs says, also where that is longer than the ceiling.
-  const resting =
-    claims === 0 && tool === "none" && view.due === "nothing" && view.liveness.workDueSince === null
+  const resting = claims === 0 && tool === "none" && due === "nothing" && life.workDueSince === null
   if (stuck._tag !== "Ok" && !(resting && stuck._tag === "KillCeiling")) {
     return stop(STUCK_REASON[stuck._tag], describeStuck(stuck))
   }
@@ -135,11 +107,11 @@ export const planLive = (view: LiveView, now: EpochMs): LiveDecision => {
   }
   const idle = decideIdle(
     {
-      activeAt: view.activeAt,
-      ageOrigin: view.liveness.ageOrigin,
+      activeAt: Math.max(life.activeAt, life.heartbeatAt ?? 0),
+      ageOrigin: life.ageOrigin,
       openClaims: claims,
       tool,
-      due: view.due,
+      due,
       unread: "none",
     },
     now,

@@ -5,7 +5,7 @@ import { type Live, supplied } from "../../domain/Life.ts"
 import { wakes } from "../../domain/Message.ts"
 import type { Session } from "../../domain/Session.ts"
 import { mayBeCondemned } from "../../domain/StuckAction.ts"
-import { planLive, viewOf } from "../../domain/SweepPlan.ts"
+import { dueTo, planLive } from "../../domain/SweepPlan.ts"
 import type { LedgerReader } from "../LedgerDriver.ts"
 import { timedRuns } from "../ledger/Occurrences.ts"
 import { policyOf } from "../ledger/SessionUnit.ts"
@@ -60,7 +60,7 @@ export const replan = (member: LiveMember, standing: Standing, now: EpochMs): Li
   const { activeAt, overdueAt, policy, shown, wakeAt } = standing
   const due = wakeAt !== null && wakeAt <= now
   const life = supplied(member.life, { work: due || shown ? "due" : "nothing", activeAt }, now)
-  const view = viewOf(life, { due, shown, needsFresh: member.needsFresh, policy })
+  const view = { life, due: dueTo(life, due, shown), needsFresh: member.needsFresh, policy }
   const decided = planLive(view, now)
   const nextAt =
     decided.action === null
