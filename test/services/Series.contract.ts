@@ -847,6 +847,25 @@ export const seriesContract = (name: string, ledger: Layer.Layer<LedgerDriver, L
           }),
       )
 
+      story("an isolated run that waits is woken for at its new instant", (store) =>
+        Effect.gen(function* () {
+          yield* TestClock.setTime(2 * HOUR)
+          yield* store.createSeries(SESSION, {
+            ...everyMinute,
+            schedule: { recurrence: "every 1h" },
+            bounds: { jitterMs: HOUR },
+            policy: { context: "isolated" },
+          })
+          yield* at(store, 2 * HOUR)
+          const before = first(yield* open(store))
+          yield* setBack(store, 2 * HOUR, HOUR)
+          const after = first(yield* open(store))
+          assert.strictEqual(after.dueAt, before.dueAt - HOUR)
+          const session = yield* store.read((reader) => reader.session(after.sessionId))
+          assert.strictEqual(session?.wakeAt, after.dueAt)
+        }),
+      )
+
       for (const [what, schedule, more] of [
         ["cron", { recurrence: "30 * * * *" }, {}],
         [

@@ -9,7 +9,7 @@ import type { Series } from "../../domain/Series.ts"
 import type { LedgerReader, LedgerTx } from "../LedgerDriver.ts"
 import { HELD_BACK, openOf } from "./Finish.ts"
 import { amendSeries } from "./SeriesRows.ts"
-import { openUnit, type SessionUnit, type TransitionContext } from "./SessionUnit.ts"
+import { inSession, openUnit, type SessionUnit, type TransitionContext } from "./SessionUnit.ts"
 
 const LAST = "clock.jump"
 const LEFT = "clock.left"
@@ -59,9 +59,11 @@ export const reanchorIntervals = (tx: LedgerTx, limit: number, context: Transiti
 
 /** An occurrence that waits for its jitter or its next try waits for elapsed time too. */
 const pullForward = (unit: SessionUnit, series: Series, { byMs }: ClockJump): void => {
+  const { now } = unit.context
   for (const message of openOf(unit, series).rows) {
-    if (message.state !== "pending" || message.dueAt === HELD_BACK || message.dueAt <= unit.context.now)
-      continue
-    unit.updateMessage(message, { dueAt: Math.max(unit.context.now, message.dueAt + byMs) })
+    if (message.state !== "pending" || message.dueAt === HELD_BACK || message.dueAt <= now) continue
+    inSession(unit, message.sessionId, (own) =>
+      own.updateMessage(message, { dueAt: Math.max(now, message.dueAt + byMs) }),
+    )
   }
 }
