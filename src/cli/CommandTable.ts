@@ -16,97 +16,63 @@ type AnyCommand = Command.Command<
   Command.Environment | Command.CommandContext<"lamplighter"> | Scope.Scope
 >
 
-interface Entry {
-  readonly says: string
-  readonly load: () => Promise<AnyCommand>
+/** What each command does. */
+const says = {
+  init: "Prepare a data directory: its configuration file, its ledger, a first group",
+  up: "Run the daemon in the foreground",
+  down: "Stop the daemon and its containers cleanly: no message pays for it",
+  status: "Show what runs, what waits and what is wrong",
+  doctor: "Check whether this host can run the daemon, and say what would help",
+  group: "Agent groups",
+  image: "Container images",
+  session: "Sessions",
+  send: "Send a message to a group's session",
+  messages: "Messages",
+  deliveries: "Deliveries",
+  task: "Recurring tasks",
+  runs: "List what ran, and what did not and why",
+  next: "Print the next instants of a schedule, without a daemon",
+  events: "Print the timeline: what happened, in order",
+  logs: "Print what a session's container wrote",
+  backup: "Copy the ledger, while the daemon runs or not, and check the copy",
+  simulate: "Play a scenario (docs/simulation.md) to see what a policy does, without a daemon",
 }
 
-export const commandTable: Readonly<Record<string, Entry>> = {
-  init: {
-    says: "Prepare a data directory: its configuration file, its ledger, a first group",
-    load: async () => (await import("./InitCommand.ts")).initCommand,
-  },
-  up: {
-    says: "Run the daemon in the foreground",
-    load: async () => (await import("./UpCommand.ts")).upCommand,
-  },
-  down: {
-    says: "Stop the daemon and its containers cleanly: no message pays for it",
-    load: async () => (await import("./DownCommand.ts")).downCommand,
-  },
-  status: {
-    says: "Show what runs, what waits and what is wrong",
-    load: async () => (await import("./StatusCommand.ts")).statusCommand,
-  },
-  doctor: {
-    says: "Check whether this host can run the daemon, and say what would help",
-    load: async () => (await import("./DoctorCommand.ts")).doctorCommand,
-  },
-  group: {
-    says: "Agent groups",
-    load: async () => (await import("./GroupCommands.ts")).groupCommand,
-  },
-  image: {
-    says: "Container images",
-    load: async () => (await import("./ImageCommands.ts")).imageCommand,
-  },
-  session: {
-    says: "Sessions",
-    load: async () => (await import("./SessionCommands.ts")).sessionCommand,
-  },
-  send: {
-    says: "Send a message to a group's session",
-    load: async () => (await import("./SendCommand.ts")).sendCommand,
-  },
-  messages: {
-    says: "Messages",
-    load: async () => (await import("./MessageCommands.ts")).messagesCommand,
-  },
-  deliveries: {
-    says: "Deliveries",
-    load: async () => (await import("./MessageCommands.ts")).deliveriesCommand,
-  },
-  task: {
-    says: "Recurring tasks",
-    load: async () => (await import("./TaskCommands.ts")).taskCommand,
-  },
-  runs: {
-    says: "List what ran, and what did not and why",
-    load: async () => (await import("./RunsCommand.ts")).runsCommand,
-  },
-  next: {
-    says: "Print the next instants of a schedule, without a daemon",
-    load: async () => (await import("./NextCommand.ts")).nextCommand,
-  },
-  events: {
-    says: "Print the timeline: what happened, in order",
-    load: async () => (await import("./EventsCommand.ts")).eventsCommand,
-  },
-  logs: {
-    says: "Print what a session's container wrote",
-    load: async () => (await import("./LogsCommand.ts")).logsCommand,
-  },
-  backup: {
-    says: "Copy the ledger, while the daemon runs or not, and check the copy",
-    load: async () => (await import("./BackupCommand.ts")).backupCommand,
-  },
-  simulate: {
-    says: "Play a scenario (docs/simulation.md) to see what a policy does, without a daemon",
-    load: async () => (await import("./SimulateCommand.ts")).simulateCommand,
-  },
+/** Where each command is. */
+export const commandTable: Readonly<Record<keyof typeof says, () => Promise<AnyCommand>>> = {
+  init: () => import("./InitCommand.ts").then((module) => module.initCommand),
+  up: () => import("./UpCommand.ts").then((module) => module.upCommand),
+  down: () => import("./DownCommand.ts").then((module) => module.downCommand),
+  status: () => import("./StatusCommand.ts").then((module) => module.statusCommand),
+  doctor: () => import("./DoctorCommand.ts").then((module) => module.doctorCommand),
+  group: () => import("./GroupCommands.ts").then((module) => module.groupCommand),
+  image: () => import("./ImageCommands.ts").then((module) => module.imageCommand),
+  session: () => import("./SessionCommands.ts").then((module) => module.sessionCommand),
+  send: () => import("./SendCommand.ts").then((module) => module.sendCommand),
+  messages: () => import("./MessageCommands.ts").then((module) => module.messagesCommand),
+  deliveries: () => import("./MessageCommands.ts").then((module) => module.deliveriesCommand),
+  task: () => import("./TaskCommands.ts").then((module) => module.taskCommand),
+  runs: () => import("./RunsCommand.ts").then((module) => module.runsCommand),
+  next: () => import("./NextCommand.ts").then((module) => module.nextCommand),
+  events: () => import("./EventsCommand.ts").then((module) => module.eventsCommand),
+  logs: () => import("./LogsCommand.ts").then((module) => module.logsCommand),
+  backup: () => import("./BackupCommand.ts").then((module) => module.backupCommand),
+  simulate: () => import("./SimulateCommand.ts").then((module) => module.simulateCommand),
 }
 
-/** The command that the words ask for, if any: the first word that is one, the value of `--data` excepted. */
-const askedFor = (words: ReadonlyArray<string>): string | undefined =>
-  words.find((word, at) => words[at - 1] !== "--data" && Object.hasOwn(commandTable, word))
-
-/** The program, able to run what the words ask for. `--completions` and `--wizard` look at every command. */
+/**
+ * The program, able to run what the words ask for: the first word that is a command, the value of `--data` excepted. `--completions`
+ * and `--wizard` look at every command.
+ */
 export const programFor = async (words: ReadonlyArray<string>) => {
-  const asked = askedFor(words)
+  const asked = words.find((word, at) => words[at - 1] !== "--data" && Object.hasOwn(says, word))
   const all = words.some((word) => /^--(completions|wizard)\b/.test(word))
   const commands = await Promise.all(
-    Object.entries(commandTable).map(async ([name, { load, says }]) =>
-      Command.withDescription(all || name === asked ? await load() : Command.make(name), says),
+    Object.entries(commandTable).map(async ([name, load]) =>
+      Command.withDescription(
+        all || name === asked ? await load() : Command.make(name),
+        says[name as keyof typeof says],
+      ),
     ),
   )
   return Command.withSubcommands(root, commands).pipe(

@@ -1,6 +1,7 @@
 /** The flags of `group add` and `group set` that say what a group's containers have beyond the daemon's settings. */
+import { text } from "./Flags.ts"
 import { Effect, Option, Schema } from "effect"
-import { type Command, Flag } from "effect/cli"
+import { type Command } from "effect/cli"
 import { SandboxOverride } from "../domain/ContainerSpec.ts"
 import { GroupContainer } from "../domain/GroupContainer.ts"
 import { MountRequest } from "../domain/MountPolicy.ts"
@@ -8,34 +9,18 @@ import { AptPackage, NpmPackage } from "../domain/PackageNames.ts"
 import { CommandError } from "./Root.ts"
 
 export const containerFlags = {
-  sandbox: Flag.String("sandbox").pipe(
-    Flag.withDescription(
-      'Limits of this group\'s containers as JSON, e.g. {"memoryBytes":536870912,"network":"bridge"}; replaces all of them',
-    ),
-    Flag.optional,
+  sandbox: text(
+    "sandbox",
+    'Limits of this group\'s containers as JSON, e.g. {"memoryBytes":536870912,"network":"bridge"}; replaces all of them',
   ),
-  mounts: Flag.String("mounts").pipe(
-    Flag.withDescription(
-      'Folders of the host as JSON, e.g. [{"source":"/srv/data","target":"data","access":"read-only"}]; replaces all of them',
-    ),
-    Flag.optional,
+  mounts: text(
+    "mounts",
+    'Folders of the host as JSON, e.g. [{"source":"/srv/data","target":"data","access":"read-only"}]; replaces all of them',
   ),
-  apt: Flag.String("apt").pipe(
-    Flag.withDescription("Debian packages of this group's image, separated by commas; replaces all of them"),
-    Flag.optional,
-  ),
-  npm: Flag.String("npm").pipe(
-    Flag.withDescription("npm packages of this group's image, separated by commas; replaces all of them"),
-    Flag.optional,
-  ),
-  skills: Flag.String("skills").pipe(
-    Flag.withDescription("The shared skills that its agents see, separated by commas, or all"),
-    Flag.optional,
-  ),
-  runnerDir: Flag.String("runner-dir").pipe(
-    Flag.withDescription("A folder of the host in place of the runner's source, or - for the runner"),
-    Flag.optional,
-  ),
+  apt: text("apt", "Debian packages of this group's image, separated by commas; replaces all of them"),
+  npm: text("npm", "npm packages of this group's image, separated by commas; replaces all of them"),
+  skills: text("skills", "The shared skills that its agents see, separated by commas, or all"),
+  runnerDir: text("runner-dir", "A folder of the host in place of the runner's source, or - for the runner"),
 }
 
 export type ContainerInput = {

@@ -8,6 +8,7 @@ import type { LedgerEvent } from "../domain/LedgerEvent.ts"
 import { connectDaemon, connectReading } from "./Connection.ts"
 import { untilInterrupted } from "./Interruption.ts"
 import { instant, oneLine, print, show, table } from "./Output.ts"
+import { formed, text, whether } from "./Flags.ts"
 import { positionFlags } from "./PageFlags.ts"
 import { jsonFlag } from "./Root.ts"
 import { instantOf } from "./TimeFlags.ts"
@@ -49,16 +50,13 @@ const lastOf = Effect.fnUntraced(function* <E, R>(
 export const eventsCommand = Command.make(
   "events",
   {
-    session: Flag.String("session").pipe(Flag.withSchema(SessionId), Flag.optional),
-    follow: Flag.Boolean("follow").pipe(
-      Flag.withDescription("Go on with what happens next, until interrupted; with --json one object a line"),
-      Flag.withDefault(false),
+    session: formed("session", SessionId, "Only this session's"),
+    follow: whether(
+      "follow",
+      "Go on with what happens next, until interrupted; with --json one object a line",
     ),
-    since: Flag.String("since").pipe(
-      Flag.withDescription("From this instant on, or so long ago, e.g. 2026-12-01T09:00:00Z or 2h"),
-      Flag.optional,
-    ),
-    all: Flag.Boolean("all").pipe(Flag.withDescription("From the beginning on"), Flag.withDefault(false)),
+    since: text("since", "From this instant on, or so long ago, e.g. 2026-12-01T09:00:00Z or 2h"),
+    all: whether("all", "From the beginning on"),
     tail: Flag.Int("tail").pipe(
       Flag.withSchema(Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: MAX_PAGE }))),
       Flag.withDescription("Only the last so many; 50 where nothing is said"),

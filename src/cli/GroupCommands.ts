@@ -1,4 +1,5 @@
 /** `group`: agent groups, their provider, zone, policy and where their agents may write. */
+import { choice, number, text } from "./Flags.ts"
 import { Effect, Option, Schema } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
 import { type Destination, type Group, plainGroup } from "../domain/Group.ts"
@@ -15,55 +16,34 @@ const id = Argument.String("id").pipe(Argument.withSchema(GroupId))
 
 /** Shared by `add` and `set`: what is not said stays as it is. */
 const settings = {
-  name: Flag.String("name").pipe(Flag.withDescription("For people"), Flag.optional),
-  assistant: Flag.String("assistant").pipe(Flag.withDescription("What the agent is called"), Flag.optional),
-  provider: Flag.String("provider").pipe(
-    Flag.withDescription("echo, command, or one of the group's own runner"),
-    Flag.optional,
-  ),
-  command: Flag.String("command").pipe(
-    Flag.withDescription(
-      'The program of the provider "command": its path, or a JSON array with its arguments; or write it after --',
-    ),
-    Flag.optional,
+  name: text("name", "For people"),
+  assistant: text("assistant", "What the agent is called"),
+  provider: text("provider", "echo, command, or one of the group's own runner"),
+  command: text(
+    "command",
+    'The program of the provider "command": its path, or a JSON array with its arguments; or write it after --',
   ),
   program: Argument.String("program").pipe(
     Argument.withDescription('After --: the program of the provider "command", and its arguments'),
     Argument.variadic(),
   ),
-  timeout: Flag.Int("timeout-ms").pipe(
-    Flag.withDescription("The longest silent turn of the provider, in ms"),
-    Flag.optional,
-  ),
-  model: Flag.String("model").pipe(Flag.optional),
-  zone: Flag.String("zone").pipe(
-    Flag.withDescription("IANA time zone, or - for the daemon's"),
-    Flag.optional,
-  ),
-  policy: Flag.String("policy").pipe(
-    Flag.withDescription('Limits of this group as JSON, e.g. {"idleMs":60000}; replaces all of them'),
-    Flag.optional,
-  ),
+  timeout: number("timeout-ms", "The longest silent turn of the provider, in ms"),
+  model: text("model", "The model that the provider asks for"),
+  zone: text("zone", "IANA time zone, or - for the daemon's"),
+  policy: text("policy", 'Limits of this group as JSON, e.g. {"idleMs":60000}; replaces all of them'),
   destination: Flag.KeyValuePair("destination").pipe(
     Flag.withDescription(
       "Where agents may write: name=channel:platform, or name=agent:group; may be repeated; replaces all of them",
     ),
     Flag.optional,
   ),
-  admin: Flag.String("admin").pipe(
-    Flag.withDescription("Users who may use admin commands here, separated by commas; replaces all of them"),
-    Flag.optional,
-  ),
-  image: Flag.String("image").pipe(
-    Flag.withDescription("Container image, or - for the configured one"),
-    Flag.optional,
-  ),
+  admin: text("admin", "Users who may use admin commands here, separated by commas; replaces all of them"),
+  image: text("image", "Container image, or - for the configured one"),
   ...containerFlags,
-  runner: Flag.Literals("runner", ["reoffers", "once"]).pipe(
-    Flag.withDescription(
-      "once: the runner never looks twice at a message, so a retry needs a fresh container",
-    ),
-    Flag.optional,
+  runner: choice(
+    "runner",
+    ["reoffers", "once"],
+    "once: the runner never looks twice at a message, so a retry needs a fresh container",
   ),
 }
 
@@ -213,10 +193,7 @@ const set = Command.make(
   {
     id,
     ...settings,
-    revision: Flag.Int("revision").pipe(
-      Flag.withDescription("Refuse if somebody else changed the group since this revision"),
-      Flag.optional,
-    ),
+    revision: number("revision", "Refuse if somebody else changed the group since this revision"),
     json: jsonFlag,
   },
   (input) =>

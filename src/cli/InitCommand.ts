@@ -1,6 +1,7 @@
 /** `init`: a data directory that is ready, with a configuration file to edit and, if wanted, a first group. Repeating it is harmless. */
+import { formed } from "./Flags.ts"
 import { Clock, Effect, Layer, Option } from "effect"
-import { Command, Flag } from "effect/cli"
+import { Command } from "effect/cli"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import { GroupId } from "../domain/Ids.ts"
@@ -39,11 +40,7 @@ const firstFile = `// Lamplighter's configuration: JSON with comments. docs/conf
 export const initCommand = Command.make(
   "init",
   {
-    group: Flag.String("group").pipe(
-      Flag.withSchema(GroupId),
-      Flag.withDescription("Add this group too, with the echo provider"),
-      Flag.optional,
-    ),
+    group: formed("group", GroupId, "Add this group too, with the echo provider"),
     json: jsonFlag,
   },
   (input) =>

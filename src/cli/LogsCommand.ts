@@ -3,7 +3,7 @@
  * are.
  */
 import { Console, Effect, Option, Schema } from "effect"
-import { Argument, Command, Flag } from "effect/cli"
+import { Argument, Command } from "effect/cli"
 import * as fs from "node:fs"
 import { SessionId } from "../domain/Ids.ts"
 import type { Incarnation } from "../domain/Incarnation.ts"
@@ -12,6 +12,7 @@ import { connectReading } from "./Connection.ts"
 import { untilInterrupted } from "./Interruption.ts"
 import { keptLogs } from "./KeptLogs.ts"
 import { instant, print, show, table } from "./Output.ts"
+import { counted, number, whether } from "./Flags.ts"
 import { limitFlag } from "./PageFlags.ts"
 import { CommandError, dataDirectory, jsonFlag } from "./Root.ts"
 
@@ -29,19 +30,9 @@ export const logsCommand = Command.make(
       Argument.withDescription("Whose container; without one, the logs that exits left are listed"),
       Argument.optional,
     ),
-    incarnation: Flag.Int("incarnation").pipe(
-      Flag.withDescription("Which life; the last one if not said"),
-      Flag.optional,
-    ),
-    follow: Flag.Boolean("follow").pipe(
-      Flag.withDescription("Go on with what the running container writes, until it ends"),
-      Flag.withDefault(false),
-    ),
-    tail: Flag.Int("tail").pipe(
-      Flag.withSchema(Schema.Int.check(Schema.isGreaterThan(0))),
-      Flag.withDescription("Only the last so many lines"),
-      Flag.optional,
-    ),
+    incarnation: number("incarnation", "Which life; the last one if not said"),
+    follow: whether("follow", "Go on with what the running container writes, until it ends"),
+    tail: counted("tail", Schema.Int.check(Schema.isGreaterThan(0)), "Only the last so many lines"),
     limit: limitFlag,
     json: jsonFlag,
   },

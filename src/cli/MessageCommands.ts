@@ -1,6 +1,6 @@
 /** `messages` and `deliveries`: what went in, what came out, and what to do about either. */
 import { Effect, Option } from "effect"
-import { Argument, Command, Flag } from "effect/cli"
+import { Argument, Command } from "effect/cli"
 import { DeliveryStatus } from "../domain/Delivery.ts"
 import { DeliveryId, MessageId, SeriesId, SessionId } from "../domain/Ids.ts"
 import { type Message, MessageKind, MessageState } from "../domain/Message.ts"
@@ -8,30 +8,27 @@ import { DEFAULT_PAGE, MAX_PAGE } from "../services/operations/Requests.ts"
 import { readableText, visible } from "../layers/channels/DeliveryContent.ts"
 import { connectDaemon, connectReading } from "./Connection.ts"
 import { fields, instant, show, table } from "./Output.ts"
+import { choice, formed, whether, given } from "./Flags.ts"
 import { pageFlags, positionFlags } from "./PageFlags.ts"
 import { jsonFlag } from "./Root.ts"
 
 const id = Argument.String("id").pipe(Argument.withSchema(MessageId))
-const session = Flag.String("session").pipe(Flag.withSchema(SessionId), Flag.optional)
+const session = formed("session", SessionId, "Only this session's")
 
 const list = Command.make(
   "list",
   {
     session,
-    task: Flag.String("task").pipe(Flag.withSchema(SeriesId), Flag.optional),
-    state: Flag.Literals("state", MessageState.literals).pipe(Flag.optional),
-    kind: Flag.Literals("kind", MessageKind.literals).pipe(Flag.optional),
+    task: formed("task", SeriesId, "Only this task's"),
+    state: choice("state", MessageState.literals, "Only those in this state"),
+    kind: choice("kind", MessageKind.literals, "Only those of this kind"),
     ...pageFlags("the id of the last row of the page before"),
     json: jsonFlag,
   },
   (input) =>
     Effect.gen(function* () {
       const api = yield* connectReading
-      const query = {
-        sessionId: Option.getOrUndefined(input.session),
-        taskId: Option.getOrUndefined(input.task),
-        state: Option.getOrUndefined(input.state),
-      }
+      const query = given({ sessionId: input.session, taskId: input.task, state: input.state })
       const limit = Option.getOrElse(input.limit, () => DEFAULT_PAGE)
       const messages = yield* ofKind({
         kind: Option.getOrUndefined(input.kind),
@@ -98,10 +95,7 @@ const cancel = Command.make(
   "cancel",
   {
     id,
-    running: Flag.Boolean("running").pipe(
-      Flag.withDescription("Also one that an agent works on: its container is stopped for it"),
-      Flag.withDefault(false),
-    ),
+    running: whether("running", "Also one that an agent works on: its container is stopped for it"),
     json: jsonFlag,
   },
   (input) =>
@@ -129,18 +123,15 @@ const listDeliveries = Command.make(
   "list",
   {
     session,
-    status: Flag.Literals("status", DeliveryStatus.literals).pipe(Flag.optional),
+    status: choice("status", DeliveryStatus.literals, "Only those in this state"),
     ...positionFlags("the position of the last row of the page before"),
     json: jsonFlag,
   },
   (input) =>
     Effect.gen(function* () {
-      const rows = yield* (yield* connectReading).deliveries({
-        sessionId: Option.getOrUndefined(input.session),
-        status: Option.getOrUndefined(input.status),
-        limit: Option.getOrUndefined(input.limit),
-        after: Option.getOrUndefined(input.after),
-      })
+      const rows = yield* (yield* connectReading).deliveries(
+        given({ sessionId: input.session, status: input.status, limit: input.limit, after: input.after }),
+      )
       yield* show(input.json, rows, () =>
         table(
           ["position", "id", "channel", "status", "attempts", "next", "error"],

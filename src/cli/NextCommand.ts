@@ -1,4 +1,5 @@
 /** `next`: when a schedule fires. Needs neither a daemon nor a data directory. */
+import { text } from "./Flags.ts"
 import { Clock, Effect, Option, Result } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
 import { describeSchedule, nextSlot, parseSchedule } from "../domain/Recurrence.ts"
@@ -14,7 +15,7 @@ export const nextCommand = Command.make(
   {
     schedule: Argument.String("schedule"),
     tz: Flag.String("tz").pipe(Flag.withDefault("UTC")),
-    from: Flag.String("from").pipe(Flag.optional),
+    from: text("from", "After this instant; now if not said"),
     count: Flag.Int("count").pipe(Flag.withDefault(3)),
     json,
   },

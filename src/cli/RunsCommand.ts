@@ -1,10 +1,11 @@
 /** `runs`: what ran, what did not, and why. */
-import { Effect, Option } from "effect"
-import { Command, Flag } from "effect/cli"
+import { Effect } from "effect"
+import { Command } from "effect/cli"
 import { SeriesId, SessionId } from "../domain/Ids.ts"
 import { RunOutcome } from "../domain/Run.ts"
 import { connectReading } from "./Connection.ts"
 import { instant, show, table } from "./Output.ts"
+import { choice, formed, given } from "./Flags.ts"
 import { positionFlags } from "./PageFlags.ts"
 import { jsonFlag as json } from "./Root.ts"
 
@@ -14,21 +15,23 @@ const SHOWN_CHARS = 80
 export const runsCommand = Command.make(
   "runs",
   {
-    task: Flag.String("task").pipe(Flag.withSchema(SeriesId), Flag.optional),
-    session: Flag.String("session").pipe(Flag.withSchema(SessionId), Flag.optional),
-    outcome: Flag.Literals("outcome", RunOutcome.literals).pipe(Flag.optional),
+    task: formed("task", SeriesId, "Only this task's"),
+    session: formed("session", SessionId, "Only this session's"),
+    outcome: choice("outcome", RunOutcome.literals, "Only those that ended so"),
     ...positionFlags("the position of the last row of the page before"),
     json,
   },
   (input) =>
     Effect.gen(function* () {
-      const rows = yield* (yield* connectReading).runs({
-        taskId: Option.getOrUndefined(input.task),
-        sessionId: Option.getOrUndefined(input.session),
-        outcome: Option.getOrUndefined(input.outcome),
-        limit: Option.getOrUndefined(input.limit),
-        after: Option.getOrUndefined(input.after),
-      })
+      const rows = yield* (yield* connectReading).runs(
+        given({
+          taskId: input.task,
+          sessionId: input.session,
+          outcome: input.outcome,
+          limit: input.limit,
+          after: input.after,
+        }),
+      )
       yield* show(input.json, rows, () =>
         table(
           ["ended", "task", "slot", "outcome", "took", "attempts", "count", "why or result"],

@@ -1,4 +1,5 @@
 /** `send`: a message in, and with `--wait` what the agent answers. */
+import { choice, formed, text, whether, given as said } from "./Flags.ts"
 import { Console, Effect, Option } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
 import { GroupId, MessageId, SessionId } from "../domain/Ids.ts"
@@ -22,66 +23,35 @@ const input = {
       "GROUP TEXT, or TEXT with --group or --session; the text - is read from stdin. With another --kind than chat: JSON content",
     ),
   ),
-  group: Flag.String("group").pipe(
-    Flag.withSchema(GroupId),
-    Flag.withDescription("The group whose session gets it"),
-    Flag.optional,
+  group: formed("group", GroupId, "The group whose session gets it"),
+  session: formed("session", SessionId, "The session that gets it"),
+  mode: choice(
+    "mode",
+    SessionMode.literals,
+    "Which session of the group: one per chat (shared), per thread, or per group",
   ),
-  session: Flag.String("session").pipe(
-    Flag.withSchema(SessionId),
-    Flag.withDescription("The session that gets it"),
-    Flag.optional,
-  ),
-  mode: Flag.Literals("mode", SessionMode.literals).pipe(
-    Flag.withDescription("Which session of the group: one per chat (shared), per thread, or per group"),
-    Flag.optional,
-  ),
-  id: Flag.String("id").pipe(
-    Flag.withSchema(MessageId),
-    Flag.withDescription("Your id: sending the same again under it changes nothing"),
-    Flag.optional,
-  ),
-  channel: Flag.String("channel").pipe(
-    Flag.withDescription("Where it comes from and answers go: a configured channel; stdout if not said"),
-    Flag.optional,
-  ),
-  platform: Flag.String("platform").pipe(Flag.withDescription("The chat on that channel"), Flag.optional),
-  thread: Flag.String("thread").pipe(Flag.withDescription("The thread in that chat"), Flag.optional),
-  user: Flag.String("user").pipe(Flag.withDescription("Who says it, for slash commands"), Flag.optional),
+  id: formed("id", MessageId, "Your id: sending the same again under it changes nothing"),
+  channel: text("channel", "Where it comes from and answers go: a configured channel; stdout if not said"),
+  platform: text("platform", "The chat on that channel"),
+  thread: text("thread", "The thread in that chat"),
+  user: text("user", "Who says it, for slash commands"),
   kind: Flag.Literals("kind", MessageKind.literals).pipe(
     Flag.withDescription("chat if not said"),
     Flag.withDefault("chat" as const),
   ),
-  at: Flag.String("at").pipe(
-    Flag.withDescription("When it is due, e.g. 2026-12-01T09:00:00Z"),
-    Flag.optional,
-  ),
-  ttl: Flag.String("ttl").pipe(
-    Flag.withDescription("Expires if unclaimed for this long after it is due, e.g. 10m"),
-    Flag.optional,
-  ),
+  at: text("at", "When it is due, e.g. 2026-12-01T09:00:00Z"),
+  ttl: text("ttl", "Expires if unclaimed for this long after it is due, e.g. 10m"),
   priority: Flag.Literals("priority", ["low", "normal", "high"]).pipe(
     Flag.withDescription("normal if not said"),
     Flag.withDefault("normal" as const),
   ),
-  context: Flag.Boolean("context").pipe(
-    Flag.withDescription("Let it ride along with the next message instead of waking an agent"),
-    Flag.withDefault(false),
+  context: whether("context", "Let it ride along with the next message instead of waking an agent"),
+  onWake: whether("on-wake", "Show it only to a container that starts"),
+  batch: whether(
+    "batch",
+    'Send a message for each line of stdin, as JSON, e.g. {"groupId":"g1","text":"hello"}; one result a line',
   ),
-  onWake: Flag.Boolean("on-wake").pipe(
-    Flag.withDescription("Show it only to a container that starts"),
-    Flag.withDefault(false),
-  ),
-  batch: Flag.Boolean("batch").pipe(
-    Flag.withDescription(
-      'Send a message for each line of stdin, as JSON, e.g. {"groupId":"g1","text":"hello"}; one result a line',
-    ),
-    Flag.withDefault(false),
-  ),
-  wait: Flag.Boolean("wait").pipe(
-    Flag.withDescription("Wait for the message's end and print what is answered"),
-    Flag.withDefault(false),
-  ),
+  wait: whether("wait", "Wait for the message's end and print what is answered"),
   timeout: Flag.String("timeout").pipe(
     Flag.withDescription("With --wait: at most this long, e.g. 90s"),
     Flag.withDefault("10m"),
@@ -93,18 +63,11 @@ type Given = Command.Command.Config.Infer<typeof input>
 
 /** What the flags say of a message; in a batch, of every line that does not say it itself. */
 const saidOf = Effect.fnUntraced(function* (given: Given) {
-  const said = <A>(field: string, option: Option.Option<A>) =>
-    Option.isSome(option) ? { [field]: option.value } : {}
   return {
     kind: given.kind,
-    ...said("groupId", given.group),
-    ...said("id", given.id),
-    ...said("sessionId", given.session),
-    ...said("mode", given.mode),
-    ...said("channelType", given.channel),
-    ...said("platformId", given.platform),
-    ...said("threadId", given.thread),
-    ...said("userId", given.user),
+    ...said({ id: given.id, groupId: given.group, sessionId: given.session, mode: given.mode }),
+    ...said({ channelType: given.channel, platformId: given.platform }),
+    ...said({ threadId: given.thread, userId: given.user }),
     priority: PRIORITIES[given.priority],
     trigger: !given.context,
     onWake: given.onWake,

@@ -1,11 +1,12 @@
 /** `session`: what conversations there are, how they stand, and an operator's hand on them. */
-import { Effect, Option } from "effect"
-import { Argument, Command, Flag } from "effect/cli"
+import { Effect } from "effect"
+import { Argument, Command } from "effect/cli"
 import { GroupId, SessionId } from "../domain/Ids.ts"
 import { SessionStatus } from "../domain/Session.ts"
 import type { SessionVerb } from "../services/operations/Requests.ts"
 import { connectDaemon, connectReading } from "./Connection.ts"
 import { fields, instant, show, table } from "./Output.ts"
+import { choice, formed, whether, given } from "./Flags.ts"
 import { pageFlags } from "./PageFlags.ts"
 import { jsonFlag } from "./Root.ts"
 
@@ -14,19 +15,16 @@ const id = Argument.String("id").pipe(Argument.withSchema(SessionId))
 const list = Command.make(
   "list",
   {
-    group: Flag.String("group").pipe(Flag.withSchema(GroupId), Flag.optional),
-    status: Flag.Literals("status", SessionStatus.literals).pipe(Flag.optional),
+    group: formed("group", GroupId, "Only this group's"),
+    status: choice("status", SessionStatus.literals, "Only those that stand so"),
     ...pageFlags("the id of the last row of the page before"),
     json: jsonFlag,
   },
   (input) =>
     Effect.gen(function* () {
-      const rows = yield* (yield* connectReading).sessions({
-        groupId: Option.getOrUndefined(input.group),
-        status: Option.getOrUndefined(input.status),
-        limit: Option.getOrUndefined(input.limit),
-        after: Option.getOrUndefined(input.after),
-      })
+      const rows = yield* (yield* connectReading).sessions(
+        given({ groupId: input.group, status: input.status, limit: input.limit, after: input.after }),
+      )
       yield* show(input.json, rows, () =>
         table(
           ["id", "group", "key", "status", "live", "queued", "next look", "reason"],
@@ -96,10 +94,7 @@ const verb = (what: Exclude<SessionVerb, "wake">) =>
     Command.withDescription(descriptions[what]),
   )
 
-const force = Flag.Boolean("force").pipe(
-  Flag.withDescription("Although as many containers run as the settings allow"),
-  Flag.withDefault(false),
-)
+const force = whether("force", "Although as many containers run as the settings allow")
 
 const wake = Command.make("wake", { id, force, json: jsonFlag }, (input) => control("wake", input)).pipe(
   Command.withDescription(descriptions.wake),

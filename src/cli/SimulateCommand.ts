@@ -1,6 +1,7 @@
 /** `simulate`: plays a scenario without a daemon, prints what happened and draws it. */
+import { text } from "./Flags.ts"
 import { Console, Effect, Option, Result } from "effect"
-import { Argument, Command, Flag } from "effect/cli"
+import { Argument, Command } from "effect/cli"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import { describeMistake, readScenario } from "../testing/Scenario.ts"
@@ -23,9 +24,9 @@ export const simulateCommand = Command.make(
   "simulate",
   {
     file: Argument.String("scenario.yaml"),
-    picture: Flag.String("picture").pipe(
-      Flag.withDescription("Where to write the picture (SVG); default: the scenario's name, in this folder"),
-      Flag.optional,
+    picture: text(
+      "picture",
+      "Where to write the picture (SVG); default: the scenario's name, in this folder",
     ),
     json: jsonFlag,
   },

@@ -8,6 +8,7 @@ import { PageLimit } from "../services/operations/Requests.ts"
 import type { TaskChange } from "../services/operations/Tasks.ts"
 import { connectDaemon, connectReading } from "./Connection.ts"
 import { instant, show, table } from "./Output.ts"
+import { choice, formed, number, text, whether, given } from "./Flags.ts"
 import { pageFlags } from "./PageFlags.ts"
 import { jsonFlag as json } from "./Root.ts"
 import {
@@ -23,6 +24,8 @@ import {
 import { saidOf, taskSettings } from "./TaskSettings.ts"
 import { instantOf } from "./TimeFlags.ts"
 
+const id = Argument.String("id").pipe(Argument.withSchema(SeriesId))
+
 /** Of a prompt in a table. */
 const SHOWN_CHARS = 60
 
@@ -32,14 +35,11 @@ const taskAdd = Command.make(
     group: Argument.String("group").pipe(Argument.withSchema(GroupId)),
     schedule: Argument.String("schedule"),
     prompt: Argument.String("prompt"),
-    id: Flag.String("id").pipe(Flag.withSchema(SeriesId), Flag.optional),
-    zone: Flag.String("zone").pipe(Flag.optional),
-    name: Flag.String("name").pipe(Flag.optional),
-    session: Flag.String("session").pipe(Flag.withSchema(SessionId), Flag.optional),
-    script: Flag.String("script").pipe(
-      Flag.withDescription("Bash before each run; its last line of JSON can skip it"),
-      Flag.optional,
-    ),
+    id: formed("id", SeriesId, "Your id: adding the same again under it changes nothing"),
+    zone: text("zone", "IANA time zone of its schedule; the group's if not said"),
+    name: text("name", "For people"),
+    session: formed("session", SessionId, "The session that runs it"),
+    script: text("script", "Bash before each run; its last line of JSON can skip it"),
     ...taskSettings,
     json,
   },
@@ -55,8 +55,7 @@ const taskAdd = Command.make(
       name: Option.getOrNull(input.name),
       script: Option.getOrNull(input.script),
       zone: Option.getOrNull(input.zone),
-      ...(Option.isSome(input.session) ? { sessionId: input.session.value } : {}),
-      ...(Option.isSome(input.id) ? { id: input.id.value } : {}),
+      ...given({ sessionId: input.session, id: input.id }),
     })
     const report = yield* api.task({ id: task.id })
     yield* show(input.json, echoed(report), () => echo(report))
@@ -66,21 +65,23 @@ const taskAdd = Command.make(
 const taskList = Command.make(
   "list",
   {
-    group: Flag.String("group").pipe(Flag.withSchema(GroupId), Flag.optional),
-    session: Flag.String("session").pipe(Flag.withSchema(SessionId), Flag.optional),
-    status: Flag.Literals("status", SeriesStatus.literals).pipe(Flag.optional),
+    group: formed("group", GroupId, "Only this group's"),
+    session: formed("session", SessionId, "Only this session's"),
+    status: choice("status", SeriesStatus.literals, "Only those that stand so"),
     ...pageFlags("the id of the last row of the page before"),
     json,
   },
   (input) =>
     Effect.gen(function* () {
-      const tasks = yield* (yield* connectReading).tasks({
-        groupId: Option.getOrUndefined(input.group),
-        sessionId: Option.getOrUndefined(input.session),
-        status: Option.getOrUndefined(input.status),
-        limit: Option.getOrUndefined(input.limit),
-        after: Option.getOrUndefined(input.after),
-      })
+      const tasks = yield* (yield* connectReading).tasks(
+        given({
+          groupId: input.group,
+          sessionId: input.session,
+          status: input.status,
+          limit: input.limit,
+          after: input.after,
+        }),
+      )
       yield* show(input.json, tasks, () =>
         table(
           ["id", "group", "status", "schedule", "next", "prompt"],
@@ -97,32 +98,29 @@ const taskList = Command.make(
     }),
 ).pipe(Command.withDescription("List tasks, by id"))
 
-const taskShow = Command.make(
-  "show",
-  { id: Argument.String("id").pipe(Argument.withSchema(SeriesId)), json },
-  (input) =>
-    Effect.gen(function* () {
-      const report = yield* (yield* connectReading).task({ id: input.id })
-      const { runs, task } = report
-      yield* show(input.json, report, () => [
-        `task: ${task.id}${task.name === null ? "" : ` (${task.name})`}, ${task.status}${task.note === null ? "" : `: ${task.note}`}`,
-        `session: ${task.sessionId} of group ${task.groupId}`,
-        `schedule: ${scheduleLine(report)}`,
-        `prompt: ${task.prompt}`,
-        ...(task.script === null ? [] : [`script: ${task.script}`]),
-        `overlap: ${task.overlap}; catch-up: ${task.catchUp}`,
-        ...settingLines(task),
-        nextLine(report),
-        ...statisticsLines(report.statistics),
-        `runs: ${
-          runs
-            .map((run) => marks[run.outcome])
-            .toReversed()
-            .join("") || "-"
-        }`,
-        `revision: ${task.revision}`,
-      ])
-    }),
+const taskShow = Command.make("show", { id, json }, (input) =>
+  Effect.gen(function* () {
+    const report = yield* (yield* connectReading).task({ id: input.id })
+    const { runs, task } = report
+    yield* show(input.json, report, () => [
+      `task: ${task.id}${task.name === null ? "" : ` (${task.name})`}, ${task.status}${task.note === null ? "" : `: ${task.note}`}`,
+      `session: ${task.sessionId} of group ${task.groupId}`,
+      `schedule: ${scheduleLine(report)}`,
+      `prompt: ${task.prompt}`,
+      ...(task.script === null ? [] : [`script: ${task.script}`]),
+      `overlap: ${task.overlap}; catch-up: ${task.catchUp}`,
+      ...settingLines(task),
+      nextLine(report),
+      ...statisticsLines(report.statistics),
+      `runs: ${
+        runs
+          .map((run) => marks[run.outcome])
+          .toReversed()
+          .join("") || "-"
+      }`,
+      `revision: ${task.revision}`,
+    ])
+  }),
 ).pipe(
   Command.withDescription(
     `Show one task, its next instants and its last runs: ${Object.entries(marks)
@@ -134,21 +132,12 @@ const taskShow = Command.make(
 const taskUpdate = Command.make(
   "update",
   {
-    id: Argument.String("id").pipe(Argument.withSchema(SeriesId)),
-    schedule: Flag.String("schedule").pipe(
-      Flag.withDescription("The new schedule; a pending occurrence of the old one is cancelled"),
-      Flag.optional,
-    ),
-    zone: Flag.String("zone").pipe(
-      Flag.withDescription("Read the schedule in this zone; without it the task's own stays"),
-      Flag.optional,
-    ),
-    prompt: Flag.String("prompt").pipe(Flag.optional),
-    script: Flag.String("script").pipe(Flag.withDescription("Bash, or - for none"), Flag.optional),
-    revision: Flag.Int("revision").pipe(
-      Flag.withDescription("Refuse if somebody else changed the task since this revision"),
-      Flag.optional,
-    ),
+    id,
+    schedule: text("schedule", "The new schedule; a pending occurrence of the old one is cancelled"),
+    zone: text("zone", "Read the schedule in this zone; without it the task's own stays"),
+    prompt: text("prompt", "What the agent is told"),
+    script: text("script", "Bash, or - for none"),
+    revision: number("revision", "Refuse if somebody else changed the task since this revision"),
     ...taskSettings,
     json,
   },
@@ -162,13 +151,9 @@ const taskUpdate = Command.make(
           _tag: "Update",
           change: {
             ...said,
-            ...(Option.isSome(input.schedule) ? { recurrence: input.schedule.value } : {}),
-            ...(Option.isSome(input.zone) ? { zone: input.zone.value } : {}),
-            ...(Option.isSome(input.prompt) ? { prompt: input.prompt.value } : {}),
-            ...(Option.isSome(input.script)
-              ? { script: input.script.value === "-" ? null : input.script.value }
-              : {}),
-            ...(Option.isSome(input.revision) ? { revision: input.revision.value } : {}),
+            ...given({ recurrence: input.schedule, zone: input.zone, prompt: input.prompt }),
+            ...given({ script: Option.map(input.script, (bash) => (bash === "-" ? null : bash)) }),
+            ...given({ revision: input.revision }),
           },
         },
       })
@@ -176,8 +161,6 @@ const taskUpdate = Command.make(
       yield* show(input.json, echoed(report), () => [...echo(report), `revision: ${task.revision}`])
     }),
 ).pipe(Command.withDescription("Change a task; a claimed occurrence finishes as it was"))
-
-const id = Argument.String("id").pipe(Argument.withSchema(SeriesId))
 
 const changed = Effect.fnUntraced(function* (series: SeriesId, change: TaskChange, asJson: boolean) {
   const task = yield* (yield* connectDaemon).changeTask({ id: series, change })
@@ -190,7 +173,7 @@ const taskPause = Command.make(
   "pause",
   {
     id,
-    note: Flag.String("note").pipe(Flag.withDescription("Why, for whoever looks at it"), Flag.optional),
+    note: text("note", "Why, for whoever looks at it"),
     json,
   },
   (input) => changed(input.id, { _tag: "Pause", note: Option.getOrNull(input.note) }, input.json),
@@ -200,11 +183,9 @@ const taskResume = Command.make(
   "resume",
   {
     id,
-    catchUp: Flag.Boolean("catch-up").pipe(
-      Flag.withDescription(
-        "Deal with the slots of the pause by the catch-up policy, instead of recording them only",
-      ),
-      Flag.withDefault(false),
+    catchUp: whether(
+      "catch-up",
+      "Deal with the slots of the pause by the catch-up policy, instead of recording them only",
     ),
     json,
   },
@@ -257,14 +238,11 @@ const taskPreview = Command.make(
     }),
 ).pipe(Command.withDescription("Print the next instants of a task, its bounds considered"))
 
-const taskRun = Command.make(
-  "run",
-  { id: Argument.String("id").pipe(Argument.withSchema(SeriesId)), json },
-  (input) =>
-    Effect.gen(function* () {
-      const message = yield* (yield* connectDaemon).runTask({ id: input.id })
-      yield* show(input.json, message, () => [`run ${message.id}`])
-    }),
+const taskRun = Command.make("run", { id, json }, (input) =>
+  Effect.gen(function* () {
+    const message = yield* (yield* connectDaemon).runTask({ id: input.id })
+    yield* show(input.json, message, () => [`run ${message.id}`])
+  }),
 )
 
 export const taskCommand = Command.make("task").pipe(

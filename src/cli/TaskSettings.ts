@@ -1,4 +1,5 @@
 /** The flags by which `task add` and `task update` say what a task has beyond its schedule. docs/scheduling.md explains each. */
+import { choice, counted, given, text } from "./Flags.ts"
 import { Effect, Option, Result, Schema } from "effect"
 import { type Command, Flag } from "effect/cli"
 import { parseDuration } from "../domain/DurationText.ts"
@@ -18,61 +19,45 @@ const { fields: bound } = SeriesBounds
 const { fields: policy } = SeriesPolicy
 
 export const taskSettings = {
-  overlap: Flag.Literals("overlap", OverlapPolicy.literals).pipe(
-    Flag.withDescription("When a slot comes while the last occurrence has not ended"),
-    Flag.optional,
+  overlap: choice(
+    "overlap",
+    OverlapPolicy.literals,
+    "When a slot comes while the last occurrence has not ended",
   ),
-  catchUp: Flag.Literals("catch-up", CatchUpPolicy.literals).pipe(
-    Flag.withDescription("Slots that passed while the daemon was down"),
-    Flag.optional,
-  ),
+  catchUp: choice("catch-up", CatchUpPolicy.literals, "Slots that passed while the daemon was down"),
   catchUpWindow: duration(
     "catch-up-window",
     policy.catchUpWindowMs,
     "Older slots are recorded as missed only",
   ),
-  catchUpCap: count("catch-up-cap", policy.catchUpCap, "With all: run the last so many at most"),
+  catchUpCap: counted("catch-up-cap", policy.catchUpCap, "With all: run the last so many at most"),
   stagger: duration("stagger", policy.staggerMs, "Between caught-up occurrences"),
-  bufferLimit: count("buffer-limit", policy.bufferLimit, "With buffer-all: so many wait at most"),
-  pauseAfter: count(
+  bufferLimit: counted("buffer-limit", policy.bufferLimit, "With buffer-all: so many wait at most"),
+  pauseAfter: counted(
     "pause-after-failures",
     policy.pauseAfterFailures,
     "Pause after so many failed runs in a row",
   ),
   startToClose: duration("start-to-close", policy.startToCloseMs, "Cancel a run that takes longer"),
-  context: Flag.Literals("context", ContextPolicy.literals).pipe(
-    Flag.withDescription("isolated: each run in a fresh session"),
-    Flag.optional,
-  ),
+  context: choice("context", ContextPolicy.literals, "isolated: each run in a fresh session"),
   retention: duration(
     "isolated-retention",
     policy.isolatedRetentionMs,
     "Keep an isolated session this long after its run",
   ),
-  retryLimit: count("retry-limit", policy.retryLimit, "Retries of one run, in place of the group's"),
+  retryLimit: counted("retry-limit", policy.retryLimit, "Retries of one run, in place of the group's"),
   retryBase: duration("retry-base", policy.retryBaseMs, "The first backoff of a retry"),
   ttl: duration("ttl", Millis, "A run that nothing claimed within this expires"),
-  priority: Flag.Literals("priority", ["low", "normal", "high"]).pipe(Flag.optional),
-  start: Flag.String("start").pipe(Flag.withDescription("No slot before this instant"), Flag.optional),
-  end: Flag.String("end").pipe(Flag.withDescription("No slot after this instant"), Flag.optional),
-  maxRuns: count("max-runs", bound.maxRuns, "So many runs in all, then it is completed"),
-  exclude: Flag.String("exclude").pipe(
-    Flag.withDescription("Dates without slots, e.g. 2026-12-25,2027-01-01"),
-    Flag.optional,
-  ),
+  priority: choice("priority", ["low", "normal", "high"], "normal if not said"),
+  start: text("start", "No slot before this instant"),
+  end: text("end", "No slot after this instant"),
+  maxRuns: counted("max-runs", bound.maxRuns, "So many runs in all, then it is completed"),
+  exclude: text("exclude", "Dates without slots, e.g. 2026-12-25,2027-01-01"),
   jitter: duration(
     "jitter",
     bound.jitterMs,
     "Delay every run by the same share of this, which the task's id decides",
   ),
-}
-
-function count<A extends number | null>(
-  name: string,
-  range: Schema.Codec<A, number | null>,
-  description: string,
-) {
-  return Flag.Int(name).pipe(Flag.withSchema(range), Flag.withDescription(description), Flag.optional)
 }
 
 function duration<A extends number | null>(
@@ -105,12 +90,6 @@ const exclusionsOf = (text: string): Effect.Effect<ReadonlyArray<string>, Comman
 
 /** The fields that the flags say, and no others. */
 export const saidOf = Effect.fnUntraced(function* (input: Settings) {
-  const given = <A extends Readonly<Record<string, Option.Option<unknown>>>>(options: A) =>
-    Object.fromEntries(
-      Object.entries(options).flatMap(([name, option]) =>
-        Option.isSome(option) ? [[name, option.value]] : [],
-      ),
-    ) as { readonly [Name in keyof A]?: Option.Option.Value<A[Name]> }
   const bounds = {
     ...given({ maxRuns: input.maxRuns, jitterMs: input.jitter }),
     ...(Option.isSome(input.start) ? { startAt: yield* instantOf("start", input.start.value) } : {}),

@@ -24,7 +24,7 @@ const loadedWith = (...entries: ReadonlyArray<string>) => {
 }
 
 const moduleOf = (name: string): string =>
-  path.join(cli, /(\w+\.ts)"/.exec(String(commandTable[name]?.load))?.[1] ?? "unknown")
+  path.join(cli, /(\w+\.ts)"/.exec(String(commandTable[name as keyof typeof commandTable]))?.[1] ?? "unknown")
 
 /** Of `src`, with the program itself. */
 const budgets: Readonly<Record<string, number>> = {
