@@ -13,6 +13,10 @@ const AN_HOUR_MS = 3_600_000
 const never = new AbortController().signal
 const pair = pairOf(1)
 
+/** A pause of an hour that something else than its time has to end. */
+const paused = (bell: Bell) =>
+  Effect.promise((signal) => bell.pause(AN_HOUR_MS, signal)).pipe(Effect.timeout("20 seconds"))
+
 const withMailbox = <A, E>(tell: (mailbox: Mailbox["Service"], inDir: string) => Effect.Effect<A, E>) =>
   Effect.gen(function* () {
     const dataDir = yield* Effect.acquireRelease(
@@ -32,7 +36,7 @@ describe("the host's bell", () => {
       Effect.gen(function* () {
         const bell = new Bell(path.join(inDir, "inbound.db"))
         bell.listen()
-        const pause = Effect.promise(() => bell.pause(AN_HOUR_MS, never))
+        const pause = paused(bell)
         const ring = mailbox.project(pair, projection(1, [[{ seq: 2 }, "pending"]]))
         yield* Effect.all([pause, ring], { concurrency: "unbounded" })
         yield* pause
@@ -47,7 +51,7 @@ describe("the host's bell", () => {
         fs.symlinkSync(path.join(inDir, "inbound.db"), link)
         const bell = new Bell(link)
         bell.listen()
-        const pause = Effect.promise(() => bell.pause(AN_HOUR_MS, never))
+        const pause = paused(bell)
         yield* Effect.all([pause, mailbox.project(pair, projection(1, []))], { concurrency: "unbounded" })
       }),
     ),

@@ -28,7 +28,36 @@ const send = (sessionId: string, id: string, more: Partial<Parameters<typeof pla
     ),
   )
 
+/** What an older version accepted, and no request may say any more. */
+const stale = [
+  ["a provider that the runner does not have", { name: "shout" }, "there is no provider 'shout'"],
+  ["a timeout that no timer can wait for", { timeoutMs: 2_592_000_000 }, "between 1 and 2147483647"],
+] as const
+
 describe("waking", () => {
+  for (const [what, provider, why] of stale)
+    it.effect(`a group stored with ${what} starts nothing, says why, and pays no try`, () =>
+      timeline({ script: () => healthy() }, ({ look }) =>
+        Effect.gen(function* () {
+          const store = yield* SessionStore
+          const operations = yield* Operations
+          const engine = yield* SimulatedEngine
+          const [stored] = yield* operations.groups()
+          assert.isDefined(stored)
+          yield* store.putGroup({
+            ...stored,
+            provider: { ...stored.provider, ...provider },
+            revision: stored.revision + 1,
+          })
+          yield* say(look, "m1", 0)
+          yield* pass(1)
+          assert.strictEqual(engine.starts(), 0)
+          assert.include((yield* operations.session({ id: SESSION })).session.wakeError, why)
+          assert.strictEqual((yield* messageOf("m1")).tries, 0)
+        }),
+      ),
+    )
+
   it.effect("an operator's wake of a session that runs already changes nothing", () =>
     timeline({ script: () => slow({ workMs: 60_000 }) }, ({ look }) =>
       Effect.gen(function* () {
