@@ -68,6 +68,13 @@ export const simulated: ReadonlyArray<Sabotage> = [
     "if (attempts > policy.deliveryLimit + 2)",
   ),
   broken(
+    "a channel is not left alone",
+    "2: a wait that the channel asked for is kept",
+    "src/domain/DeliveryRetry.ts",
+    "Math.max(backoff, asked)",
+    "backoff",
+  ),
+  broken(
     "a dead delivery blocks its lane",
     "2: behind a dead delivery the next proceeds",
     DELIVERIES,

@@ -57,6 +57,8 @@ export const faultyLayers = (world: FaultyWorld): DaemonLayers => {
 /** Those under way when it goes down, and the first probes, whose intervals double. */
 const PROBES_AT_FIRST = 16
 const PROBE_CAP_MS = 29 * SECOND_MS
+/** How long a channel that is down asks to be left alone, where it says so. */
+const ASKED_WAIT_MS = 45 * SECOND_MS
 
 /** SQLite's own words, so that the driver takes it for what it stands for. */
 const diskFull = (): Error =>
@@ -307,7 +309,13 @@ const faultyChannels = ({ ground, homeOf, isAlive, random }: FaultyWorld): Chann
   }
   const arrive = ({ content, id }: Delivery) => {
     if (!isAlive()) return neverAgain
-    if (weather.strike("channel-down", now()) !== null) return Effect.fail(transient("503"))
+    if (weather.strike("channel-down", now()) !== null) {
+      // Some of them are told how long to wait: by their ids, so that no other choice of the world depends on it.
+      const asked = (id.codePointAt(id.length - 1) ?? 0) % 3 === 0 ? ASKED_WAIT_MS : null
+      truth.askedWaits.set(id, asked)
+      return Effect.fail(new ChannelError({ kind: "Transient", message: "503", retryAfterMs: asked }))
+    }
+    truth.askedWaits.set(id, null)
     if (weather.strike("channel-refuses", now()) !== null)
       return Effect.fail(
         new ChannelError({ kind: "Permanent", message: "400: it will never do", retryAfterMs: null }),

@@ -44,6 +44,8 @@ export type Moment = "trouble" | "wake" | "jump" | "reboot"
 export class GroundTruth {
   readonly containers = new Map<string, ContainerTruth>()
   readonly sends = new Map<string, SendTruth>()
+  /** The wait that the channel asked for when it last refused a delivery for now; null when it named none. */
+  readonly askedWaits = new Map<string, number | null>()
   /** Sessions whose files could not be read at some time. */
   readonly unreadable = new Set<string>()
   /** Messages whose acceptance was acknowledged to their sender. */

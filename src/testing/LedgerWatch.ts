@@ -370,12 +370,30 @@ export class LedgerWatch {
       violate(2, `delivery ${row.id} was tried ${row.attempts} times, over its limit`)
     if (before === undefined) return
     if (row.content !== before.content) violate(2, `the content of delivery ${row.id} changed`)
-    if (before.status === row.status) return
+    if (before.status === row.status) return this.onRetry(before, row)
     if (before.status !== "pending") return violate(2, `delivery ${row.id} was ${before.status} for good`)
     if (row.status === "delivered" && row.channelType !== "agent" && !truth.sends.has(row.id))
       violate(2, `delivery ${row.id} counts as delivered and was never sent`)
-    if (row.status === "dead" && row.lastError === null)
-      violate(2, `delivery ${row.id} died without a reason`)
+    if ((row.status === "dead" || row.status === "refused") && row.lastError === null)
+      violate(2, `delivery ${row.id} is ${row.status} without a reason`)
+  }
+
+  /** A wait that the channel asked for is kept, and spends no attempt; the days of a delivery end all the same. */
+  private onRetry(before: Delivery, row: Delivery): void {
+    const { policy, truth, violate, wall } = this.options
+    if (row.status !== "pending" || row.firstAttemptAt === null || row.nextAttemptAt === null) return
+    if (before.nextAttemptAt === row.nextAttemptAt) return
+    const asked = truth.askedWaits.get(row.id) ?? null
+    const spent = row.attempts - before.attempts
+    if (spent !== (asked === null ? 1 : 0))
+      violate(
+        2,
+        `delivery ${row.id} spent ${spent} attempts, and the channel asked for a wait of ${asked} ms`,
+      )
+    const end = (before.firstAttemptAt ?? wall()) + policy.deliveryMaxAgeMs
+    if (row.nextAttemptAt > end) violate(2, `delivery ${row.id} waits beyond its days`)
+    if (row.nextAttemptAt < Math.min(wall() + (asked ?? 0), end))
+      violate(2, `delivery ${row.id} is tried again before the channel wants it`)
   }
 
   /** In fair weather what may be sent is sent at once. `since`: all has been well from then on. */
