@@ -51,10 +51,10 @@ export const table = (
 export const fields = (record: Readonly<Record<string, unknown>>): ReadonlyArray<string> =>
   Object.entries(record).map(([name, value]) => `${name}: ${fieldText(name, value)}`)
 
-const isInstant = /(?:At|slot|Slot)$/
+const isInstant = /(?:At|NotBefore|[sS]lot)$/
 
 const fieldText = (name: string, value: unknown): string => {
   if (value === null) return "-"
-  if (typeof value === "number" && isInstant.test(name)) return instant(value)
+  if (typeof value === "number" && isInstant.test(name)) return value === 0 ? "-" : instant(value)
   return typeof value === "object" ? JSON.stringify(value) : String(value)
 }

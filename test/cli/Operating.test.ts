@@ -247,6 +247,32 @@ describe("from init to down", () => {
     )
   })
 
+  it("prints the answer of a turn to everybody whose message it answers", async () => {
+    const say = ["--mode", "per-thread", "--thread", "both"]
+    const { message } = await lamplighter.json("send", "g1", "zero", ...say)
+    await lamplighter.run("session", "hold", message.sessionId)
+    await lamplighter.until(
+      () => lamplighter.json("session", "show", message.sessionId),
+      ({ session }) => session.live === false,
+    )
+    const one = lamplighter.run("send", "g1", "one", ...say, "--id", "both-1", "--wait")
+    const two = lamplighter.run("send", "g1", "two", ...say, "--id", "both-2", "--wait")
+    await lamplighter.until(
+      () => lamplighter.json("session", "show", message.sessionId),
+      ({ session }) => session.queued >= 2,
+    )
+    await lamplighter.run("session", "release", message.sessionId)
+    const ran = await Promise.all([one, two])
+    for (const { code, stderr, stdout } of ran) {
+      assert.strictEqual(code, 0, stderr)
+      assert.include(stdout, "one")
+      assert.include(stdout, "two")
+      assert.include(stderr, "answered together with both-")
+    }
+    const shown = await lamplighter.run("messages", "show", "both-1")
+    assert.include(shown.stdout, "answered together with: both-2")
+  })
+
   it("copies its ledger while it runs, and never over a file", async () => {
     const file = path.join(lamplighter.dataDir, "copy.db")
     const made = await lamplighter.json("backup", file)
