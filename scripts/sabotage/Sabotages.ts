@@ -13,6 +13,22 @@ const slots = ["test/domain/SlotDecision.test.ts"]
 
 const tested: ReadonlyArray<Sabotage> = [
   {
+    name: "what agents wrote, raw on a terminal",
+    rule: "no agent moves the cursor of a terminal",
+    file: "src/cli/Output.ts",
+    from: `screen === "terminal" ? escaped(text) : text`,
+    to: "text",
+    tests: ["test/cli/Operating.test.ts"],
+  },
+  {
+    name: "a data directory that others may read",
+    rule: "init, doctor and up refuse it alike",
+    file: "src/layers/files/PrivateFolder.ts",
+    from: "(mode & OTHERS) === 0",
+    to: "mode >= 0",
+    tests: ["test/layers/sqlite/DataDirectoryLock.test.ts"],
+  },
+  {
     name: "incarnation fence in the decision",
     rule: "a claim from before the spawn kills nobody",
     file: "src/domain/StuckAction.ts",
