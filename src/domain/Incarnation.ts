@@ -60,8 +60,7 @@ export interface ObservedExit {
 }
 
 /** `starting`: recorded, its start not confirmed (may or may not exist). `ended`: death confirmed, last read done. */
-export const IncarnationPhase = Schema.Literals(["starting", "running", "stopping", "ended"])
-export type IncarnationPhase = typeof IncarnationPhase.Type
+const IncarnationPhase = Schema.Literals(["starting", "running", "stopping", "ended"])
 
 export const Incarnation = Schema.Struct({
   sessionId: SessionId,

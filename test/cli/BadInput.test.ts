@@ -45,6 +45,24 @@ describe("bad input", () => {
     await refused(["next", "@daily", "--tz", "Mars/Olympus"], "Mars/Olympus")
   })
 
+  it("refuses a destination that is a group which is not there", async () => {
+    await refused(["group", "set", "g1", "--destination", "peer=agent:g7"], "'peer'", "'g7'", "group add g7")
+  })
+
+  it("takes a group's lengths of time as settings take them, and says what is wrong with others", async () => {
+    const { policy } = (await lamplighter.json(
+      "group",
+      "set",
+      "g1",
+      "--policy",
+      '{"ceilingMs":"5 seconds"}',
+    )) as {
+      readonly policy: unknown
+    }
+    assert.deepStrictEqual(policy, { ceilingMs: 5_000 })
+    await refused(["group", "set", "g1", "--policy", '{"ceilingMs":"soon"}'], "ceilingMs", "a length of time")
+  })
+
   it("refuses an agent that no runner could start, and says what is possible", async () => {
     const cat = ["group", "add", "g3", "--command", '["cat"]']
     await refused([...cat, "--timeout-ms", "2592000000"], "timeoutMs", "between 1 and 2147483647")
