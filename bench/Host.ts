@@ -30,32 +30,27 @@ export interface HostOptions {
 export type HostServices = Layer.Success<ReturnType<typeof hostLayer>>
 
 /** No cap and no rate of starts stands in the way: they are policy, and what is measured is the machinery. */
+export const ledgerLayer = (file: string) =>
+  SessionStore.layer({
+    policy: {
+      ...defaultPolicy,
+      maxContainersPerGroup: 100_000,
+      maxQueuedMessages: 1_000_000,
+      idleMs: 86_400_000,
+      startupLimitMs: 86_400_000,
+    },
+    limits: {
+      ...defaultHostLimits,
+      maxContainers: 100_000,
+      maxStartsPerSecond: 10_000,
+      maxPendingDeliveries: 1_000_000,
+    },
+    zone: "UTC",
+  }).pipe(Layer.provideMerge(SqliteLedger.layer({ path: file, mode: "read-write", commit: "group" })))
+
 export const hostLayer = (options: HostOptions) => {
   const base = Layer.mergeAll(
-    SessionStore.layer({
-      policy: {
-        ...defaultPolicy,
-        maxContainersPerGroup: 100_000,
-        maxQueuedMessages: 1_000_000,
-        idleMs: 86_400_000,
-        startupLimitMs: 86_400_000,
-      },
-      limits: {
-        ...defaultHostLimits,
-        maxContainers: 100_000,
-        maxStartsPerSecond: 10_000,
-        maxPendingDeliveries: 1_000_000,
-      },
-      zone: "UTC",
-    }).pipe(
-      Layer.provideMerge(
-        SqliteLedger.layer({
-          path: path.join(options.dataDir, "lamplighter.db"),
-          mode: "read-write",
-          commit: "group",
-        }),
-      ),
-    ),
+    ledgerLayer(path.join(options.dataDir, "lamplighter.db")),
     stubRuntime(options.onStart),
     MemoryChannels.layer(["stdout"]),
     MemoryWorkspace.layer,

@@ -190,7 +190,8 @@ export interface LedgerTx extends LedgerReader {
   readonly putGroup: (row: Group) => void
   /** The group's row alone: what belongs to the group stays. */
   readonly deleteGroup: (id: GroupId) => void
-  readonly putSession: (row: Session) => void
+  /** `before`: the row as it stands, for one who has just read it; then only what differs has to be written. */
+  readonly putSession: (row: Session, before?: Session) => void
   readonly putSessionState: (
     id: SessionId,
     rows: ReadonlyArray<{ readonly key: string; readonly value: string }>,

@@ -2,7 +2,7 @@
  * The ledger as the daemon and its callers use it: every operation is one atomic, durable transaction, with a crash point before
  * and after. The rules live in `ledger/`, the storage behind `LedgerDriver`; this module only joins them with clock and policy.
  */
-import { Clock, Context, Deferred, Effect, Layer, Random, Result } from "effect"
+import { Context, Deferred, Effect, Layer, Result } from "effect"
 import type { DeliveryId, GroupId, InstallId, MessageId, SeriesId, SessionId } from "../domain/Ids.ts"
 import type { Delivery } from "../domain/Delivery.ts"
 import type { Group } from "../domain/Group.ts"
@@ -13,7 +13,6 @@ import type { Outage } from "../domain/Outage.ts"
 import { type HostLimits, type Policy } from "../domain/Policy.ts"
 import type { Series } from "../domain/Series.ts"
 import type { Session, SessionMode } from "../domain/Session.ts"
-import { crashable } from "./CrashPoint.ts"
 import {
   accept,
   type Accepted,
@@ -38,7 +37,6 @@ import {
 import { forward } from "./ledger/AgentMessages.ts"
 import { redriveDelivery, type SendOutcome, settleDelivery, takeDelivery } from "./ledger/Deliveries.ts"
 import { endIncarnation, failStart } from "./ledger/EndIncarnation.ts"
-import { findSeries } from "./ledger/FindSeries.ts"
 import { type QueuedWork, type Removal, removeGroup } from "./ledger/GroupRemoval.ts"
 import { ingest, type Ingested } from "./ledger/Ingest.ts"
 import { projectionOf } from "./ledger/Projection.ts"
@@ -57,10 +55,10 @@ import {
 } from "./ledger/SeriesTransitions.ts"
 import { type Addressee, findSession, type HostRoles, type Incoming, send, type Sent } from "./ledger/Send.ts"
 import { fireSlots } from "./ledger/Slots.ts"
-import { openUnit, type SessionUnit, type TransitionContext } from "./ledger/SessionUnit.ts"
+import { makeTransactions, sessionOfSeries, type Transactions } from "./ledger/Transactions.ts"
 import { LedgerDriver, LedgerError, type LedgerReader, type LedgerTx } from "./LedgerDriver.ts"
 import type { Projection, Reading } from "./Mailbox.ts"
-import { makeTouched, naming, type Touched } from "./Touched.ts"
+import { makeTouched, type Touched } from "./Touched.ts"
 import { makeTrouble, type Trouble } from "./Trouble.ts"
 
 /** What the ledger's rules are resolved with: the daemon's policy, limits and zone. */
@@ -250,57 +248,33 @@ const make = Effect.fnUntraced(function* (options: StoreOptions) {
       error.reason === "Uncertain" || error.reason === "Closed" ? Deferred.fail(lost, error) : Effect.void,
     )
 
-  const context: Effect.Effect<TransitionContext> = Effect.gen(function* () {
-    const now = yield* Clock.currentTimeMillis
-    const random = yield* Random.next
-    return { ...options, now, random }
+  const transactions = makeTransactions({
+    driver,
+    options,
+    touched,
+    worked: trouble.worked,
+    failed: noteFailure,
   })
-
-  /** One transaction under its crash points. */
-  const transact = <A, E>(
-    name: string,
-    f: (tx: LedgerTx, context: TransitionContext) => Result.Result<A, E>,
-  ): Effect.Effect<A, E | LedgerError> =>
-    Effect.flatMap(context, (known) => driver.transaction((tx) => f(naming(tx, touched), known))).pipe(
-      Effect.tap(trouble.worked),
-      Effect.tapError((error) => (error instanceof LedgerError ? noteFailure(error) : Effect.void)),
-      crashable(`ledger.${name}`),
-    )
-
-  const infallible =
-    <A>(f: (tx: LedgerTx, context: TransitionContext) => A) =>
-    (tx: LedgerTx, known: TransitionContext): Result.Result<A> =>
-      Result.succeed(f(tx, known))
-
-  /** Runs one step inside the unit of a session and closes the unit when it succeeds. */
-  const inUnit = <A, E>(
-    name: string,
-    find: (tx: LedgerTx) => Result.Result<SessionId, NotFound>,
-    step: (unit: SessionUnit) => Result.Result<A, E>,
-  ): Effect.Effect<A, E | NotFound | LedgerError> =>
-    transact<A, E | NotFound>(name, (tx, known) => {
-      const id = find(tx)
-      if (Result.isFailure(id)) return Result.fail(id.failure)
-      const unit = openUnit(tx, id.success, known)
-      if (unit === undefined) return Result.fail(NotFound.of("session", id.success))
-      const result = step(unit)
-      if (Result.isSuccess(result)) unit.close()
-      return result
-    })
-
-  const sessionOfSeries =
-    (id: SeriesId) =>
-    (tx: LedgerTx): Result.Result<SessionId, NotFound> => {
-      const series = findSeries(tx, id)
-      return series === undefined ? Result.fail(NotFound.of("task", id)) : Result.succeed(series.sessionId)
-    }
-
   return SessionStore.of({
     options,
     touched,
     trouble,
     lost: Deferred.await(lost),
     read: driver.read,
+    ...ingress(transactions),
+    ...seriesOf(transactions),
+    ...livesOf(transactions),
+    ...deliveriesOf(transactions),
+    ...upkeepOf(transactions, options),
+    projection: (sessionId, incarnation, from) =>
+      driver.read((reader) => projectionOf(reader, sessionId, incarnation, from)),
+    backup: driver.backup,
+  })
+})
+
+/** Groups, and messages from outside. */
+const ingress = ({ always, transact }: Transactions) =>
+  ({
     putGroup: (group) =>
       transact("putGroup", (tx) => {
         const stored = tx.group(group.id)
@@ -335,29 +309,23 @@ const make = Effect.fnUntraced(function* (options: StoreOptions) {
         }),
       ),
     send: (incoming, roles) =>
-      transact(
-        "send",
-        infallible((tx, known) => incoming.map(Result.flatMap((one) => send(tx, one, roles, known)))),
-      ),
+      always("send", (tx, known) => incoming.map(Result.flatMap((one) => send(tx, one, roles, known)))),
     accept: (sessionId, draft) => transact("accept", (tx, known) => accept(tx, sessionId, draft, known)),
     cancelMessage: (id, which = "waiting") =>
       transact("cancelMessage", (tx, known) => cancelMessage(tx, id, which, known)),
     redriveMessage: (id, newId) =>
       transact("redriveMessage", (tx, known) => redriveMessage(tx, id, newId, known)),
-    expireMessages: (limit) =>
-      transact(
-        "expireMessages",
-        infallible((tx, known) => expireMessages(tx, limit, known)),
-      ),
+    expireMessages: (limit) => always("expireMessages", (tx, known) => expireMessages(tx, limit, known)),
+  }) satisfies Partial<SessionStore["Service"]>
 
+/** Tasks. */
+const seriesOf = ({ always, inUnit }: Transactions) =>
+  ({
     createSeries: (sessionId, series) =>
-      inUnit(
-        "createSeries",
-        () => Result.succeed(sessionId),
-        (unit): Result.Result<Series, Refusal> =>
-          unit.group === undefined
-            ? Result.fail(NotFound.of("group", unit.session().groupId))
-            : createSeries(unit, series),
+      inUnit("createSeries", sessionId, (unit): Result.Result<Series, Refusal> =>
+        unit.group === undefined
+          ? Result.fail(NotFound.of("group", unit.session().groupId))
+          : createSeries(unit, series),
       ),
     changeSeries: (id, operation) =>
       inUnit("changeSeries", sessionOfSeries(id), (unit): Result.Result<Series, Refusal> => {
@@ -377,122 +345,75 @@ const make = Effect.fnUntraced(function* (options: StoreOptions) {
     backfillSeries: (id, backfill) =>
       inUnit("backfillSeries", sessionOfSeries(id), (unit) => backfillSeries(unit, id, backfill)),
     cancelOverdue: (sessionId, ageOrigin) =>
-      inUnit(
-        "cancelOverdue",
-        () => Result.succeed(sessionId),
-        (unit) => Result.succeed(cancelOverdue(unit, ageOrigin)),
-      ),
+      inUnit("cancelOverdue", sessionId, (unit) => Result.succeed(cancelOverdue(unit, ageOrigin))),
     fireSlots: (limit, outage = null) =>
-      transact(
-        "fireSlots",
-        infallible((tx, known) => fireSlots(tx, limit, known, outage)),
-      ),
-    noteClockJump: (byMs) =>
-      transact(
-        "noteClockJump",
-        infallible((tx, known) => noteClockJump(tx, byMs, known)),
-      ),
+      always("fireSlots", (tx, known) => fireSlots(tx, limit, known, outage)),
+    noteClockJump: (byMs) => always("noteClockJump", (tx, known) => noteClockJump(tx, byMs, known)),
     reanchorIntervals: (limit) =>
-      transact(
-        "reanchorIntervals",
-        infallible((tx, known) => reanchorIntervals(tx, limit, known)),
-      ),
+      always("reanchorIntervals", (tx, known) => reanchorIntervals(tx, limit, known)),
+  }) satisfies Partial<SessionStore["Service"]>
 
+/** Sessions and the lives of their containers. */
+const livesOf = ({ always, inUnit, transact }: Transactions) =>
+  ({
     beginIncarnation: (sessionId, cause, bootId, hostId) =>
       transact("beginIncarnation", (tx, known) =>
         beginIncarnation(tx, sessionId, cause, { bootId, hostId: hostId ?? null }, known),
       ),
     markStarted: (sessionId, incarnation, handle) =>
-      transact(
-        "markStarted",
-        infallible((tx, known) => markStarted(tx, sessionId, incarnation, handle, known)),
-      ),
+      always("markStarted", (tx, known) => markStarted(tx, sessionId, incarnation, handle, known)),
     failStart: (sessionId, incarnation, failure) =>
-      transact(
-        "failStart",
-        infallible((tx, known) => failStart(tx, sessionId, incarnation, failure, known)),
-      ),
+      always("failStart", (tx, known) => failStart(tx, sessionId, incarnation, failure, known)),
     noteSkew: (sessionId, incarnation, skew) =>
-      transact(
-        "noteSkew",
-        infallible((tx) => {
-          const row = tx.incarnation(sessionId, incarnation)
-          if (row !== undefined && row.phase !== "ended") tx.putIncarnation({ ...row, ...skew })
-        }),
-      ),
+      always("noteSkew", (tx) => {
+        const row = tx.incarnation(sessionId, incarnation)
+        if (row !== undefined && row.phase !== "ended") tx.putIncarnation({ ...row, ...skew })
+      }),
     admitMore: (sessionId) => transact("admitMore", (tx, known) => admitMore(tx, sessionId, known)),
-    ingest: (pair, reading) =>
-      transact(
-        "ingest",
-        infallible((tx, known) => ingest(tx, pair, reading, known)),
-      ),
+    ingest: (pair, reading) => always("ingest", (tx, known) => ingest(tx, pair, reading, known)),
     requestStop: (sessionId, incarnation, reason, why) =>
-      transact(
-        "requestStop",
-        infallible((tx, known) => requestStop(tx, sessionId, incarnation, reason, why, known)),
-      ),
+      always("requestStop", (tx, known) => requestStop(tx, sessionId, incarnation, reason, why, known)),
     endIncarnation: (sessionId, incarnation, exit, reading) =>
-      transact(
-        "endIncarnation",
-        infallible((tx, known) => endIncarnation(tx, sessionId, incarnation, exit, reading, known)),
+      always("endIncarnation", (tx, known) =>
+        endIncarnation(tx, sessionId, incarnation, exit, reading, known),
       ),
     recordLog: (sessionId, incarnation, logFile) =>
-      transact(
-        "recordLog",
-        infallible((tx) => {
-          const row = tx.incarnation(sessionId, incarnation)
-          if (row === undefined) return
-          tx.putIncarnation({ ...row, logFile })
-          nameLog(tx, row, logFile)
-        }),
-      ),
-    projection: (sessionId, incarnation, from) =>
-      driver.read((reader) => projectionOf(reader, sessionId, incarnation, from)),
+      always("recordLog", (tx) => {
+        const row = tx.incarnation(sessionId, incarnation)
+        if (row === undefined) return
+        tx.putIncarnation({ ...row, logFile })
+        nameLog(tx, row, logFile)
+      }),
     setStatus: (sessionId, status, reason) =>
-      inUnit(
-        "setStatus",
-        () => Result.succeed(sessionId),
-        (unit) => {
-          unit.change({ status, statusReason: reason })
-          if (status === "active") unit.change({ wakeFailures: 0, wakeNotBefore: 0, wakeError: null })
-          unit.event(status === "active" ? "released" : "quarantined", null, reason ?? status)
-          return Result.succeed(unit.session())
-        },
-      ),
+      inUnit("setStatus", sessionId, (unit) => {
+        unit.change({ status, statusReason: reason })
+        if (status === "active") unit.change({ wakeFailures: 0, wakeNotBefore: 0, wakeError: null })
+        unit.event(status === "active" ? "released" : "quarantined", null, reason ?? status)
+        return Result.succeed(unit.session())
+      }),
+  }) satisfies Partial<SessionStore["Service"]>
 
-    takeDelivery: (id) =>
-      transact(
-        "takeDelivery",
-        infallible((tx, known) => takeDelivery(tx, id, known)),
-      ),
+/** Deliveries. */
+const deliveriesOf = ({ always, transact }: Transactions) =>
+  ({
+    takeDelivery: (id) => always("takeDelivery", (tx, known) => takeDelivery(tx, id, known)),
     settleDelivery: (id, outcome) =>
-      transact(
-        "settleDelivery",
-        infallible((tx, known) => settleDelivery(tx, id, outcome, known)),
-      ),
-    forward: (id) =>
-      transact(
-        "forward",
-        infallible((tx, known) => forward(tx, id, known)),
-      ),
+      always("settleDelivery", (tx, known) => settleDelivery(tx, id, outcome, known)),
+    forward: (id) => always("forward", (tx, known) => forward(tx, id, known)),
     redriveDelivery: (id) => transact("redriveDelivery", (tx, known) => redriveDelivery(tx, id, known)),
+  }) satisfies Partial<SessionStore["Service"]>
 
+/** What time ends. */
+const upkeepOf = ({ always }: Transactions, options: StoreOptions) =>
+  ({
     removeExpired: (limit) =>
-      transact(
-        "removeExpired",
-        infallible((tx, known) => tx.deleteExpiredSessions(known.now, limit)),
-      ),
-    backup: driver.backup,
+      always("removeExpired", (tx, known) => tx.deleteExpiredSessions(known.now, limit)),
     retain: (limit) =>
-      transact(
-        "retain",
-        infallible((tx, known) => {
-          tx.trimEvents(options.limits.maxEvents)
-          return tx.deleteHistory(historyFloor(known.now, options.limits), limit)
-        }),
-      ),
-  })
-})
+      always("retain", (tx, known) => {
+        tx.trimEvents(options.limits.maxEvents)
+        return tx.deleteHistory(historyFloor(known.now, options.limits), limit)
+      }),
+  }) satisfies Partial<SessionStore["Service"]>
 
 /** Runs of one life that get the name of its log; a life that ended more has the name in its own record. */
 const MAX_NAMED_RUNS = 1_000

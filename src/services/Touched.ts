@@ -47,23 +47,35 @@ export const makeTouched = (): Touched => {
   }
 }
 
-/** The same transaction, which also names what it writes about. A transaction that is rolled back has named too much, which costs one look. */
-export const naming = (tx: LedgerTx, touched: Touched): LedgerTx => ({
-  ...tx,
-  putGroup: (row) => {
-    touched.group(row.id)
-    tx.putGroup(row)
-  },
-  putSession: (row) => {
-    touched.session(row.id)
-    tx.putSession(row)
-  },
-  putIncarnation: (row) => {
-    touched.session(row.sessionId)
-    tx.putIncarnation(row)
-  },
-  putSeries: (row) => {
-    touched.session(row.sessionId)
-    tx.putSeries(row)
-  },
-})
+/**
+ * Gives the same transaction, which also names what it writes about. One that is rolled back has named too much, which costs one
+ * look. A driver gives the same `tx` to each body, so that it is wrapped once.
+ */
+export const naming = (touched: Touched): ((tx: LedgerTx) => LedgerTx) => {
+  const wrapped = new WeakMap<LedgerTx, LedgerTx>()
+  return (tx) => {
+    const known = wrapped.get(tx)
+    if (known !== undefined) return known
+    const named: LedgerTx = {
+      ...tx,
+      putGroup: (row) => {
+        touched.group(row.id)
+        tx.putGroup(row)
+      },
+      putSession: (row, before) => {
+        touched.session(row.id)
+        tx.putSession(row, before)
+      },
+      putIncarnation: (row) => {
+        touched.session(row.sessionId)
+        tx.putIncarnation(row)
+      },
+      putSeries: (row) => {
+        touched.session(row.sessionId)
+        tx.putSeries(row)
+      },
+    }
+    wrapped.set(tx, named)
+    return named
+  }
+}

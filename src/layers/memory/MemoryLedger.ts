@@ -68,7 +68,37 @@ const makeWrites = (tables: Tables, reads: LedgerReader, journal: Journal): Ledg
   const deliveryPositions = makePositions(journal)
   const runPositions = makePositions(journal)
   const eventPositions = makePositions(journal)
+  return {
+    ...reads,
+    ...historyDeletes(tables),
+    ...trims(tables, reads, eventPositions.last),
+    putMeta: (key, value) => tables.meta.put({ key, value }),
+    putGroup: tables.groups.put,
+    deleteGroup: (id) => {
+      tables.groups.remove(id)
+    },
+    putSession: (row) => tables.sessions.put(row),
+    putSessionState: (id, rows) =>
+      tables.sessionState.put({ key: id, value: rows.map(({ key, value }) => ({ key, value })) }),
+    putMessage: tables.messages.put,
+    putAttempt: tables.attempts.put,
+    putIncarnation: tables.incarnations.put,
+    putDelivery: (row) => {
+      const position = tables.deliveries.get(row.id)?.position ?? deliveryPositions.next()
+      tables.deliveries.put({ ...row, position })
+      return position
+    },
+    putSeries: tables.series.put,
+    putRun: (row) => {
+      const position = row.position === 0 ? runPositions.next() : row.position
+      tables.runs.put({ ...row, position })
+      return position
+    },
+    appendEvent: (row) => tables.events.put({ position: eventPositions.next(), ...row }),
+  }
+}
 
+const historyDeletes = (tables: Tables) => {
   const deleteMessages = (before: number, limit: number): number => {
     const old = tables.messagesEnded.leading(
       ALL,
@@ -112,35 +142,17 @@ const makeWrites = (tables: Tables, reads: LedgerReader, journal: Journal): Ledg
   }
 
   return {
-    ...reads,
-    putMeta: (key, value) => tables.meta.put({ key, value }),
-    putGroup: tables.groups.put,
-    deleteGroup: (id) => {
-      tables.groups.remove(id)
-    },
-    putSession: tables.sessions.put,
-    putSessionState: (id, rows) =>
-      tables.sessionState.put({ key: id, value: rows.map(({ key, value }) => ({ key, value })) }),
-    putMessage: tables.messages.put,
-    putAttempt: tables.attempts.put,
-    putIncarnation: tables.incarnations.put,
-    putDelivery: (row) => {
-      const position = tables.deliveries.get(row.id)?.position ?? deliveryPositions.next()
-      tables.deliveries.put({ ...row, position })
-      return position
-    },
-    putSeries: tables.series.put,
-    putRun: (row) => {
-      const position = row.position === 0 ? runPositions.next() : row.position
-      tables.runs.put({ ...row, position })
-      return position
-    },
-    appendEvent: (row) => tables.events.put({ position: eventPositions.next(), ...row }),
     deleteHistory: (before, limit) =>
       deleteMessages(before, limit) +
       deleteDeliveries(before, limit) +
       deleteIncarnations(before, limit) +
       deleteRuns(before, limit),
+  } satisfies Partial<LedgerTx>
+}
+
+/** What a table or a session keeps. */
+const trims = (tables: Tables, reads: LedgerReader, lastEvent: () => number) =>
+  ({
     deleteExpiredSessions: (before, limit) => {
       const expired = tables.sessionsExpiring
         .leading(ALL, (row) => row.expiresAt !== null && row.expiresAt < before, tables.sessions.size())
@@ -160,7 +172,7 @@ const makeWrites = (tables: Tables, reads: LedgerReader, journal: Journal): Ledg
         tables.runs.remove(positionKey(run.position))
     },
     trimEvents: (keep) => {
-      const last = eventPositions.last()
+      const last = lastEvent()
       const old = tables.eventsByPosition.leading(
         ALL,
         (row) => row.position <= last - keep,
@@ -168,5 +180,4 @@ const makeWrites = (tables: Tables, reads: LedgerReader, journal: Journal): Ledg
       )
       for (const event of old) tables.events.remove(positionKey(event.position))
     },
-  }
-}
+  }) satisfies Partial<LedgerTx>

@@ -21,13 +21,29 @@ export const positionKey = (position: number): string => String(position).padSta
 
 type Kept<Value> = { readonly key: string; readonly value: Value }
 
-export const makeTables = (journal: Journal) => {
+export const makeTables = (journal: Journal) => ({
+  ...plainTables(journal),
+  ...sessionTables(journal),
+  ...messageTables(journal),
+  ...lifeTables(journal),
+  ...deliveryTables(journal),
+  ...historyTables(journal),
+})
+
+export type Tables = ReturnType<typeof makeTables>
+
+/** What is kept by name, and groups. */
+const plainTables = (journal: Journal) => {
   const meta = makeTable<Kept<string>>(journal, (row) => row.key)
   const sessionState = makeTable<Kept<ReadonlyArray<Kept<string>>>>(journal, (row) => row.key)
 
   const groups = makeTable<Group>(journal, (row) => row.id)
   const groupsById = groups.index({ bucket: () => ALL, order: [(row) => row.id] })
+  return { meta, sessionState, groups, groupsById }
+}
 
+/** Sessions. */
+const sessionTables = (journal: Journal) => {
   const sessions = makeTable<Session>(journal, (row) => row.id)
   const sessionByKey = sessions.unique("sessions of one group with the same key", (row) =>
     bucketOf(row.groupId, row.key),
@@ -45,7 +61,11 @@ export const makeTables = (journal: Journal) => {
     bucket: (row) => (row.wakeAt === null ? undefined : ALL),
     order: [(row) => row.wakeAt],
   })
+  return { sessions, sessionByKey, sessionsById, sessionsToWake, sessionsExpiring, sessionsByWake }
+}
 
+/** Messages. */
+const messageTables = (journal: Journal) => {
   const messages = makeTable<Message>(journal, (row) => row.id)
   const occurrence = messages.unique("occurrences of one series, slot and origin", (row) =>
     row.seriesId === null || row.slot === null || row.slotOrigin === null
@@ -85,7 +105,24 @@ export const makeTables = (journal: Journal) => {
     bucket: (row) => (isTerminal(row.state) && row.endedAt !== null ? ALL : undefined),
     order: [(row) => row.endedAt],
   })
+  return {
+    messages,
+    occurrence,
+    messagesByPlace,
+    messagesOfSession,
+    messagesOfSeries,
+    messagesPending,
+    messagesContext,
+    messagesAdmitted,
+    messagesChanged,
+    messagesExpiring,
+    messagesOccurring,
+    messagesEnded,
+  }
+}
 
+/** Attempts and incarnations. */
+const lifeTables = (journal: Journal) => {
   const attempts = makeTable<Attempt>(journal, (row) => bucketOf(row.messageId, row.number))
   const openAttempt = attempts.unique("open attempts of one message", (row) =>
     row.endedAt === null ? row.messageId : undefined,
@@ -112,7 +149,20 @@ export const makeTables = (journal: Journal) => {
     bucket: (row) => (row.phase === "ended" && row.endedAt !== null ? ALL : undefined),
     order: [(row) => row.endedAt, (row) => row.sessionId, (row) => row.number],
   })
+  return {
+    attempts,
+    openAttempt,
+    attemptsOpen,
+    attemptsOfMessage,
+    incarnations,
+    incarnationsOfSession,
+    incarnationsLive,
+    incarnationsEnded,
+  }
+}
 
+/** Deliveries. */
+const deliveryTables = (journal: Journal) => {
   const deliveries = makeTable<Delivery>(journal, (row) => row.id)
   const deliveriesByPosition = deliveries.index({ bucket: () => ALL, order: [(row) => -row.position] })
   const deliveriesOfSession = deliveries.index({
@@ -143,7 +193,21 @@ export const makeTables = (journal: Journal) => {
     bucket: (row) => (row.status !== "pending" && row.endedAt !== null ? ALL : undefined),
     order: [(row) => row.endedAt, (row) => row.position],
   })
+  return {
+    deliveries,
+    deliveriesByPosition,
+    deliveriesOfSession,
+    deliveriesDue,
+    deliveriesInLane,
+    deliveriesInChannel,
+    deliveriesChanged,
+    deliveriesBySeq,
+    deliveriesEnded,
+  }
+}
 
+/** Series, runs and events. */
+const historyTables = (journal: Journal) => {
   const series = makeTable<Series>(journal, (row) => row.id)
   const seriesOfTask = series.unique("tasks of one session with the same id", (row) =>
     row.taskId === null ? undefined : bucketOf(row.sessionId, row.taskId),
@@ -173,47 +237,7 @@ export const makeTables = (journal: Journal) => {
     bucket: (row) => row.sessionId ?? undefined,
     order: [(row) => row.position],
   })
-
   return {
-    meta,
-    sessionState,
-    groups,
-    groupsById,
-    sessions,
-    sessionByKey,
-    sessionsById,
-    sessionsToWake,
-    sessionsByWake,
-    sessionsExpiring,
-    messages,
-    occurrence,
-    messagesByPlace,
-    messagesOfSession,
-    messagesOfSeries,
-    messagesPending,
-    messagesContext,
-    messagesAdmitted,
-    messagesChanged,
-    messagesExpiring,
-    messagesOccurring,
-    messagesEnded,
-    attempts,
-    openAttempt,
-    attemptsOpen,
-    attemptsOfMessage,
-    incarnations,
-    incarnationsOfSession,
-    incarnationsLive,
-    incarnationsEnded,
-    deliveries,
-    deliveriesByPosition,
-    deliveriesOfSession,
-    deliveriesDue,
-    deliveriesInLane,
-    deliveriesInChannel,
-    deliveriesChanged,
-    deliveriesBySeq,
-    deliveriesEnded,
     series,
     seriesById,
     seriesByTask,
@@ -229,5 +253,3 @@ export const makeTables = (journal: Journal) => {
     eventsOfSession,
   }
 }
-
-export type Tables = ReturnType<typeof makeTables>

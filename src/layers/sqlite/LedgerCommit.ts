@@ -6,12 +6,18 @@ import type { Database } from "better-sqlite3"
 import { Effect, Exit, Result } from "effect"
 import { LedgerError, type LedgerTx } from "../../services/LedgerDriver.ts"
 import { storageFailure } from "./LedgerFailure.ts"
-import type { Prepare } from "./LedgerReads.ts"
+import type { Prepare } from "./LedgerTables.ts"
 
 /** Bounds how large a transaction grows. */
 const MAX_BATCH = 500
 /** Bounds how long the event loop stands still. */
 const MAX_TURN_MS = 4
+
+/** What bodies write with. `forget` ends what is remembered of one commit. */
+interface Writes {
+  readonly tx: LedgerTx
+  readonly forget: () => void
+}
 
 interface Entry {
   readonly body: (tx: LedgerTx) => Result.Result<unknown, unknown>
@@ -31,11 +37,11 @@ export interface Committer {
 export const makeCommitter = (
   database: Database,
   prepare: Prepare,
-  tx: LedgerTx,
+  writes: Writes,
   options: { readonly commit: "group" | "immediate"; readonly maxTurnMs?: number },
 ): Committer => {
   const { commit, maxTurnMs = MAX_TURN_MS } = options
-  const run = makeBatchRunner(database, prepare, tx)
+  const run = makeBatchRunner(makeBounds(database, prepare), writes)
   let waiting: Array<Entry> = []
   let scheduled: NodeJS.Immediate | undefined
 
@@ -76,86 +82,102 @@ export const makeCommitter = (
   }
 }
 
-const makeBatchRunner = (database: Database, prepare: Prepare, tx: LedgerTx) => {
+/** The statements around bodies. `undo` takes back everything; `problem` says why it could not. */
+const makeBounds = (database: Database, prepare: Prepare) => {
   const begin = prepare("BEGIN IMMEDIATE")
   const commit = prepare("COMMIT")
   const rollback = prepare("ROLLBACK")
   const savepoint = prepare("SAVEPOINT entry")
   const release = prepare("RELEASE entry")
   const rollbackTo = prepare("ROLLBACK TO entry")
-  let refusal: string | undefined
-
-  const undo = (): void => {
-    try {
-      if (database.inTransaction) rollback.run()
-    } catch (cause) {
-      refusal ??= `a rollback failed before (${String(cause)})`
-    }
-  }
-
-  /** Runs one body, and undoes it unless it succeeded. */
-  const runEntry = (entry: Entry): Exit.Exit<unknown, unknown> => {
-    let exit: Exit.Exit<unknown, unknown>
-    try {
-      savepoint.run()
-      const result = entry.body(tx)
-      exit = Result.isSuccess(result) ? Exit.succeed(result.success) : Exit.fail(result.failure)
-    } catch (cause) {
-      exit = failed("the ledger could not be written", cause)
-    }
-    if (!database.inTransaction) return exit
-    try {
+  let problem: string | undefined
+  return {
+    isOpen: () => database.inTransaction,
+    begin: () => begin.run(),
+    commit: () => commit.run(),
+    enter: () => savepoint.run(),
+    leave: (exit: Exit.Exit<unknown, unknown>): void => {
       if (!Exit.isSuccess(exit)) rollbackTo.run()
       release.run()
-      return exit
-    } catch (cause) {
-      undo()
-      return failed("the ledger could not be written", cause)
-    }
-  }
-
-  /**
-   * Some failures (a full disk) make SQLite roll back everything, other entries included. They ran once and must not run again,
-   * so they fail with the same error; those after them have not run yet and go on in a transaction of their own.
-   */
-  const runSome = (entries: ReadonlyArray<Entry>, until: number): number => {
-    const exits: Array<Exit.Exit<unknown, unknown>> = []
-    try {
-      begin.run()
-      for (const entry of entries) {
-        exits.push(runEntry(entry))
-        if (!database.inTransaction || performance.now() > until) break
+    },
+    undo: (): void => {
+      try {
+        if (database.inTransaction) rollback.run()
+      } catch (cause) {
+        problem ??= `a rollback failed before (${String(cause)})`
       }
-    } catch (cause) {
-      undo()
-      settleAll(entries, failed("the ledger could not be written", cause))
-      return entries.length
-    }
-    const ran = entries.slice(0, exits.length)
-    const last = exits.at(-1)
-    if (!database.inTransaction && last !== undefined) {
-      settleEach(
-        ran,
-        exits.map((exit) => (Exit.isSuccess(exit) ? lost(last) : exit)),
-      )
-      return ran.length
-    }
-    try {
-      commit.run()
-    } catch (cause) {
-      const failure = commitFailure(cause)
-      if (failure.reason === "Uncertain") refusal = `a commit failed before (${failure.message})`
-      undo()
-      settleEach(
-        ran,
-        exits.map((exit) => (Exit.isSuccess(exit) ? Exit.fail(failure) : exit)),
-      )
-      return ran.length
-    }
-    settleEach(ran, exits)
-    return ran.length
+    },
+    problem: () => problem,
   }
+}
 
+type Bounds = ReturnType<typeof makeBounds>
+
+/** Runs one body, and undoes it unless it succeeded. */
+const runEntry = (entry: Entry, bounds: Bounds, writes: Writes): Exit.Exit<unknown, unknown> => {
+  let exit: Exit.Exit<unknown, unknown>
+  try {
+    bounds.enter()
+    const result = entry.body(writes.tx)
+    exit = Result.isSuccess(result) ? Exit.succeed(result.success) : Exit.fail(result.failure)
+  } catch (cause) {
+    exit = failed("the ledger could not be written", cause)
+  }
+  if (!Exit.isSuccess(exit)) writes.forget()
+  if (!bounds.isOpen()) return exit
+  try {
+    bounds.leave(exit)
+    return exit
+  } catch (cause) {
+    bounds.undo()
+    return failed("the ledger could not be written", cause)
+  }
+}
+
+/** What became of the first entries of a batch. `broken`: nothing more may be written, and why. */
+interface Ran {
+  readonly exits: ReadonlyArray<Exit.Exit<unknown, unknown>>
+  readonly broken?: string | undefined
+}
+
+/**
+ * Runs at least one entry, and the others while it is not later than `until`, in one transaction. Some failures (a full disk) make
+ * SQLite roll back everything, other entries included. They ran once and must not run again, so they fail with the same error;
+ * those after them have not run yet and go on in a transaction of their own.
+ */
+const runSome = (entries: ReadonlyArray<Entry>, until: number, bounds: Bounds, writes: Writes): Ran => {
+  const exits: Array<Exit.Exit<unknown, unknown>> = []
+  writes.forget()
+  try {
+    bounds.begin()
+    for (const entry of entries) {
+      exits.push(runEntry(entry, bounds, writes))
+      if (!bounds.isOpen() || performance.now() > until) break
+    }
+  } catch (cause) {
+    const exit = failed("the ledger could not be written", cause)
+    bounds.undo()
+    return { exits: entries.map(() => exit) }
+  }
+  const last = exits.at(-1)
+  if (!bounds.isOpen() && last !== undefined) {
+    return { exits: exits.map((exit) => (Exit.isSuccess(exit) ? lost(last) : exit)) }
+  }
+  try {
+    bounds.commit()
+    return { exits }
+  } catch (cause) {
+    const failure = commitFailure(cause)
+    bounds.undo()
+    return {
+      exits: exits.map((exit) => (Exit.isSuccess(exit) ? Exit.fail(failure) : exit)),
+      broken: failure.reason === "Uncertain" ? `a commit failed before (${failure.message})` : undefined,
+    }
+  }
+}
+
+const makeBatchRunner = (bounds: Bounds, writes: Writes) => {
+  let refusal: string | undefined
   return {
     /** Every later batch is refused with this reason. The first reason stays. */
     refuse: (why: string): void => {
@@ -170,7 +192,10 @@ const makeBatchRunner = (database: Database, prepare: Prepare, tx: LedgerTx) => 
           settleAll(entries.slice(next), Exit.fail(new LedgerError({ reason: "Closed", message })))
           return entries.length
         }
-        next += runSome(entries.slice(next), until)
+        const ran = runSome(entries.slice(next), until, bounds, writes)
+        refusal ??= ran.broken ?? bounds.problem()
+        settleEach(entries.slice(next), ran.exits)
+        next += ran.exits.length
       }
       return next
     },

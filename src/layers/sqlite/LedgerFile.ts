@@ -16,6 +16,8 @@ export interface LedgerFileOptions {
 const MEMORY = ":memory:"
 /** Nobody else writes, so only a program that should not be there can make us wait. */
 const BUSY_TIMEOUT_MS = 2_000
+/** As SQLite tells it. */
+const SYNCHRONOUS_FULL = 2
 const CACHE_KIB = 65_536
 
 /** Throws what SQLite and node:fs throw, or `LedgerError` where the file is not what it should be. */
@@ -48,6 +50,12 @@ export const openLedgerFile = (options: LedgerFileOptions): Database.Database =>
       })
     }
     database.pragma("synchronous = FULL")
+    if (database.pragma("synchronous", { simple: true }) !== SYNCHRONOUS_FULL) {
+      throw new LedgerError({
+        reason: "Io",
+        message: `SQLite does not wait for the disk under ${path}, so nothing would be durable; use the build of SQLite that the package brings`,
+      })
+    }
     migrate(database)
     if (options.maxPages !== undefined) database.pragma(`max_page_count = ${options.maxPages}`)
     return database

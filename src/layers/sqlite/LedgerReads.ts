@@ -2,16 +2,13 @@
  * Every question of `LedgerReader` as SQL. Each is one range of one index, or a few. The index is named where the planner, which
  * knows nothing of how rare pending rows are, would take another; a test reads all the plans.
  */
-import type { Statement } from "better-sqlite3"
 import { DeliveryStatus } from "../../domain/Delivery.ts"
 import { type Message, MessageState, PRIORITIES, type Priority } from "../../domain/Message.ts"
 import { RunOutcome } from "../../domain/Run.ts"
 import type { LedgerReader, Page } from "../../services/LedgerDriver.ts"
 import * as tables from "./LedgerTables.ts"
+import type { Prepare } from "./LedgerTables.ts"
 import { newestFirst, type Range } from "./NewestFirst.ts"
-
-/** Gives the prepared statement of a text, the same one each time. */
-export type Prepare = (sql: string) => Statement<Array<unknown>>
 
 const HIGHEST_FIRST: ReadonlyArray<Priority> = [PRIORITIES.high, PRIORITIES.normal, PRIORITIES.low]
 
@@ -39,7 +36,20 @@ const messageRanges = (state: MessageState, fixed: ReadonlyArray<string>): Reado
   ]
 }
 
-export const makeReads = (prepareText: Prepare): LedgerReader => {
+export const makeReads = (prepare: Prepare): LedgerReader => {
+  const ask = makeAsk(prepare)
+  return {
+    ...groupsAndSessions(ask),
+    ...messagesOf(ask),
+    ...dueOf(ask),
+    ...livesOf(ask),
+    ...deliveriesOf(ask),
+    ...historyOf(ask),
+  }
+}
+
+/** The kinds of question, each prepared once. */
+const makeAsk = (prepareText: Prepare) => {
   // A bare parameter beside LIMIT or an equals sign makes SQLite plan again on each binding, ten times the cost of the question.
   const prepare: Prepare = (sql) => prepareText(sql.replaceAll("?", "+?"))
   const one = <Row>(table: tables.Table<Row>, rest: string) => {
@@ -60,148 +70,6 @@ export const makeReads = (prepareText: Prepare): LedgerReader => {
       (statement.get(...parameters) as { readonly value: Value } | undefined)?.value
   }
 
-  const meta = value<string>("SELECT value FROM meta WHERE key = ?")
-
-  const group = one(tables.groups, "WHERE id = ?")
-  const groups = many(tables.groups, "ORDER BY id")
-
-  const session = one(tables.sessions, "WHERE id = ?")
-  const sessionByKey = one(tables.sessions, "WHERE group_id = ? AND key = ?")
-  const sessionsWithWork = many(
-    tables.sessions,
-    "INDEXED BY sessions_by_group WHERE group_id = ? AND queued > 0 ORDER BY id LIMIT ?",
-  )
-  const sessionsToWake = many(
-    tables.sessions,
-    "INDEXED BY sessions_to_wake WHERE wake_at >= 0 AND live = ? AND wake_priority = ? AND wake_at <= ? ORDER BY wake_at, id LIMIT ?",
-  )
-  const nextWakeAfter = value<number | null>(
-    "SELECT min(wake_at) AS value FROM sessions INDEXED BY sessions_next_wake WHERE wake_at >= 0 AND wake_at > ?",
-  )
-  const sessionState = value<string>("SELECT rows AS value FROM session_state WHERE session_id = ?")
-
-  const message = one(tables.messages, "WHERE id = ?")
-  const messagePosition = value<number>("SELECT position AS value FROM messages WHERE id = ?")
-  const messagesNewest = newestFirst(prepare, tables.messages, MessageState.literals, messageRanges)
-  const duePending = many(
-    tables.messages,
-    `INDEXED BY messages_pending WHERE session_id = ? AND ${WAKING} AND priority = ? AND due_at <= ? ORDER BY due_at, seq, position LIMIT ?`,
-  )
-  const earliestDue = value<number>(
-    `SELECT due_at AS value FROM messages INDEXED BY messages_pending WHERE session_id = ? AND ${WAKING} AND priority = ? AND admitted_in <> ? ORDER BY due_at LIMIT 1`,
-  )
-  const earliestDueLive = value<number>(
-    `SELECT due_at AS value FROM messages INDEXED BY messages_pending WHERE session_id = ? AND ${WAKING} AND priority = ? AND admitted_in <> ? AND on_wake = 0 ORDER BY due_at LIMIT 1`,
-  )
-  const contextPending = many(
-    tables.messages,
-    `INDEXED BY messages_context WHERE session_id = ? AND ${CONTEXT} ORDER BY position LIMIT ?`,
-  )
-  const admittedOpen = many(
-    tables.messages,
-    `INDEXED BY messages_admitted WHERE session_id = ? AND admitted_in = ? AND admitted_in > 0 AND ${OPEN} ORDER BY seq, position LIMIT ?`,
-  )
-  const messagesChangedSince = many(
-    tables.messages,
-    "INDEXED BY messages_changed WHERE session_id = ? AND admitted_in = ? AND admitted_in > 0 AND revision > ? ORDER BY revision, seq, position LIMIT ?",
-  )
-  const expired = many(
-    tables.messages,
-    "INDEXED BY messages_expiring WHERE state = 'pending' AND expires_at >= 0 AND expires_at < ? ORDER BY expires_at, position LIMIT ?",
-  )
-  const nextExpiry = value<number | null>(
-    "SELECT min(expires_at) AS value FROM messages INDEXED BY messages_expiring WHERE state = 'pending' AND expires_at >= 0",
-  )
-  const occurrence = one(
-    tables.messages,
-    "WHERE series_id >= '' AND series_id = ? AND slot >= 0 AND slot = ? AND slot_origin >= '' AND slot_origin = ?",
-  )
-  const openOccurrences = many(
-    tables.messages,
-    `INDEXED BY messages_occurring WHERE series_id >= '' AND series_id = ? AND ${OPEN} ORDER BY slot, position LIMIT ?`,
-  )
-
-  const openAttempt = one(
-    tables.attempts,
-    "INDEXED BY attempts_open WHERE message_id = ? AND ended_at IS NULL",
-  )
-  const openAttempts = many(
-    tables.attempts,
-    "INDEXED BY attempts_open_by_session WHERE session_id = ? AND ended_at IS NULL ORDER BY claimed_at, message_id",
-  )
-  const attempts = many(tables.attempts, "WHERE message_id = ? ORDER BY number DESC LIMIT ?")
-
-  const incarnation = one(tables.incarnations, "WHERE session_id = ? AND number = ?")
-  const liveIncarnations = many(
-    tables.incarnations,
-    "INDEXED BY incarnations_live WHERE phase <> 'ended' ORDER BY session_id, number",
-  )
-  const incarnations = many(
-    tables.incarnations,
-    "WHERE session_id = ? AND number < ? ORDER BY number DESC LIMIT ?",
-  )
-
-  const delivery = one(tables.deliveries, "WHERE id = ?")
-  const deliveriesNewest = newestFirst(prepare, tables.deliveries, DeliveryStatus.literals, (status) => [
-    { source: "deliveries", condition: `status = '${status}'` },
-  ])
-  const dueDeliveries = many(
-    tables.deliveries,
-    "INDEXED BY deliveries_due WHERE status = 'pending' AND next_attempt_at >= 0 AND next_attempt_at <= ? ORDER BY next_attempt_at, position LIMIT ?",
-  )
-  const dueBeside = many(
-    tables.deliveries,
-    `INDEXED BY deliveries_due WHERE status = 'pending' AND next_attempt_at >= 0 AND next_attempt_at <= ?
-      AND session_id NOT IN (SELECT value FROM json_each(?))
-      AND (channel_type IS NULL OR channel_type NOT IN (SELECT value FROM json_each(?)))
-      ORDER BY next_attempt_at, position LIMIT ?`,
-  )
-  const nextDeliveryAfter = value<number | null>(
-    "SELECT min(next_attempt_at) AS value FROM deliveries INDEXED BY deliveries_due WHERE status = 'pending' AND next_attempt_at >= 0 AND next_attempt_at > ?",
-  )
-  const laneOf = many(
-    tables.deliveries,
-    "INDEXED BY deliveries_in_lane WHERE status = 'pending' AND lane = ? ORDER BY position LIMIT ?",
-  )
-  const countPendingDeliveries = value<number>(
-    "SELECT count AS value FROM pending_deliveries WHERE channel_type = ?",
-  )
-  const deliveriesChangedSince = many(
-    tables.deliveries,
-    "INDEXED BY deliveries_changed WHERE session_id = ? AND outbound_id >= '' AND revision > ? ORDER BY revision, position LIMIT ?",
-  )
-  const lastOutbound = many(
-    tables.deliveries,
-    "INDEXED BY deliveries_by_seq WHERE session_id = ? AND seq >= 0 AND outbound_id >= '' ORDER BY seq DESC, position DESC LIMIT ?",
-  )
-
-  const seriesByTask = many(tables.series, "WHERE task_id = ? AND task_id >= '' ORDER BY session_id LIMIT ?")
-  const seriesOfTask = many(tables.series, "WHERE task_id = ? AND task_id >= '' AND session_id = ? LIMIT ?")
-  const series = one(tables.series, "WHERE id = ?")
-  const dueSeries = many(
-    tables.series,
-    "INDEXED BY series_due WHERE status = 'active' AND next_slot >= 0 AND next_slot <= ? ORDER BY next_slot, id LIMIT ?",
-  )
-  const nextSlot = value<number | null>(
-    "SELECT min(next_slot) AS value FROM series INDEXED BY series_due WHERE status = 'active' AND next_slot >= 0",
-  )
-
-  const runsNewest = newestFirst(prepare, tables.runs, RunOutcome.literals, (outcome) => [
-    { source: "runs", condition: `outcome = '${outcome}'` },
-  ])
-
-  const events = many(tables.events, "WHERE position > ? ORDER BY position LIMIT ?")
-  const eventsOf = many(
-    tables.events,
-    "WHERE session_id >= '' AND session_id = ? AND position > ? ORDER BY position LIMIT ?",
-  )
-
-  const lastEvents = many(tables.events, "WHERE position < ? ORDER BY position DESC LIMIT ?")
-  const lastEventsOf = many(
-    tables.events,
-    "WHERE session_id >= '' AND session_id = ? AND position < ? ORDER BY position DESC LIMIT ?",
-  )
-
   /** By id, ascending. A status other than `active` names its partial index. */
   const byId = <Row>(
     table: tables.Table<Row>,
@@ -221,14 +89,27 @@ export const makeReads = (prepareText: Prepare): LedgerReader => {
       .map(table.decode)
   }
 
+  return { prepare, one, many, value, byId }
+}
+
+type Ask = ReturnType<typeof makeAsk>
+
+/** Groups and sessions. */
+const groupsAndSessions = ({ one, many, value, byId }: Ask) => {
+  const sessionsToWake = many(
+    tables.sessions,
+    "INDEXED BY sessions_to_wake WHERE wake_at >= 0 AND live = ? AND wake_priority = ? AND wake_at <= ? ORDER BY wake_at, id LIMIT ?",
+  )
+  const nextWakeAfter = value<number | null>(
+    "SELECT min(wake_at) AS value FROM sessions INDEXED BY sessions_next_wake WHERE wake_at >= 0 AND wake_at > ?",
+  )
+  const sessionState = value<string>("SELECT rows AS value FROM session_state WHERE session_id = ?")
   return {
-    meta: (key) => meta(key),
-
-    group: (id) => group(id),
-    groups: () => groups(),
-
-    session: (id) => session(id),
-    sessionByKey: (groupId, key) => sessionByKey(groupId, key),
+    meta: value<string>("SELECT value FROM meta WHERE key = ?"),
+    group: one(tables.groups, "WHERE id = ?"),
+    groups: many(tables.groups, "ORDER BY id"),
+    session: one(tables.sessions, "WHERE id = ?"),
+    sessionByKey: one(tables.sessions, "WHERE group_id = ? AND key = ?"),
     sessions: (filter, page) =>
       byId(
         tables.sessions,
@@ -238,7 +119,10 @@ export const makeReads = (prepareText: Prepare): LedgerReader => {
         ],
         page,
       ),
-    sessionsWithWork: (groupId, limit) => sessionsWithWork(groupId, limit),
+    sessionsWithWork: many(
+      tables.sessions,
+      "INDEXED BY sessions_by_group WHERE group_id = ? AND queued > 0 ORDER BY id LIMIT ?",
+    ),
     sessionsToWake: (live, priority, now, limit) =>
       sessionsToWake(live === "live" ? 1 : 0, priority, now, limit),
     nextWakeAfter: (now) => nextWakeAfter(now) ?? null,
@@ -246,8 +130,15 @@ export const makeReads = (prepareText: Prepare): LedgerReader => {
       const rows = sessionState(id)
       return rows === undefined ? [] : JSON.parse(rows)
     },
+  } satisfies Partial<LedgerReader>
+}
 
-    message: (id) => message(id),
+/** Messages. */
+const messagesOf = ({ one, many, value, prepare }: Ask) => {
+  const messagePosition = value<number>("SELECT position AS value FROM messages WHERE id = ?")
+  const messagesNewest = newestFirst(prepare, tables.messages, MessageState.literals, messageRanges)
+  return {
+    message: one(tables.messages, "WHERE id = ?"),
     messages: (filter, page) => {
       const before = page.after === undefined ? undefined : messagePosition(page.after)
       if (page.after !== undefined && before === undefined) return []
@@ -261,6 +152,45 @@ export const makeReads = (prepareText: Prepare): LedgerReader => {
         limit: page.limit,
       })
     },
+    contextPending: many(
+      tables.messages,
+      `INDEXED BY messages_context WHERE session_id = ? AND ${CONTEXT} ORDER BY position LIMIT ?`,
+    ),
+    admittedOpen: many(
+      tables.messages,
+      `INDEXED BY messages_admitted WHERE session_id = ? AND admitted_in = ? AND admitted_in > 0 AND ${OPEN} ORDER BY seq, position LIMIT ?`,
+    ),
+    messagesChangedSince: many(
+      tables.messages,
+      "INDEXED BY messages_changed WHERE session_id = ? AND admitted_in = ? AND admitted_in > 0 AND revision > ? ORDER BY revision, seq, position LIMIT ?",
+    ),
+    occurrence: one(
+      tables.messages,
+      "WHERE series_id >= '' AND series_id = ? AND slot >= 0 AND slot = ? AND slot_origin >= '' AND slot_origin = ?",
+    ),
+    openOccurrences: many(
+      tables.messages,
+      `INDEXED BY messages_occurring WHERE series_id >= '' AND series_id = ? AND ${OPEN} ORDER BY slot, position LIMIT ?`,
+    ),
+  } satisfies Partial<LedgerReader>
+}
+
+/** What is next of the messages. */
+const dueOf = ({ many, value }: Ask) => {
+  const earliestDue = value<number>(
+    `SELECT due_at AS value FROM messages INDEXED BY messages_pending WHERE session_id = ? AND ${WAKING} AND priority = ? AND admitted_in <> ? ORDER BY due_at LIMIT 1`,
+  )
+  const earliestDueLive = value<number>(
+    `SELECT due_at AS value FROM messages INDEXED BY messages_pending WHERE session_id = ? AND ${WAKING} AND priority = ? AND admitted_in <> ? AND on_wake = 0 ORDER BY due_at LIMIT 1`,
+  )
+  const nextExpiry = value<number | null>(
+    "SELECT min(expires_at) AS value FROM messages INDEXED BY messages_expiring WHERE state = 'pending' AND expires_at >= 0",
+  )
+  const duePending = many(
+    tables.messages,
+    `INDEXED BY messages_pending WHERE session_id = ? AND ${WAKING} AND priority = ? AND due_at <= ? ORDER BY due_at, seq, position LIMIT ?`,
+  )
+  return {
     duePending: (sessionId, now, limit) => {
       const due: Array<Message> = []
       for (const priority of HIGHEST_FIRST) {
@@ -280,25 +210,65 @@ export const makeReads = (prepareText: Prepare): LedgerReader => {
       }
       return earliest
     },
-    contextPending: (sessionId, limit) => contextPending(sessionId, limit),
-    admittedOpen: (sessionId, number, limit) => admittedOpen(sessionId, number, limit),
-    messagesChangedSince: (sessionId, number, revision, limit) =>
-      messagesChangedSince(sessionId, number, revision, limit),
-    expired: (now, limit) => expired(now, limit),
+    expired: many(
+      tables.messages,
+      "INDEXED BY messages_expiring WHERE state = 'pending' AND expires_at >= 0 AND expires_at < ? ORDER BY expires_at, position LIMIT ?",
+    ),
     nextExpiry: () => nextExpiry() ?? null,
-    occurrence: (seriesId, slot, origin) => occurrence(seriesId, slot, origin),
-    openOccurrences: (seriesId, limit) => openOccurrences(seriesId, limit),
+  } satisfies Partial<LedgerReader>
+}
 
-    openAttempt: (messageId) => openAttempt(messageId),
-    openAttempts: (sessionId) => openAttempts(sessionId),
-    attempts: (messageId, limit) => attempts(messageId, limit),
-
-    incarnation: (sessionId, number) => incarnation(sessionId, number),
-    liveIncarnations: () => liveIncarnations(),
+/** Attempts and incarnations. */
+const livesOf = ({ one, many }: Ask) => {
+  const incarnations = many(
+    tables.incarnations,
+    "WHERE session_id = ? AND number < ? ORDER BY number DESC LIMIT ?",
+  )
+  return {
+    openAttempt: one(tables.attempts, "INDEXED BY attempts_open WHERE message_id = ? AND ended_at IS NULL"),
+    openAttempts: many(
+      tables.attempts,
+      "INDEXED BY attempts_open_by_session WHERE session_id = ? AND ended_at IS NULL ORDER BY claimed_at, message_id",
+    ),
+    attempts: many(tables.attempts, "WHERE message_id = ? ORDER BY number DESC LIMIT ?"),
+    incarnation: one(tables.incarnations, "WHERE session_id = ? AND number = ?"),
+    liveIncarnations: many(
+      tables.incarnations,
+      "INDEXED BY incarnations_live WHERE phase <> 'ended' ORDER BY session_id, number",
+    ),
     incarnations: (sessionId, page) =>
       incarnations(sessionId, page.after ?? Number.MAX_SAFE_INTEGER, page.limit),
+  } satisfies Partial<LedgerReader>
+}
 
-    delivery: (id) => delivery(id),
+/** Deliveries. */
+const deliveriesOf = ({ one, many, value, prepare }: Ask) => {
+  const deliveriesNewest = newestFirst(prepare, tables.deliveries, DeliveryStatus.literals, (status) => [
+    { source: "deliveries", condition: `status = '${status}'` },
+  ])
+  const dueDeliveries = many(
+    tables.deliveries,
+    "INDEXED BY deliveries_due WHERE status = 'pending' AND next_attempt_at >= 0 AND next_attempt_at <= ? ORDER BY next_attempt_at, position LIMIT ?",
+  )
+  const dueBeside = many(
+    tables.deliveries,
+    `INDEXED BY deliveries_due WHERE status = 'pending' AND next_attempt_at >= 0 AND next_attempt_at <= ?
+      AND session_id NOT IN (SELECT value FROM json_each(?))
+      AND (channel_type IS NULL OR channel_type NOT IN (SELECT value FROM json_each(?)))
+      ORDER BY next_attempt_at, position LIMIT ?`,
+  )
+  const nextDeliveryAfter = value<number | null>(
+    "SELECT min(next_attempt_at) AS value FROM deliveries INDEXED BY deliveries_due WHERE status = 'pending' AND next_attempt_at >= 0 AND next_attempt_at > ?",
+  )
+  const countPendingDeliveries = value<number>(
+    "SELECT count AS value FROM pending_deliveries WHERE channel_type = ?",
+  )
+  const lastOutbound = many(
+    tables.deliveries,
+    "INDEXED BY deliveries_by_seq WHERE session_id = ? AND seq >= 0 AND outbound_id >= '' ORDER BY seq DESC, position DESC LIMIT ?",
+  )
+  return {
+    delivery: one(tables.deliveries, "WHERE id = ?"),
     deliveries: (filter, page) =>
       deliveriesNewest({
         where: [["session_id", filter.sessionId]],
@@ -311,13 +281,41 @@ export const makeReads = (prepareText: Prepare): LedgerReader => {
         ? dueDeliveries(now, limit)
         : dueBeside(now, JSON.stringify(sessions), JSON.stringify(channels), limit),
     nextDeliveryAfter: (now) => nextDeliveryAfter(now) ?? null,
-    laneOf: (lane, limit) => laneOf(lane, limit),
+    laneOf: many(
+      tables.deliveries,
+      "INDEXED BY deliveries_in_lane WHERE status = 'pending' AND lane = ? ORDER BY position LIMIT ?",
+    ),
     countPendingDeliveries: (channelType, limit) => Math.min(limit, countPendingDeliveries(channelType) ?? 0),
-    deliveriesChangedSince: (sessionId, revision, limit) =>
-      deliveriesChangedSince(sessionId, revision, limit),
+    deliveriesChangedSince: many(
+      tables.deliveries,
+      "INDEXED BY deliveries_changed WHERE session_id = ? AND outbound_id >= '' AND revision > ? ORDER BY revision, position LIMIT ?",
+    ),
     lastOutbound: (sessionId, limit) => lastOutbound(sessionId, limit).toReversed(),
+  } satisfies Partial<LedgerReader>
+}
 
-    series: (id) => series(id),
+/** Series, their runs, and events. */
+const historyOf = ({ one, many, value, prepare, byId }: Ask) => {
+  const nextSlot = value<number | null>(
+    "SELECT min(next_slot) AS value FROM series INDEXED BY series_due WHERE status = 'active' AND next_slot >= 0",
+  )
+  const runsNewest = newestFirst(prepare, tables.runs, RunOutcome.literals, (outcome) => [
+    { source: "runs", condition: `outcome = '${outcome}'` },
+  ])
+  const events = many(tables.events, "WHERE position > ? ORDER BY position LIMIT ?")
+  const eventsOf = many(
+    tables.events,
+    "WHERE session_id >= '' AND session_id = ? AND position > ? ORDER BY position LIMIT ?",
+  )
+  const lastEvents = many(tables.events, "WHERE position < ? ORDER BY position DESC LIMIT ?")
+  const lastEventsOf = many(
+    tables.events,
+    "WHERE session_id >= '' AND session_id = ? AND position < ? ORDER BY position DESC LIMIT ?",
+  )
+  const seriesByTask = many(tables.series, "WHERE task_id = ? AND task_id >= '' ORDER BY session_id LIMIT ?")
+  const seriesOfTask = many(tables.series, "WHERE task_id = ? AND task_id >= '' AND session_id = ? LIMIT ?")
+  return {
+    series: one(tables.series, "WHERE id = ?"),
     seriesByTask: (taskId, sessionId, limit) =>
       sessionId === null ? seriesByTask(taskId, limit) : seriesOfTask(taskId, sessionId, limit),
     seriesList: (filter, page) =>
@@ -330,9 +328,11 @@ export const makeReads = (prepareText: Prepare): LedgerReader => {
         ],
         page,
       ),
-    dueSeries: (now, limit) => dueSeries(now, limit),
+    dueSeries: many(
+      tables.series,
+      "INDEXED BY series_due WHERE status = 'active' AND next_slot >= 0 AND next_slot <= ? ORDER BY next_slot, id LIMIT ?",
+    ),
     nextSlot: () => nextSlot() ?? null,
-
     runs: (filter, page) =>
       runsNewest({
         where: [
@@ -345,7 +345,6 @@ export const makeReads = (prepareText: Prepare): LedgerReader => {
       }),
     lastRun: (seriesId) =>
       runsNewest({ where: [["series_id", seriesId]], values: undefined, before: undefined, limit: 1 })[0],
-
     events: (filter, page) =>
       filter.sessionId === undefined
         ? events(page.after ?? 0, page.limit)
@@ -356,7 +355,7 @@ export const makeReads = (prepareText: Prepare): LedgerReader => {
         ? lastEvents(before, page.limit)
         : lastEventsOf(filter.sessionId, before, page.limit)
     },
-  }
+  } satisfies Partial<LedgerReader>
 }
 
 /** A cursor that came as text (from a command line) is the same position. */

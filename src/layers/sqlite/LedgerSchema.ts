@@ -309,6 +309,7 @@ CREATE INDEX deliveries_due ON deliveries (next_attempt_at, position, session_id
 DROP INDEX deliveries_changed;
 CREATE INDEX deliveries_changed ON deliveries (session_id, revision) WHERE outbound_id >= '';
 ALTER TABLE series ADD COLUMN grid INTEGER NOT NULL DEFAULT 0;
+DROP INDEX IF EXISTS incarnations_live_by_group;
 `
 
 /** One per version, oldest first. */

@@ -2,6 +2,7 @@
  * One description per table of the ledger: which fields a row has and how each is kept. Everything that turns rows into columns
  * and back is derived from it. Reads alias columns to field names, so that only booleans and JSON are touched afterwards.
  */
+import type { Statement } from "better-sqlite3"
 import type { Attempt } from "../../domain/Attempt.ts"
 import type { Delivery } from "../../domain/Delivery.ts"
 import type { Group } from "../../domain/Group.ts"
@@ -12,6 +13,9 @@ import type { Run } from "../../domain/Run.ts"
 import type { Series } from "../../domain/Series.ts"
 import type { Session } from "../../domain/Session.ts"
 
+/** Gives the prepared statement of a text, the same one each time. */
+export type Prepare = (sql: string) => Statement<Array<unknown>>
+
 /** `boolean` is 0 or 1; `json` is text; `plain` is what it is. Null stays null in all of them. */
 type Keeping = "plain" | "boolean" | "json"
 
@@ -19,14 +23,12 @@ export interface Table<Row> {
   readonly name: string
   readonly key: ReadonlyArray<keyof Row & string>
   readonly fields: ReadonlyArray<keyof Row & string>
-  /** Every field that an index holds, where most writes change none of them; empty elsewhere. */
-  readonly steady: ReadonlyArray<keyof Row & string>
   /** `column AS "field", …` */
   readonly select: string
   /** Changes the object that the database gave, and returns it as a row. */
   readonly decode: (stored: unknown) => Row
-  /** The row's values in the order of `fields`, ready to bind. */
-  readonly encode: (row: Row) => Array<unknown>
+  /** The row's values, all or those of some fields, in their order and ready to bind. */
+  readonly encode: (row: Row, some?: ReadonlyArray<keyof Row & string>) => Array<unknown>
 }
 
 /** `onWake` is kept as `on_wake`; quoted, because some are SQL words. */
@@ -37,7 +39,6 @@ const table = <Row>(
   name: string,
   key: ReadonlyArray<keyof Row & string>,
   keeping: { readonly [Field in keyof Row]-?: Keeping },
-  steady: ReadonlyArray<keyof Row & string> = [],
 ): Table<Row> => {
   const fields = Object.keys(keeping) as Array<keyof Row & string>
   const booleans = fields.filter((field) => keeping[field] === "boolean")
@@ -46,7 +47,6 @@ const table = <Row>(
     name,
     key,
     fields,
-    steady,
     select: fields.map((field) => `${columnOf(field)} AS "${field}"`).join(", "),
     decode: (stored) => {
       const row = stored as Record<string, unknown>
@@ -54,9 +54,9 @@ const table = <Row>(
       for (const field of documents) row[field] = JSON.parse(row[field] as string)
       return row as Row
     },
-    encode: (row) => {
+    encode: (row, some = fields) => {
       const values: Array<unknown> = []
-      for (const field of fields) {
+      for (const field of some) {
         const value = row[field]
         const kept = keeping[field]
         if (kept === "plain" || value === null) values.push(value)
@@ -83,34 +83,29 @@ export const groups = table<Group>("groups", ["id"], {
   revision: "plain",
 })
 
-export const sessions = table<Session>(
-  "sessions",
-  ["id"],
-  {
-    id: "plain",
-    groupId: "plain",
-    key: "plain",
-    origin: "plain",
-    channelType: "plain",
-    platformId: "plain",
-    threadId: "plain",
-    status: "plain",
-    statusReason: "plain",
-    incarnation: "plain",
-    live: "boolean",
-    hostSeq: "plain",
-    revision: "plain",
-    queued: "plain",
-    wakeAt: "plain",
-    wakePriority: "plain",
-    wakeFailures: "plain",
-    wakeNotBefore: "plain",
-    wakeError: "plain",
-    expiresAt: "plain",
-    createdAt: "plain",
-  },
-  ["groupId", "key", "status", "live", "wakeAt", "wakePriority"],
-)
+export const sessions = table<Session>("sessions", ["id"], {
+  id: "plain",
+  groupId: "plain",
+  key: "plain",
+  origin: "plain",
+  channelType: "plain",
+  platformId: "plain",
+  threadId: "plain",
+  status: "plain",
+  statusReason: "plain",
+  incarnation: "plain",
+  live: "boolean",
+  hostSeq: "plain",
+  revision: "plain",
+  queued: "plain",
+  wakeAt: "plain",
+  wakePriority: "plain",
+  wakeFailures: "plain",
+  wakeNotBefore: "plain",
+  wakeError: "plain",
+  expiresAt: "plain",
+  createdAt: "plain",
+})
 
 export const messages = table<Message>("messages", ["id"], {
   id: "plain",

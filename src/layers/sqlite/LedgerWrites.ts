@@ -2,11 +2,16 @@
  * The writes of `LedgerTx` as SQL. A put replaces the row in place, so that it keeps its position, and a position is spent only
  * on a row that is new. Nothing here begins or commits; `LedgerCommit.ts` does.
  */
-import type { SessionId } from "../../domain/Ids.ts"
+import type { Statement } from "better-sqlite3"
+import type { Group } from "../../domain/Group.ts"
+import type { GroupId, SessionId } from "../../domain/Ids.ts"
 import type { LedgerReader, LedgerTx } from "../../services/LedgerDriver.ts"
-import type { Prepare } from "./LedgerReads.ts"
+import type { Prepare } from "./LedgerTables.ts"
 import * as tables from "./LedgerTables.ts"
 import { columnOf } from "./LedgerTables.ts"
+
+/** Sets of columns that a write may name, remembered at most. */
+const MAX_UPDATES = 100
 
 const TERMINAL = "state NOT IN ('pending', 'claimed')"
 
@@ -20,42 +25,105 @@ const upsertSql = <Row>(table: tables.Table<Row>): string => {
   return `${insertSql(table.name, table.fields)} ON CONFLICT (${table.key.map(columnOf).join(", ")}) DO UPDATE SET ${changes.join(", ")}`
 }
 
-export const makeWrites = (prepare: Prepare, reads: LedgerReader): LedgerTx => {
+type Puts = ReturnType<typeof makePuts>
+
+const makePuts = (prepare: Prepare) => {
   const put = <Row>(table: tables.Table<Row>): ((row: Row) => void) => {
     const statement = prepare(upsertSql(table))
     return (row) => {
       statement.run(table.encode(row))
     }
   }
-  /** SQLite writes an index anew when a statement names its columns, changed or not: this one names none of them if it can. */
-  const putSteady = <Row>(table: tables.Table<Row>): ((row: Row) => void) => {
-    const match = [...table.key, ...table.steady]
-    const changing = table.fields.filter((field) => !match.includes(field))
-    const order = [...changing, ...match].map((field) => table.fields.indexOf(field))
-    const changes = changing.map((field) => `${columnOf(field)} = ?`).join(", ")
-    const keys = table.key.map((field) => `${columnOf(field)} = ?`)
-    // The plus keeps the planner from looking for the row by anything but its key.
-    const unchanged = table.steady.map((field) => `+${columnOf(field)} IS ?`)
-    const update = prepare(
-      `UPDATE ${table.name} SET ${changes} WHERE ${[...keys, ...unchanged].join(" AND ")}`,
-    )
-    const replace = prepare(upsertSql(table))
-    return (row) => {
-      const values = table.encode(row)
-      if (update.run(order.map((index) => values[index])).changes === 0) replace.run(values)
+  /** SQLite writes an index anew when a statement names its columns, changed or not: this one names only what differs. */
+  const putDifference = <Row extends object>(
+    table: tables.Table<Row>,
+  ): ((row: Row, before?: Row) => void) => {
+    const replace = put(table)
+    const updates = new Map<string, Statement<Array<unknown>>>()
+    const where = table.key.map((field) => `${columnOf(field)} = ?`).join(" AND ")
+    const updateOf = (changed: ReadonlyArray<string>) => {
+      const name = changed.join()
+      const known = updates.get(name)
+      if (known !== undefined) return known
+      const changes = changed.map((field) => `${columnOf(field)} = ?`).join(", ")
+      const made = prepare(`UPDATE ${table.name} SET ${changes} WHERE ${where}`)
+      if (updates.size < MAX_UPDATES) updates.set(name, made)
+      return made
+    }
+    return (row, before) => {
+      const changed = before === undefined ? [] : table.fields.filter((field) => row[field] !== before[field])
+      // No change, or none that met a row: whoever gave `before` had a row that is not written yet.
+      const met = changed.length > 0 && updateOf(changed).run(table.encode(row, [...changed, ...table.key]))
+      if (met === false || met.changes === 0) replace(row)
     }
   }
-  const withoutPosition = <Row extends { readonly position: number }>(table: tables.Table<Row>) => {
-    const at = table.fields.indexOf("position")
-    const statement = prepare(
-      insertSql(
-        table.name,
-        table.fields.filter((field) => field !== "position"),
-      ),
-    )
-    return (row: Row): number => Number(statement.run(table.encode(row).toSpliced(at, 1)).lastInsertRowid)
+  const append = <Row extends { readonly position: number }>(table: tables.Table<Row>) => {
+    const fields = table.fields.filter((field) => field !== "position")
+    const statement = prepare(insertSql(table.name, fields))
+    return (row: Row): number => Number(statement.run(table.encode(row, fields)).lastInsertRowid)
   }
+  return { put, putDifference, append }
+}
 
+/** The transaction's questions and writes. `forget` ends what is remembered of one commit: call it when one begins, or is undone. */
+export const makeWrites = (
+  prepare: Prepare,
+  reads: LedgerReader,
+): { readonly tx: LedgerTx; readonly forget: () => void } => {
+  const puts = makePuts(prepare)
+  const remembered = rememberForCommit(reads)
+  const tx = {
+    ...reads,
+    ...remembered.reads,
+    ...keyedWrites(prepare, puts),
+    ...positionedWrites(prepare, puts),
+    ...historyDeletes(prepare, reads),
+  }
+  return {
+    tx: {
+      ...tx,
+      putGroup: remembered.forgetting(tx.putGroup),
+      deleteGroup: remembered.forgetting(tx.deleteGroup),
+      putDelivery: remembered.forgetting(tx.putDelivery),
+      deleteHistory: remembered.forgetting(tx.deleteHistory),
+    },
+    forget: remembered.forget,
+  }
+}
+
+/** What every accept of a burst asks alike is asked once for each commit. Nothing is remembered beyond it. */
+const rememberForCommit = (reads: LedgerReader) => {
+  const groups = new Map<GroupId, Group | undefined>()
+  const counts = new Map<string, number>()
+  const forget = (): void => {
+    groups.clear()
+    counts.clear()
+  }
+  return {
+    forget,
+    forgetting:
+      <Arguments extends ReadonlyArray<unknown>, A>(write: (...given: Arguments) => A) =>
+      (...given: Arguments): A => {
+        forget()
+        return write(...given)
+      },
+    reads: {
+      group: (id) => {
+        if (!groups.has(id)) groups.set(id, reads.group(id))
+        return groups.get(id)
+      },
+      countPendingDeliveries: (channelType, limit) => {
+        const known = counts.get(channelType)
+        if (known !== undefined) return Math.min(limit, known)
+        const counted = reads.countPendingDeliveries(channelType, Number.MAX_SAFE_INTEGER)
+        counts.set(channelType, counted)
+        return Math.min(limit, counted)
+      },
+    } satisfies Partial<LedgerReader>,
+  }
+}
+
+const keyedWrites = (prepare: Prepare, { put, putDifference }: Puts) => {
   const putMeta = prepare(
     "INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
   )
@@ -63,13 +131,51 @@ export const makeWrites = (prepare: Prepare, reads: LedgerReader): LedgerTx => {
   const putSessionState = prepare(
     "INSERT INTO session_state (session_id, rows) VALUES (?, ?) ON CONFLICT (session_id) DO UPDATE SET rows = excluded.rows",
   )
+  return {
+    putMeta: (key, value) => {
+      putMeta.run(key, value)
+    },
+    putGroup: put(tables.groups),
+    deleteGroup: (id) => {
+      deleteGroup.run(id)
+    },
+    putSession: putDifference(tables.sessions),
+    putSessionState: (id, rows) => {
+      putSessionState.run(id, JSON.stringify(rows.map(({ key, value }) => ({ key, value }))))
+    },
+    putMessage: put(tables.messages),
+    putAttempt: put(tables.attempts),
+    putIncarnation: put(tables.incarnations),
+    putSeries: put(tables.series),
+  } satisfies Partial<LedgerTx>
+}
+
+const positionedWrites = (prepare: Prepare, { append, put }: Puts) => {
   const positionOfDelivery = prepare("SELECT position FROM deliveries WHERE id = ?")
   const replaceDelivery = put(tables.deliveries)
-  const insertDelivery = withoutPosition(tables.deliveries)
+  const insertDelivery = append(tables.deliveries)
   const replaceRun = put(tables.runs)
-  const insertRun = withoutPosition(tables.runs)
-  const insertEvent = withoutPosition(tables.events)
+  const insertRun = append(tables.runs)
+  const insertEvent = append(tables.events)
+  return {
+    putDelivery: (row) => {
+      const existing = positionOfDelivery.get(row.id) as { readonly position: number } | undefined
+      if (existing === undefined) return insertDelivery(row)
+      replaceDelivery({ ...row, position: existing.position })
+      return existing.position
+    },
+    putRun: (row) => {
+      if (row.position === 0) return insertRun(row)
+      replaceRun(row)
+      return row.position
+    },
+    appendEvent: (row) => {
+      insertEvent({ position: 0, ...row })
+    },
+  } satisfies Partial<LedgerTx>
+}
 
+const historyDeletes = (prepare: Prepare, reads: LedgerReader) => {
   const oldMessages = prepare(
     `SELECT position, id FROM messages INDEXED BY messages_ended WHERE ended_at >= 0 AND ended_at < ? AND ${TERMINAL} ORDER BY ended_at, position LIMIT ?`,
   )
@@ -109,36 +215,6 @@ export const makeWrites = (prepare: Prepare, reads: LedgerReader): LedgerTx => {
   const trimEvents = prepare("DELETE FROM events WHERE position <= (SELECT max(position) FROM events) - ?")
 
   return {
-    ...reads,
-    putMeta: (key, value) => {
-      putMeta.run(key, value)
-    },
-    putGroup: put(tables.groups),
-    deleteGroup: (id) => {
-      deleteGroup.run(id)
-    },
-    putSession: putSteady(tables.sessions),
-    putSessionState: (id, rows) => {
-      putSessionState.run(id, JSON.stringify(rows.map(({ key, value }) => ({ key, value }))))
-    },
-    putMessage: put(tables.messages),
-    putAttempt: put(tables.attempts),
-    putIncarnation: put(tables.incarnations),
-    putDelivery: (row) => {
-      const existing = positionOfDelivery.get(row.id) as { readonly position: number } | undefined
-      if (existing === undefined) return insertDelivery(row)
-      replaceDelivery({ ...row, position: existing.position })
-      return existing.position
-    },
-    putSeries: put(tables.series),
-    putRun: (row) => {
-      if (row.position === 0) return insertRun(row)
-      replaceRun(row)
-      return row.position
-    },
-    appendEvent: (row) => {
-      insertEvent({ position: 0, ...row })
-    },
     deleteHistory: (before, limit) => {
       const messages = oldMessages.all(before, limit) as Array<{ position: number; id: string }>
       for (const message of messages) {
@@ -165,5 +241,5 @@ export const makeWrites = (prepare: Prepare, reads: LedgerReader): LedgerTx => {
     trimEvents: (keep) => {
       trimEvents.run(keep)
     },
-  }
+  } satisfies Partial<LedgerTx>
 }

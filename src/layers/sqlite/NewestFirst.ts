@@ -4,7 +4,7 @@
  * never the history behind it.
  */
 import type { Page } from "../../services/LedgerDriver.ts"
-import type { Prepare } from "./LedgerReads.ts"
+import type { Prepare } from "./LedgerTables.ts"
 import type { Table } from "./LedgerTables.ts"
 
 export interface Listing<Value extends string> {

@@ -9,7 +9,8 @@ import { backupTo } from "./LedgerBackup.ts"
 import { type Committer, makeCommitter } from "./LedgerCommit.ts"
 import { anyFailure, storageFailure } from "./LedgerFailure.ts"
 import { type LedgerFileOptions, openLedgerFile } from "./LedgerFile.ts"
-import { makeReads, type Prepare } from "./LedgerReads.ts"
+import { makeReads } from "./LedgerReads.ts"
+import type { Prepare } from "./LedgerTables.ts"
 import { makeWrites } from "./LedgerWrites.ts"
 
 export interface SqliteLedgerOptions extends LedgerFileOptions {

@@ -4,7 +4,7 @@
  * idle sessions cost nothing.
  */
 import { Result } from "effect"
-import { isTerminal, type Message } from "../../domain/Message.ts"
+import { isTerminal, type Message, wakes } from "../../domain/Message.ts"
 import {
   accepted,
   type After,
@@ -100,6 +100,7 @@ export const unitOf = (
 ): SessionUnit => {
   let session = found
   let bumped = false
+  const wake = nextWake(tx, found)
   const group = tx.group(session.groupId)
   const change = (patch: Partial<Session>): void => {
     session = { ...session, ...patch }
@@ -123,17 +124,20 @@ export const unitOf = (
     insertMessage: (fields) => {
       const row = accepted({ ...fields, revision: revision() })
       tx.putMessage(row)
+      wake.inserted(row)
       change({ queued: session.queued + 1 })
       return row
     },
     updateMessage: (before, patch) => {
       const row = amended(before, { ...patch, revision: revision() })
       tx.putMessage(row)
+      wake.changed()
       return row
     },
     moveMessage: (before, event, patch) => {
       const row = Result.getOrThrow(moved(before, event, { ...patch, revision: revision() }))
       tx.putMessage(row)
+      wake.changed()
       if (isTerminal(row.state)) change({ queued: session.queued - 1 })
       return row
     },
@@ -144,15 +148,46 @@ export const unitOf = (
     event: (type, messageId, text) =>
       tx.appendEvent({ at: context.now, type, sessionId: session.id, messageId, text }),
     close: () => {
-      change(wakeOf(tx, session))
-      tx.putSession(session)
+      change(wake.of(session))
+      tx.putSession(session, found)
       return session
     },
   }
 }
 
+type Wake = Pick<Session, "wakeAt" | "wakePriority">
+
+/**
+ * The wake of a session that was right when it was read. As long as messages are only added to it, it is the earlier of that and
+ * theirs, and nothing need be asked; otherwise the ledger is.
+ */
+const nextWake = (tx: LedgerTx, found: Session) => {
+  let known: Wake | undefined = found.wakeNotBefore === 0 ? found : undefined
+  return {
+    changed: (): void => {
+      known = undefined
+    },
+    inserted: (row: Message): void => {
+      if (known === undefined || !wakes(row) || (found.live && row.onWake)) return
+      const { wakeAt, wakePriority } = known
+      const sooner =
+        wakeAt === null || row.dueAt < wakeAt || (row.dueAt === wakeAt && row.priority > wakePriority)
+      if (sooner) known = { wakeAt: row.dueAt, wakePriority: row.priority }
+    },
+    of: (session: Session): Wake => {
+      const isAsItWas =
+        session.status === found.status &&
+        session.live === found.live &&
+        session.incarnation === found.incarnation &&
+        session.wakeNotBefore === found.wakeNotBefore
+      if (known === undefined || !isAsItWas || session.status !== "active") return wakeOf(tx, session)
+      return { wakeAt: known.wakeAt, wakePriority: known.wakePriority }
+    },
+  }
+}
+
 /** When the planner must look at this session without any event, and how urgent that is. */
-const wakeOf = (tx: LedgerTx, session: Session): Pick<Session, "wakeAt" | "wakePriority"> => {
+const wakeOf = (tx: LedgerTx, session: Session): Wake => {
   if (session.status !== "active") return { wakeAt: null, wakePriority: 0 }
   const due = tx.earliestDue(session.id, {
     shownTo: session.live ? session.incarnation : -1,

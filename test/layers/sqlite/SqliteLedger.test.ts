@@ -5,7 +5,8 @@ import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
 import { openLedgerFile } from "../../../src/layers/sqlite/LedgerFile.ts"
-import { makeReads, type Prepare } from "../../../src/layers/sqlite/LedgerReads.ts"
+import { makeReads } from "../../../src/layers/sqlite/LedgerReads.ts"
+import type { Prepare } from "../../../src/layers/sqlite/LedgerTables.ts"
 import { migrate, SCHEMA_VERSION } from "../../../src/layers/sqlite/LedgerSchema.ts"
 import * as tables from "../../../src/layers/sqlite/LedgerTables.ts"
 import { makeWrites } from "../../../src/layers/sqlite/LedgerWrites.ts"
@@ -502,7 +503,7 @@ describe("a question", () => {
       return statement
     }
     const reads = makeReads(prepare)
-    const writes = makeWrites(prepare, reads)
+    const writes = makeWrites(prepare, reads).tx
     seed(writes)
     for (const [, write] of EVERY_WRITE) write(writes)
     everyAnswer(reads)
@@ -551,7 +552,6 @@ describe("a question", () => {
       "attempts_open",
       "attempts_open_by_session",
       "incarnations_live",
-      "incarnations_live_by_group",
       "deliveries_due",
       "deliveries_in_lane",
       "deliveries_changed",
