@@ -1,10 +1,10 @@
 /**
- * A bounded copy of what one program of the agent's wrote, line by line in this runner's log, and so in the log of the life: when a
- * program hangs and is killed, its last words are there. The first lines are copied as they come, the last ones when it has ended.
+ * Copies what one of the agent's programs writes into this runner's log, line by line and bounded. The host keeps that log, so the last
+ * words of a program that hangs and is killed are not lost. The first lines are copied as they come, the last ones at the end.
  */
 import { log } from "./Log.ts"
 
-/** Of the first and of the last lines each, with what a log line costs beside its text. */
+/** The limit for the first lines and for the last lines, each with the overhead of a log line. */
 const MAX_CHARS = 8 * 1024
 const LINE_CHARS = 32
 
@@ -17,7 +17,7 @@ export class AgentOutput {
 
   write(text: string): void {
     const lines = (this.#line + text).split("\n")
-    // A line without an end is cut, as a log line would be.
+    // An endless line is cut.
     this.#line = (lines.pop() ?? "").slice(-MAX_CHARS)
     for (const line of lines) this.#take(line)
   }

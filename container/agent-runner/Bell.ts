@@ -18,11 +18,11 @@ export class Bell {
       this.#watcher = watch(path, { persistent: false }, () => this.#ring())
       this.#watcher.on("error", () => this.#watcher?.close())
     } catch {
-      // There is none, or nothing can be watched here: the poll finds what is new.
+      // No bell, or nothing can be watched here. The poll finds what is new.
     }
   }
 
-  /** What rings from now on ends the next pause. */
+  /** From now on a ring ends the next pause. */
   listen(): void {
     this.#rung = false
   }

@@ -34,7 +34,7 @@ export type ProgramEnd =
 
 const MAX_STDERR_CHARS = 4_096
 const KILL_AFTER_MS = 500
-/** After the program's exit, something that it left behind may hold its output open: it is not waited for. */
+/** After the program's exit, a process that it left behind may keep its output open. The runner waits no longer than this. */
 const DRAIN_MS = 1_000
 
 const groups = new Set<number>()
@@ -47,7 +47,7 @@ const signalGroup = (group: number, signal: NodeJS.Signals): void => {
   }
 }
 
-// Whatever ends the runner in its own time takes the agent's programs along.
+// When the runner exits by itself, it takes the agent's programs along.
 process.on("exit", () => {
   for (const group of groups) signalGroup(group, "SIGKILL")
 })
@@ -132,12 +132,12 @@ const start = (program: Program) => {
       stdio: ["pipe", "pipe", "pipe", program.sideInput === null ? "ignore" : "pipe"],
     })
   } catch (error) {
-    // An argument or a variable that no program can be given.
+    // An argument or a variable that the system refuses.
     return error instanceof Error ? error : new Error(String(error))
   }
 }
 
-/** A program need not read what it is given. */
+/** A program may close its stdin unread. */
 const feed = (stream: NodeJS.WritableStream | null, text: string): void => {
   stream?.on("error", () => undefined)
   stream?.end(text)

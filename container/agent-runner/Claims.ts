@@ -20,7 +20,7 @@ export type Ending =
 const MAX_RESULT_CHARS = 500
 const MAX_ERROR_CHARS = 2_000
 
-/** Claims that another process left behind: nobody works on them. Writes nothing when there are none. */
+/** Deletes the claims that an earlier process left behind. Writes nothing if there are none. */
 export const clearStale = (database: DatabaseSync): number =>
   Number(database.prepare("DELETE FROM processing_ack WHERE status = 'processing'").run().changes)
 

@@ -38,9 +38,9 @@ export type Look =
 
 const BUSY_TIMEOUT_MS = 5_000
 const MAX_HEADINGS = 5_000
-/** File times are coarse, and attributes are cached on some mounts: a file that changed a moment ago is read again. */
+/** File times are coarse and some mounts cache attributes, so a file that changed a moment ago is read again. */
 const SETTLING_MS = 2_000
-/** An unchanged file is read all the same this often, in case a mount hides a change for good. */
+/** An unchanged file is still read this often, in case a mount hides a change for good. */
 const REREAD_MS = 10_000
 
 export class Inbox {
@@ -79,7 +79,7 @@ export class Inbox {
     }
   }
 
-  /** What arrived since the last look counts for seq if that can be learnt without waiting. */
+  /** Notes the seqs that arrived since the last look, unless that would mean waiting. */
   refreshLargestSeq(): void {
     try {
       const database = this.#open(0)
@@ -89,7 +89,7 @@ export class Inbox {
         database.close()
       }
     } catch {
-      // The last look's figure stands: seq stays unique by parity.
+      // Keep the figure of the last look. Parity keeps every seq unique.
     }
   }
 

@@ -1,20 +1,20 @@
 /** The runner's log: stderr, one bounded line per entry. Stdout belongs to the doorbell. */
 
 const MAX_LINE_CHARS = 2_000
-/** A reader that is there takes the last lines within milliseconds. */
+/** If somebody reads the log, the last lines are gone within milliseconds. */
 const LAST_LINES_MS = 500
 
-/** `agent`: words of a program of the agent's. */
+/** `agent`: a line that one of the agent's programs wrote. */
 export type LogLevel = "info" | "warn" | "error" | "agent"
 
-/** Line ends become `⏎`, so that text from messages and programs can't forge an entry. */
+/** Line ends become `⏎`, so that no text can forge a log entry. */
 export const log = (level: LogLevel, text: string): void => {
   const line = text.replace(/[\r\n]+/g, " ⏎ ")
   const bounded = line.length <= MAX_LINE_CHARS ? line : `${line.slice(0, MAX_LINE_CHARS)}…`
   process.stderr.write(`${new Date().toISOString()} ${level} ${bounded}\n`)
 }
 
-/** When all lines are written, or nobody reads them: what waits in a full pipe is lost at the process's exit. */
+/** Resolves when all lines are written, or when nobody reads them. Lines in a full pipe would be lost at exit. */
 export const logWritten = (): Promise<void> =>
   new Promise((resolve) => {
     setTimeout(resolve, LAST_LINES_MS)

@@ -91,7 +91,7 @@ export class OutboundFile {
 
   #open(): DatabaseSync {
     const url = pathToFileURL(this.#options.path)
-    // The host makes the file: one made here would be a stranger to it.
+    // Only the host makes this file; it would refuse another.
     url.searchParams.set("mode", "rw")
     const database = new DatabaseSync(url, { timeout: BUSY_TIMEOUT_MS })
     try {

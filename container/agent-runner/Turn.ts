@@ -152,7 +152,7 @@ const commit = async (batch: Batch, verdict: Verdict, { file, inbox }: TurnServi
         : { kind: "failed", error: verdict.error, retryable: verdict.retryable }
     await file.write(verdict.kind, (database) => {
       end(database, triggers, ending, atMs)
-      // Context that no turn answered has been seen by nobody: it rides along again.
+      // No agent has seen this context, so it is offered again.
       release(database, context)
     })
     return

@@ -26,7 +26,7 @@ const providerOf = (configuration: Configuration): Provider =>
     : echo
 
 const run = async (): Promise<number> => {
-  // A container outlives the daemon that reads its output: what nobody reads any more must not end it.
+  // A container may outlive the daemon that reads its output. A closed pipe must not end it.
   process.stdout.on("error", () => undefined)
   process.stderr.on("error", () => undefined)
   try {

@@ -48,8 +48,8 @@ export interface ProjectedMessage {
 }
 
 /**
- * When a container may take the row; null: at once. What is due by the host's clock has no time, because the container's clock may
- * lag and would hold it back.
+ * When a container may take the row; null: at once. A row that is due by the host's clock gets no time, because a container whose clock
+ * lags would wait for it.
  */
 export const processAfterOf = ({ dueAt }: Message, now: EpochMs): EpochMs | null =>
   dueAt <= now ? null : dueAt
@@ -152,8 +152,8 @@ export interface Reading {
   readonly outgrown: boolean
   /**
    * The newest instant that the container wrote by its own clock: of its acks, of the outbound rows above and of its tool state.
-   * When it has grown since the last reading, its distance to the host's clock at the look is the offset between the two clocks,
-   * at most as much too large as the look came late. Null: it wrote none. Not bounded: a hostile container writes anything.
+   * When it has grown since the last reading, its distance to the host's clock is the offset between the two clocks, too large by at most
+   * the time since the last look. Null: it wrote none. It is not bounded: a hostile container can write anything.
    */
   readonly newestAt: EpochMs | null
 }
@@ -183,16 +183,16 @@ export interface Glance {
 /** Could not be read just now; a later try may work. Nothing is known about what is in it. */
 export class Unreadable extends Schema.TaggedError<Unreadable>()("Unreadable", {
   message: Schema.String,
-  /** The reading goes on beside everything else, and a later try is told how it ended: nothing failed so far. */
+  /** The reading continues in the background, and a later call gets its result. Nothing has failed so far. */
   underWay: Schema.optionalKey(Schema.Literal(true)),
 }) {}
 
-/** Will not be read: it is not what the host made. */
+/** Will not be read, because it is not what the host made. */
 export class Quarantined extends Schema.TaggedError<Quarantined>()("Quarantined", {
   reason: Schema.String,
 }) {}
 
-/** Why a glance told nothing. */
+/** Why a glance failed. */
 export type GlanceProblem = Unreadable | Quarantined
 
 export interface ReadOptions {
@@ -210,7 +210,7 @@ export class MailboxError extends Schema.TaggedError<MailboxError>()("MailboxErr
 /** Somebody holds a lock on inbound.db, and nothing was written. */
 export class ProjectionBlocked extends Schema.TaggedError<ProjectionBlocked>()("ProjectionBlocked", {
   message: Schema.String,
-  /** The lock is young: worth another try at the next look. Absent: it did not go away in time. */
+  /** The lock is recent: try again at the next look. Absent: it was not released in time. */
   underWay: Schema.optionalKey(Schema.Literal(true)),
 }) {}
 

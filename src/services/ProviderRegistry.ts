@@ -1,6 +1,6 @@
 /**
  * What each provider needs from the host: mounts, environment, secrets, and whether it works without credentials. One registry, so that
- * a provider that the agents' image adds can bring its own; the providers of the runner itself need nothing.
+ * a provider of a group's own runner can bring its own; the providers of Lamplighter's runner need nothing.
  */
 import { Context, type Redacted } from "effect"
 import type { Bind } from "../domain/ContainerSpec.ts"
@@ -27,7 +27,7 @@ type Contribution = (group: Group) => ProviderContribution
 
 const mayHaveCredentials: ProviderContribution = { ...noContribution, credentials: "optional" }
 
-/** The providers of the agent runner: the one place on the host that names them. A test asks the runner for its own. */
+/** The providers of the agent runner. This is the one place on the host that names them; a test compares them with the runner's own. */
 export const builtInProviders: Readonly<Record<string, Contribution>> = {
   echo: () => noContribution,
   command: () => mayHaveCredentials,

@@ -19,10 +19,10 @@ import {
 } from "../../services/Mailbox.ts"
 import type { Destination } from "../../domain/Group.ts"
 
-/** How long one projection waits for locks of others, and how often it looks: a runner's reads take milliseconds. */
+/** How long one projection waits for a lock, and how often it retries. A runner's read takes milliseconds. */
 const LOCK_WAIT_MS = 200
 const LOCK_RETRY_MS = 10
-/** A lock that is still there this long after it was first met is held on purpose. */
+/** A lock that is still held this long after it was first seen is held on purpose. */
 const LOCK_LIMIT_MS = 2_000
 
 /** SQLite's `user_version` is a signed 32-bit number. */
@@ -42,7 +42,7 @@ const failure = (file: string, error: unknown) =>
 const blocked = (file: string) =>
   new ProjectionBlocked({ message: `${file} is locked by somebody else`, underWay: true })
 
-/** Since when files have been locked by others: a projection waits a little, and the next one goes on counting. */
+/** Remembers since when each file has been locked. A projection waits briefly; the next one continues the count. */
 export interface LockedSince {
   readonly wait: <A>(
     file: string,
@@ -80,7 +80,7 @@ export const makeLockedSince = (): LockedSince => {
   }
 }
 
-/** One step on the open file. A lock held by somebody else is `ProjectionBlocked`, and nothing of the step happened. */
+/** One step on the open file. If somebody else holds a lock, it fails with `ProjectionBlocked` and changes nothing. */
 const step = <A>(file: string, body: () => A): Effect.Effect<A, MailboxError | ProjectionBlocked> =>
   Effect.try({
     try: body,
@@ -88,7 +88,7 @@ const step = <A>(file: string, body: () => A): Effect.Effect<A, MailboxError | P
       error instanceof MailboxError ? error : isBusy(error) ? blocked(file) : failure(file, error),
   })
 
-/** One allowance of waiting, shared by the steps of one projection. */
+/** One retry budget, shared by all steps of one projection. */
 const waiting = () => {
   let retries = Math.ceil(LOCK_WAIT_MS / LOCK_RETRY_MS)
   return <A>(
@@ -118,7 +118,7 @@ const using = <A, E>(
 const currentRevision = (database: Database.Database): number =>
   database.pragma("user_version", { simple: true }) as number
 
-/** A file that was never projected has no container yet: what a crash leaves of it is thrown away, and needs no journal on disk. */
+/** A file that was never projected has no container yet. After a crash it is thrown away, so it needs no journal on disk. */
 const journal = (database: Database.Database): string =>
   `PRAGMA journal_mode = ${currentRevision(database) === 0 ? "MEMORY" : "PERSIST"}`
 
@@ -161,8 +161,8 @@ const writeMessages = (
 }
 
 /**
- * Previews are the rows whose `process_after` has a zone in brackets. One that is no longer in the list becomes `completed`
- * without a recurrence, as a cancelled task has always looked to runners.
+ * Previews are the rows whose `process_after` has a zone in brackets. A preview that left the list becomes `completed` without a
+ * recurrence, which is how runners have always seen a cancelled task.
  */
 const writeSeries = (
   database: Database.Database,
@@ -278,7 +278,7 @@ export const project = (
       const patiently = waiting()
       yield* patiently(step(file, () => database.exec(`PRAGMA synchronous = OFF; ${journal(database)}`)))
       const staged = yield* patiently(step(file, () => stage(database, projection, now)))
-      // A commit that met a reader keeps its PENDING lock, so no new reader starts while it waits for the old one to end.
+      // A commit that met a reader keeps its PENDING lock: no new reader starts while it waits for the current one.
       if (staged) yield* patiently(step(file, () => database.exec("COMMIT")))
     }),
   )

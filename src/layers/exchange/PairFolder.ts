@@ -57,8 +57,8 @@ export const insertCarryover = (image: Buffer, carry: Carryover): Buffer | null 
 const NOTHING = Buffer.alloc(0)
 
 /**
- * Rings for the container: a runner that watches the file looks at inbound.db at once. Without a container that hears it, or with a pair
- * of an older version, nothing happens. Never follows a link: where nothing is mounted, an agent may have put one there.
+ * Rings for the container: a runner that watches the file reads inbound.db at once. Does nothing for a pair of an older version. Never
+ * follows a link, because an agent may have put one there where nothing is mounted.
  */
 export const ring = (inDir: string): void => {
   const now = new Date()
@@ -72,7 +72,7 @@ export const ring = (inDir: string): void => {
 const isCode = (error: unknown, ...codes: ReadonlyArray<string>): boolean =>
   error instanceof Error && "code" in error && codes.includes(String(error.code))
 
-/** Does it; where a folder on the way is missing, makes that and does it again. What is there is not made. */
+/** Attempts it; only if a folder on the way is missing, makes the folder and tries again. */
 const within = <A>(folder: string, attempt: () => A): A => {
   try {
     return attempt()
@@ -107,18 +107,18 @@ const makeSpare = async (images: PairImages, tmpDir: string): Promise<string> =>
     ])
     return staging
   } catch (error) {
-    // A part may still be being made: what is left then goes with the leftovers of crashes.
+    // Another part may still be in progress; what remains is removed with the leftovers of crashes.
     await fs.promises.rm(staging, { recursive: true, force: true }).catch(() => {})
     throw error
   }
 }
 
-/** So many pairs wait for the next wakes. */
+/** Pairs kept ready for the next wakes. */
 const SPARES = 8
 
 /**
- * Pairs that are made in advance, because making a folder waits for the disk's journal when others write: a wake only moves one to its
- * place. They are made when the first is asked for, and go with the scope; those of a crash go with its other leftovers.
+ * Makes pairs in advance, because making folders is slow while others write to the disk. A wake only moves one into place. The first
+ * request starts it, the end of the scope removes what is left, and after a crash the next daemon does.
  */
 export const makeSpares = Effect.fnUntraced(function* (images: PairImages, tmpDir: string) {
   const ready: Array<string> = []
@@ -129,7 +129,7 @@ export const makeSpares = Effect.fnUntraced(function* (images: PairImages, tmpDi
   yield* Effect.addFinalizer(() => Effect.forEach(ready.splice(0), remove, { discard: true }))
   yield* Effect.gen(function* () {
     yield* Queue.take(wanted)
-    // A full disk, for one: the wake that needs a pair says so.
+    // Errors, such as a full disk, are reported by the wake that needs the pair.
     while (ready.length < SPARES) ready.push(yield* make)
   }).pipe(Effect.ignore, Effect.forever, Effect.forkScoped)
   const take = Effect.suspend(() => {

@@ -38,7 +38,7 @@ import {
 /** A container's own commits hold their lock for less than a millisecond. */
 const LOCKED_RETRIES = 5
 const LOCKED_SCHEDULE = Schedule.spaced(4)
-/** A look waits so long for a reading; a container's file takes a few milliseconds, and a fresh reader process some tens. */
+/** How long a look waits for a reading. A file takes a few milliseconds, starting a reader process some tens. */
 const PATIENCE_MS = 250
 const LEFT_OVER_MS = 10 * 60_000
 
@@ -57,11 +57,11 @@ export interface SqliteMailboxOptions {
 const makeOutbound = Effect.fnUntraced(function* (options: SqliteMailboxOptions, temporary: string) {
   const readers = yield* makeReaderPool({ ...defaultReaderPoolOptions, ...options.readers })
   const readings = yield* makeReadings(options.patienceMs ?? PATIENCE_MS)
-  /** Directories whose last reading began before the look that was told of it: the next stamp is unlike any other. */
+  /** Directories whose last result came late. Their next stamp is made unique, so that the file is read again. */
   const late = new Set<string>()
   let lateLooks = 0
 
-  /** Where a reader may roll back what a dead container left: removed here, whatever becomes of the reader. */
+  /** Where a reader may roll back a dead container's open transaction. The daemon removes it, even if the reader crashes. */
   const privateDir = Effect.acquireRelease(
     Effect.tryPromise({
       try: async () => {

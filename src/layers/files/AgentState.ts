@@ -60,7 +60,7 @@ export const prepareAgentState = async (
 const mountPoint = async (place: string): Promise<void> => {
   const stat = await fs.lstat(place).catch(() => null)
   if (stat?.isDirectory() === true) return
-  // A folder by now, if another session was faster: that is what is wanted.
+  // If another session was faster, it is the wanted folder by now.
   await fs.unlink(place).catch(() => undefined)
   await fs.mkdir(place, { mode: 0o755 }).catch(isThere)
 }

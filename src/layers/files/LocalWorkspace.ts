@@ -62,7 +62,7 @@ const replaceIfChanged = async (temporaryDir: string, file: string, text: string
   }
 }
 
-/** Writes where nothing stands yet, which is one file operation; what stands there is compared and replaced. */
+/** Writes a file that does not exist yet with one file operation. An existing file is compared and replaced. */
 const writeFresh = async (temporaryDir: string, file: string, text: string): Promise<void> => {
   try {
     writeFileSync(file, text, { mode: 0o644, flag: "wx" })
@@ -75,7 +75,7 @@ const writeFresh = async (temporaryDir: string, file: string, text: string): Pro
 const TIMESTAMP_GRAIN_MS = 50
 
 /**
- * Which container.json files were seen to be as they should be. One that has not changed since is not opened again: a wake asks lstat once.
+ * Remembers which container.json files were up to date. A file that lstat shows unchanged is not opened again.
  */
 const makeSeen = () => {
   const seen = new Map<string, string>()

@@ -1,10 +1,10 @@
 /**
- * What crosses from the reader process to the daemon: rows of cells that are bounded but not yet believed. Shared by both sides, so
- * it loads nothing.
+ * What the reader process sends to the daemon: rows of cells that are bounded but not yet validated. Both sides load this module, so it
+ * imports nothing.
  */
 import type { OutboundTable } from "../exchange/ExchangeSchema.ts"
 
-/** Stands where a cell's value was not loaded, or not handed on. */
+/** Replaces the value of a cell that was not loaded or not passed on. */
 export const Refused = { wrongType: -1, tooLong: -2, notJson: -3 } as const
 
 /** A row by column name. */
@@ -16,12 +16,12 @@ export interface OutboundBatch {
   readonly rows: ReadonlyArray<Cells>
 }
 
-/** What can be said when all batches are out. */
+/** Sent after the last batch. */
 export interface OutboundTotals {
   /** More rows or bytes than a container may write in one life. */
   readonly outgrown: boolean
   /** Rows of `session_state` in the file, those beyond the limit included. */
   readonly stateRows: number
-  /** Number of the last row of `messages_out` that was handed out, when there are more; null: that was all. */
+  /** Number of the last row of `messages_out` that was sent, if more follow. Null: that was the last one. */
   readonly more: string | null
 }

@@ -1,7 +1,7 @@
 /**
- * Takes the rows out of a private copy of outbound.db as cells that are bounded but not yet believed: text within its limit, safe
- * whole numbers, null, or a mark where a value was not loaded. Every question has a limit, and no value is loaded before its type
- * and length are known. Runs in the reader process; `OutboundReading` makes sense of the cells in the daemon.
+ * Extracts the rows of a private copy of outbound.db as bounded cells: text within its limit, safe integers, null, or a mark where a
+ * value was not loaded. Every query has a limit, and no value is loaded before its type and length are known. Runs in the reader process;
+ * `OutboundReading` decodes the cells in the daemon.
  */
 import Database from "better-sqlite3"
 import type { OutboundTable } from "../exchange/ExchangeSchema.ts"
@@ -11,10 +11,10 @@ import { OutboundLimits } from "./OutboundLimits.ts"
 import { quarantine } from "./OutboundRefusal.ts"
 
 const limits = OutboundLimits
-/** A batch is handed over when it holds about so much text, so that whoever parses it is done within a few milliseconds. */
+/** A batch is sent when it holds about this much text, so that the daemon parses it within a few milliseconds. */
 const BATCH_CHARS = 128 * 1024
 const BATCH_ROWS = 500
-/** Outbound rows of about so much text are handed out in one part: it takes a slow machine some hundred milliseconds. */
+/** One part holds about this much text of outbound rows, which takes a slow machine some hundred milliseconds. */
 const PART_CHARS = 2 * 1024 * 1024
 
 const textColumn = (column: string, bytes: number): string =>
@@ -35,7 +35,7 @@ const charsOf = (cells: Cells): number => {
   return chars
 }
 
-/** Hands rows on in batches, and counts what was loaded: rows that share pages could hold many times the file's size. */
+/** Sends rows in batches and counts what was loaded, because rows that share pages could add up to many times the file's size. */
 const makeOutlet = (imageBytes: number, emit: (batch: OutboundBatch) => void) => {
   let left = imageBytes
   let rows: Array<Cells> = []
@@ -79,7 +79,7 @@ const takeAcks = ({ database, outlet, shape }: Pass): void => {
   outlet.flush("processing_ack")
 }
 
-/** A megabyte of brackets takes longest to parse, so it is parsed here: the daemon parses what is sent on, when it is. */
+/** Validates the JSON here rather than in the daemon, because a megabyte of brackets takes long to parse. */
 const checkContent = (cells: Cells): Cells => {
   const { content } = cells
   if (typeof content !== "string") return cells
@@ -153,8 +153,8 @@ const takeTool = ({ database, outlet, shape }: Pass): void => {
 }
 
 /**
- * Hands out what is in the copy, known rows of `messages_out` excepted. Throws a refusal when it is not what the host made,
- * possibly after some batches are out: whoever collects them forgets them then.
+ * Emits what is in the copy, except known rows of `messages_out`. Throws a refusal if the file is not what the host made, possibly after
+ * some batches; the caller then discards them.
  */
 export const takeCells = (
   image: Buffer,

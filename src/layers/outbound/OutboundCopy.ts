@@ -1,7 +1,7 @@
 /**
  * Takes a private, consistent copy of an outbound.db into memory. Runs in the reader process: the file belongs to a container and may
  * be a link, a FIFO, locked, huge or half-written, so nothing is opened before lstat has seen it, everything is opened below a
- * descriptor of the directory, and nothing is opened for writing where it stands. What hangs all the same, the deadline ends.
+ * descriptor of the directory, and nothing is opened for writing in place. If it hangs all the same, the deadline ends it.
  *
  * Closing any descriptor of a file drops every lock that this process holds on it: the SQLite connection is therefore closed
  * before the descriptor, and a reader process copies one file at a time.
@@ -17,13 +17,13 @@ import { OutboundRefusal, quarantine } from "./OutboundRefusal.ts"
 const { O_DIRECTORY, O_NOFOLLOW, O_NONBLOCK, O_RDONLY } = fs.constants
 
 const JOURNAL_MAGIC = Buffer.from("d9d505f920a163d7", "hex")
-/** Where the kernel shows a process's descriptors as paths; elsewhere paths are all there is. */
+/** Linux shows a process's descriptors as paths here. Other systems only have the plain path. */
 const DESCRIPTORS = "/proc/self/fd"
 
 const codeOf = (error: unknown): string =>
   error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : ""
 
-/** What the container did to the name between two calls is its doing; anything else is the host's trouble and may pass. */
+/** A name that changed between two calls was changed by the container. Any other error is the host's and may pass. */
 const opened = (name: string, open: () => number): number => {
   try {
     return open()

@@ -1,6 +1,6 @@
 /**
- * Makes a reading of the cells that the reader process hands over, batch by batch, so that no single turn of the event loop decodes
- * more than one batch. A bad row is reported while the good ones go on. Pure: no file and no database is in reach.
+ * Builds a reading from the reader's cells, batch by batch, so that no turn of the event loop decodes more than one batch. Bad rows are
+ * reported and the good ones are kept. Pure: no files, no database.
  */
 import { Result } from "effect"
 import type { EpochMs } from "../../domain/Instant.ts"
@@ -103,7 +103,7 @@ export const makeOutboundCollector = (): OutboundCollector => {
   }
 }
 
-/** A reading, and the outbound rows of the part after it. What else the later part says, the first one has said. */
+/** Adds the outbound rows of the next part. Everything else was in the first part. */
 export const joinReadings = (first: Reading, next: Reading): Reading => ({
   ...first,
   outbound: [...first.outbound, ...next.outbound].slice(0, limits.outbound).sort(bySeq),

@@ -1,6 +1,6 @@
 /**
- * Why outbound.db was not read. A plain error, because it is thrown in the reader process, which starts in milliseconds only as
- * long as nothing there loads more than SQLite and Node; the daemon turns it into the mailbox's own errors.
+ * Why outbound.db was not read. It is a plain error because the reader process throws it, and that process starts quickly only if it loads
+ * nothing but SQLite and Node. The daemon turns it into the mailbox's own errors.
  */
 
 /**

@@ -35,7 +35,7 @@ const integerOrNull = (cells: Cells, column: string, minimum: number, maximum: n
   throw new BadCell(`${column} is not a whole number from ${minimum} to ${maximum}`)
 }
 
-/** What names no message answers none: the row goes on without it. */
+/** A value that is not a message id is dropped; the row is kept. */
 const messageIdOrNull = (cells: Cells, column: string): string | null => {
   const value = textOrNull(cells, column)
   return value !== null && isMessageId(value) ? value : null
@@ -86,7 +86,7 @@ export const decodeOutbound = (cells: Cells): Result.Result<OutboundRow, string>
 
 const noDetail: AckRow["detail"] = { retryable: true, error: null, result: null }
 
-/** JSON that was nested deeply enough can be parsed but not printed again. */
+/** Very deeply nested JSON can be parsed but not printed again. */
 const printed = (value: unknown): string => {
   try {
     return JSON.stringify(value)
@@ -102,8 +102,8 @@ const clip = (value: unknown, chars: number): string | null => {
 }
 
 /**
- * The JSON of `processing_ack.detail`. A bad one never costs the ack itself: the message is done all the same, so the fault
- * stands in `error` instead.
+ * The JSON of `processing_ack.detail`. A bad one does not invalidate the ack: the message is done all the same, and `error` says what
+ * was wrong.
  */
 const decodeDetail = (cells: Cells): AckRow["detail"] => {
   const value = cells["detail"]

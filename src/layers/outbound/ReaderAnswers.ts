@@ -1,6 +1,6 @@
 /**
- * Checks what a reader process says before the daemon believes it. The process has met a hostile file, so the shape of its answers is
- * not taken for granted either; what stands in the cells is decoded row by row afterwards.
+ * Validates the answers of a reader process. The process has opened a hostile file, so the daemon does not trust the shape of its
+ * answers. The cells are decoded afterwards, row by row.
  */
 import { type Option, Schema } from "effect"
 import type { ReaderAnswer } from "./ReaderFrames.ts"
@@ -24,5 +24,5 @@ const Answer = Schema.fromJsonString(
   ]),
 )
 
-/** None: no answer of ours. */
+/** None: not a valid answer. */
 export const parseAnswer: (text: string) => Option.Option<ReaderAnswer> = Schema.decodeUnknownOption(Answer)

@@ -1,6 +1,6 @@
 /**
- * How the daemon and a reader process talk over two pipes: a length of four bytes, then JSON of that many bytes. Shared by both
- * sides, so it loads nothing but Node. Every frame has a limit; whoever passes it is not talked to any more.
+ * The protocol between the daemon and a reader process, over two pipes: a length of four bytes, then that many bytes of JSON. Both
+ * sides load this module, so it imports nothing but Node. Every frame has a size limit; a side that exceeds it is disconnected.
  */
 import type { OutboundBatch, OutboundTotals } from "./OutboundBatch.ts"
 import type { RefusalKind } from "./OutboundRefusal.ts"
@@ -8,11 +8,11 @@ import type { RefusalKind } from "./OutboundRefusal.ts"
 /** One file to read. */
 export interface ReaderRequest {
   readonly outDir: string
-  /** A directory of the daemon's when the container is dead; null while it may be writing. */
+  /** A private directory of the daemon when the container is dead; null while the container may still write. */
   readonly privateDir: string | null
   /** Ids of `messages_out` that are known already. */
   readonly seen: ReadonlyArray<string>
-  /** Where the part before this one ended; null: from the beginning, with everything that is not an outbound row. */
+  /** Where the previous part ended. Null: read from the beginning, including everything that is not an outbound row. */
   readonly from: string | null
 }
 
@@ -23,14 +23,14 @@ export type ReaderAnswer =
   | ({ readonly _tag: "Done" } & OutboundTotals)
   | { readonly _tag: "Refusal"; readonly kind: RefusalKind; readonly reason: string }
 
-/** As many ids as a life may write, of the longest, with room. */
+/** Room for as many ids as one life may write, each of the longest kind. */
 export const REQUEST_BYTES = 4 * 1024 * 1024
-/** One row of the longest texts, every character escaped, with room. */
+/** Room for one row of the longest texts with every character escaped. */
 export const ANSWER_BYTES = 16 * 1024 * 1024
 
 const isTextOrNull = (value: unknown): value is string | null => value === null || typeof value === "string"
 
-/** Looked at by hand: a Schema would cost the reader process most of its start. */
+/** Checked by hand: loading Schema would take longer than the rest of the reader's start. */
 export const parseRequest = (text: string): ReaderRequest => {
   const value: unknown = JSON.parse(text)
   if (typeof value === "object" && value !== null && "outDir" in value && "seen" in value) {
@@ -56,7 +56,7 @@ export const encodeFrame = (value: ReaderRequest | ReaderAnswer): Buffer => {
   return frame
 }
 
-/** Cuts what arrives in pieces into the texts of whole frames. Throws a `RangeError` at a frame beyond `maxBytes`. */
+/** Assembles arriving pieces into whole frames. Throws a `RangeError` at a frame longer than `maxBytes`. */
 export const makeFrameSplitter = (maxBytes: number): ((piece: Buffer) => ReadonlyArray<string>) => {
   let pieces: Array<Buffer> = []
   let held = 0

@@ -1,9 +1,8 @@
 /**
- * The reader process: reads one outbound.db at a time and hands out its cells. It is made to be killed: synchronous from end to end,
- * so that whatever a hostile file does to SQLite happens here and nowhere else, and without state that anybody would miss.
+ * The reader process: reads one outbound.db at a time and sends its cells. It is synchronous throughout and keeps no state, so that
+ * the daemon can kill it at any moment. Whatever a hostile file does to SQLite happens here and nowhere else.
  *
- * It ends when its input does, that is with the daemon. A file that holds it in native code while the daemon dies would keep it: the
- * watchdog ends it then.
+ * It exits when its input ends, which is when the daemon does. If a file keeps it in native code at that moment, the watchdog kills it.
  */
 import * as fs from "node:fs"
 import { copyOutbound } from "./OutboundCopy.ts"
@@ -42,7 +41,7 @@ const answer = ({ from, outDir, privateDir, seen }: ReaderRequest): ReaderAnswer
   }
 }
 
-/** The daemon decides when its readers end: a terminal's Ctrl-C or a supervisor's SIGTERM reaches them too, before the last reads. */
+/** Ctrl-C in a terminal and a supervisor's SIGTERM reach the readers too, but the daemon still needs them for its final reads. */
 const ignoreSignals = (): void => {
   for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(name, () => undefined)
 }
@@ -65,7 +64,7 @@ const serve = (): void => {
 try {
   serve()
 } catch (error) {
-  // The daemon is gone: nobody is left to be told.
+  // The daemon is gone.
   if (!(error instanceof Error && "code" in error && error.code === "EPIPE")) throw error
 }
 process.exit(0)

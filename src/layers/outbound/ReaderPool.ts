@@ -1,7 +1,7 @@
 /**
- * Reads containers' files in a few reader processes, so that no SQLite call of the daemon's ever meets one. Whoever waits is served in
- * the order of asking. A file that outlasts the deadline or kills its reader is read once more, alone in a fresh process with more
- * time, in a lane of its own: a slow machine is no hostile session, and hostile sessions delay each other only.
+ * Reads containers' files in a few reader processes, so that the daemon's own SQLite never opens one. Requests are served in order.
+ * A file that exceeds the deadline or crashes its reader is read once more, in a fresh process, with more time and in a separate lane:
+ * a slow machine must not look like an attack, and hostile sessions should delay only each other.
  */
 import { Effect, Exit, type Scope, Semaphore } from "effect"
 import * as fs from "node:fs"
@@ -11,17 +11,17 @@ import { joinReadings } from "./OutboundReading.ts"
 import type { ReaderRequest } from "./ReaderFrames.ts"
 import { type Exchange, type ReaderProcess, startReader } from "./ReaderProcess.ts"
 
-/** Its writer holds a lock that excludes readers; worth another try within milliseconds. */
+/** The writer holds a lock that excludes readers. Try again within milliseconds. */
 export class Locked extends Unreadable {}
 
-/** More than the largest file has; its writer may add to it meanwhile. */
+/** More parts than the largest file has, because its writer may add to it meanwhile. */
 const MOST_PARTS = 32
 
 export interface ReaderPoolOptions {
-  /** Processes that read at the same time, the one of the slow lane not counted. */
+  /** Concurrent reader processes, not counting the one in the slow lane. */
   readonly readers: number
   readonly deadlineMs: number
-  /** For a second reading, and for later parts of much. The watchdog's limit is well above it. */
+  /** For second readings and for the later parts of a large file. The watchdog's limit is well above it. */
   readonly slowDeadlineMs: number
 }
 
@@ -32,13 +32,13 @@ export const defaultReaderPoolOptions: ReaderPoolOptions = {
 }
 
 export interface ReaderPool {
-  /** Part by part, so that a file that holds much is no harder to read in time, and others have their turn in between. */
+  /** Reads in parts, so that a large file meets the deadline too and other files get their turn in between. */
   readonly read: (request: Omit<ReaderRequest, "from">) => Effect.Effect<Reading, Unreadable | Quarantined>
   /** Process ids of the readers that are alive. */
   readonly pids: Effect.Effect<ReadonlyArray<number>>
 }
 
-/** Whoever keeps a file of this size waits for others like it, and nobody else for them. An honest life seldom needs a tenth. */
+/** Larger files share the slow lane, so that only they wait for each other. An honest container rarely writes a tenth of this. */
 const LARGE_BYTES = 4 * 1024 * 1024
 
 const isLarge = (outDir: string): boolean => {
@@ -57,7 +57,7 @@ const whatHappened = (exchange: Fatal): string =>
     ? `took longer than ${exchange.deadlineMs} ms`
     : `ended its reader (${exchange.how})`
 
-/** The answer to the caller, or what makes the file a suspect. */
+/** The caller's answer, or the reason to suspect the file. */
 const settle = (exchange: Exchange): Effect.Effect<Answered, Unreadable | Quarantined | SuspectFile> => {
   switch (exchange._tag) {
     case "Answered":
@@ -85,7 +85,7 @@ class SuspectFile {
   }
 }
 
-/** The processes that are alive, and those of them that nobody uses just now. All end with the scope. */
+/** The living processes and the idle ones among them. All end with the scope. */
 const makeStock = Effect.gen(function* () {
   const living = new Set<ReaderProcess>()
   const idle: Array<ReaderProcess> = []
@@ -113,14 +113,14 @@ const makeStock = Effect.gen(function* () {
   return { start, take, giveBack, dismiss, pids }
 })
 
-/** Two lanes of readings: the common one, and that of suspects and of much. A suspect is read once more, alone. */
+/** The common lane, and the slow lane for suspects and large files. A suspect is read once more, alone. */
 const makeLanes = Effect.fnUntraced(function* (options: ReaderPoolOptions) {
   const stock = yield* makeStock
   const permits = yield* Semaphore.make(options.readers)
   const slow = yield* Semaphore.make(1)
   const suspect = (why: string) => Effect.fail(new Quarantined({ reason: `reading outbound.db ${why}` }))
 
-  /** In a process that reads others too. */
+  /** Uses a process that reads other files too. */
   const among = (lane: Semaphore.Semaphore, request: ReaderRequest, deadlineMs: number) =>
     lane
       .withPermit(
@@ -156,7 +156,7 @@ const makeLanes = Effect.fnUntraced(function* (options: ReaderPoolOptions) {
       ),
     )
 
-  /** Whoever wrote so much waits for the others, in the lane that only such files are in. */
+  /** Later parts go through the slow lane, which only large files and suspects use. */
   const later = (request: ReaderRequest): Effect.Effect<Answered, Unreadable | Quarantined> =>
     among(slow, request, options.slowDeadlineMs).pipe(
       Effect.catchTag("SuspectFile", ({ why }) => suspect(why)),

@@ -22,18 +22,18 @@ const entry = fileURLToPath(
   new URL(import.meta.url.endsWith(".ts") ? "./ReaderMain.ts" : "./ReaderMain.js", import.meta.url),
 )
 
-/** A file of the largest size, its copy in SQLite and its rows as text fit beside this. */
+/** Enough for a file of the largest size, its copy in SQLite and its rows as text. */
 const HEAP_MIB = 512
 const START_MS = 10_000
-/** What a dying process said is kept up to here, for the reason. */
+/** How much of a dying process's stderr goes into the reason. */
 const COMPLAINT_CHARS = 400
 
-/** No reader process can be had: the host's trouble, not the file's. */
+/** No reader process could be started. That is the host's problem, not the file's. */
 export class ReaderUnavailable extends Schema.TaggedError<ReaderUnavailable>()("ReaderUnavailable", {
   message: Schema.String,
 }) {}
 
-/** How asking for one file ended. After `Overran` and `Died` the process is no more. */
+/** The outcome of one request. After `Overran` and `Died` the process is gone. */
 export type Exchange =
   /** `more`: where the next part begins, null when this was the last. */
   | { readonly _tag: "Answered"; readonly reading: Reading; readonly more: string | null }
@@ -44,13 +44,13 @@ export type Exchange =
 export interface ReaderProcess {
   readonly pid: number
   readonly alive: () => boolean
-  /** One at a time. Interruption kills the process, as nothing else stops native code. */
+  /** One request at a time. Interruption kills the process, because nothing else stops native code. */
   readonly ask: (request: ReaderRequest, deadlineMs: number) => Effect.Effect<Exchange>
   /** Kills it, if it is alive, and waits until it is gone. */
   readonly end: Effect.Effect<void>
 }
 
-/** What the process is doing: who is told what it says, and that it died. */
+/** Receives the process's answers, and learns of its death. */
 interface Listener {
   readonly heard: (answer: ReaderAnswer) => void
   readonly died: (how: string) => void
@@ -61,19 +61,19 @@ const howItDied = (code: number | null, signal: string | null, complaint: string
   return `${signal === null ? `exit code ${code}` : signal}${said === "" ? "" : `: ${said}`}`
 }
 
-/** The process with its pipes: one listener at a time, and whoever waits for its death. */
+/** The process and its pipes. It has one listener at a time, and any number of callers may wait for its death. */
 interface Child {
   readonly pid: number
   readonly dead: () => boolean
   readonly kill: () => void
   readonly say: (request: ReaderRequest) => void
-  /** Null: nobody expects it to say anything, and a word of it is its end. */
+  /** Null: no answer is expected, and the process is killed if it sends one. */
   readonly listen: (listener: Listener | null) => void
   readonly isHeardBy: (listener: Listener) => boolean
   readonly whenDead: (tell: () => void) => void
 }
 
-/** It inherits no environment, no descriptor and no working directory. */
+/** The process inherits no environment, no descriptor and no working directory. */
 const spawnChild = (): Child => {
   const child = spawn(process.execPath, ["--no-warnings", `--max-old-space-size=${HEAP_MIB}`, entry], {
     cwd: "/",
@@ -132,7 +132,7 @@ const ask = (child: Child, request: ReaderRequest, deadlineMs: number): Effect.E
       child.listen(null)
       answer(Effect.succeed(exchange))
     }
-    // A daemon that was busy itself finds its timers due before it hears what arrived in the meantime.
+    // If the daemon itself was busy, its timers fire before it reads what arrived in the meantime: let it read first.
     const deadline = setTimeout(() => setImmediate(overran), deadlineMs)
     const overran = () => {
       if (!child.isHeardBy(mine)) return
@@ -159,7 +159,7 @@ const ask = (child: Child, request: ReaderRequest, deadlineMs: number): Effect.E
     })
   })
 
-/** Whoever may start another process has to know that this one is gone. */
+/** Resolves when the process is gone, so that the caller can safely start another. */
 const end = (child: Child): Effect.Effect<void> =>
   Effect.callback((done) => {
     if (child.dead()) return done(Effect.void)

@@ -1,7 +1,6 @@
 /**
- * Ends the reader process from a second thread when one request takes far longer than the daemon would ever wait. The daemon kills
- * an overdue reader itself; this is for the reader whose daemon was killed while SQLite was busy. Idle it costs nothing: both threads
- * sleep.
+ * Kills the reader process from a second thread when one request takes far longer than the daemon would wait. The daemon normally kills
+ * an overdue reader itself; this covers a reader whose daemon was killed while SQLite was busy. It costs nothing when idle.
  */
 import { isMainThread, Worker, workerData } from "node:worker_threads"
 
@@ -25,7 +24,7 @@ const watch = (state: Int32Array, limitMs: number): never => {
 /** Starts the thread; the process's exit ends it. */
 export const startWatchdog = (limitMs: number = LONGEST_REQUEST_MS): Watchdog => {
   const state = new Int32Array(new SharedArrayBuffer(4))
-  // Its streams are kept apart: piping them would open this process's stdout, and that makes the answers' pipe non-blocking.
+  // Keep its streams separate: piping them would open this process's stdout and make the answers' pipe non-blocking.
   new Worker(new URL(import.meta.url), {
     workerData: { watchdog: state, limitMs },
     execArgv: [],

@@ -1,22 +1,22 @@
 /**
- * Readings that take long go on beside everything else. Whoever asks waits a little; a file that is not read by then is reported as
- * under way, and a later question is told how it ended. So a hostile file delays the sweep of all sessions by that little, once.
+ * Slow readings continue in the background. A caller waits briefly; if the reading has not finished, it is reported as under way, and a
+ * later call gets the result. So a hostile file delays the other sessions once, and only briefly.
  */
 import { Effect, Exit, Fiber, type Scope } from "effect"
 import { type Quarantined, type Reading, Unreadable } from "../../services/Mailbox.ts"
 
 type ReadFailure = Unreadable | Quarantined
 
-/** How one question was answered. `late`: the reading began at an earlier question, so the file may have changed since. */
+/** `late`: the reading began at an earlier call, so the file may have changed since. */
 export interface Answer {
   readonly reading: Reading
   readonly came: "now" | "late"
 }
 
 export interface Readings {
-  /** Readings of one `key` never run side by side: a question is answered by the one that is under way. */
+  /** At most one reading per `key` runs at a time; further calls get its result. */
   readonly ask: (key: string, read: Effect.Effect<Reading, ReadFailure>) => Effect.Effect<Answer, ReadFailure>
-  /** Ends what is under way for it, and forgets what was not asked for again. */
+  /** Cancels the reading of this key, and drops a result that nobody has asked for. */
   readonly forget: (key: string) => Effect.Effect<void>
 }
 
