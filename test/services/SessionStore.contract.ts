@@ -5,7 +5,12 @@ import { TestClock } from "effect/testing"
 import type { Message, MessageState } from "../../src/domain/Message.ts"
 import { livedElsewhere } from "../../src/domain/Incarnation.ts"
 import { GroupId, InstallId, MessageId, OutboundId, SeriesId, SessionId } from "../../src/domain/Ids.ts"
-import { defaultHostLimits, defaultPolicy, type PolicyOverride } from "../../src/domain/Policy.ts"
+import {
+  defaultHostLimits,
+  defaultPolicy,
+  type HostLimits,
+  type PolicyOverride,
+} from "../../src/domain/Policy.ts"
 import type { LedgerDriver, LedgerError } from "../../src/services/LedgerDriver.ts"
 import { plainDraft } from "../../src/services/ledger/Accept.ts"
 import { findOwnSeries, findSeries } from "../../src/services/ledger/FindSeries.ts"
@@ -96,13 +101,14 @@ export const sessionStoreContract = (name: string, ledger: Layer.Layer<LedgerDri
     title: string,
     tell: (store: SessionStore["Service"]) => Effect.Effect<A, E, SessionStore>,
     policy: PolicyOverride = {},
+    limits: Partial<HostLimits> = {},
   ) =>
     it.effect(title, () =>
       Effect.flatMap(started, tell).pipe(
         Effect.provide(
           SessionStore.layer({
             policy: { ...defaultPolicy, ...policy },
-            limits: defaultHostLimits,
+            limits: { ...defaultHostLimits, ...limits },
             zone: "UTC",
           }).pipe(Layer.provideMerge(ledger)),
         ),
@@ -618,6 +624,25 @@ export const sessionStoreContract = (name: string, ledger: Layer.Layer<LedgerDri
           const [refused] = yield* store.read((reader) => reader.deliveries({}, { limit: 10 }))
           assert.deepStrictEqual([refused?.status, refused?.nextAttemptAt], ["refused", null])
         }),
+      )
+      story(
+        "a session that filled a channel is refused there; others have their share, up to twice the limit",
+        (store) =>
+          Effect.gen(function* () {
+            yield* wrote(store, row("o1"), row("o2"))
+            const full = yield* Effect.flip(accept("m2"))
+            assert.strictEqual(full._tag, "Full")
+            const other = SessionId.make("s2")
+            const address = { channelType: "test", platformId: "p2", threadId: null }
+            yield* store.resolveSession({ id: other, groupId: GROUP, mode: "shared", address })
+            const draft = plainDraft({ id: MessageId.make("m3"), kind: "chat", content: "{}", dueAt: 0 })
+            assert.strictEqual((yield* store.accept(other, draft))._tag, "Accepted")
+            yield* store.ingest(pair(1), reading({ outbound: [row("o3"), row("o4")] }))
+            const late = yield* Effect.flip(store.accept(other, { ...draft, id: MessageId.make("m4") }))
+            assert.strictEqual(late._tag, "Full")
+          }),
+        {},
+        { maxPendingDeliveries: 2 },
       )
     })
 

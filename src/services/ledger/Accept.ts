@@ -206,14 +206,20 @@ const refuseFull = (unit: SessionUnit, draft: Draft): Full | undefined => {
     })
   }
   const channelType = draft.channelType ?? session.channelType
+  if (channelType === null) return undefined
   const limit = unit.context.limits.maxPendingDeliveries
-  if (channelType !== null && unit.tx.countPendingDeliveries(channelType, limit) >= limit) {
-    return new Full({
-      message: `channel '${channelType}' has ${limit} deliveries waiting, its limit (maxPendingDeliveries); 'lamplighter deliveries list' shows why they wait`,
-    })
-  }
-  return undefined
+  const waiting = unit.tx.countPendingDeliveries(channelType, 2 * limit)
+  if (waiting < limit) return undefined
+  const share = Math.ceil(limit / CHANNEL_SHARES)
+  const own = unit.tx.deliveries({ sessionId: session.id, statuses: ["pending"] }, { limit: share }).length
+  if (waiting < 2 * limit && own < share) return undefined
+  return new Full({
+    message: `channel '${channelType}' has ${waiting} deliveries waiting (maxPendingDeliveries is ${limit}), ${own} of them of session '${session.id}'; 'lamplighter deliveries list' shows why they wait`,
+  })
 }
+
+/** A full channel still takes messages of sessions that have less than one of so many shares of it, up to twice its limit. */
+const CHANNEL_SHARES = 100
 
 /** `waiting`: a claimed message is refused. `running`: it ends too, its container is stopped, and the others there pay nothing. */
 export type Cancellable = "waiting" | "running"
