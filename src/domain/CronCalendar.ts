@@ -18,19 +18,20 @@ export interface CronSchedule {
   readonly everyDay: boolean
 }
 
-/** Which days match. With both restricted, a day that either matches does, as in vixie cron; `*` and `?` restrict nothing. */
+/** Which days match, as crontab(5) has it: of a month, and of the week. */
 export interface DayRule {
-  readonly dayOfMonthRestricted: boolean
+  /** Neither day field begins with `*`: a day that either of them has matches. Otherwise both must have it. */
+  readonly either: boolean
   /** 1 to 31, ascending. */
   readonly daysOfMonth: ReadonlyArray<number>
-  readonly lastDayOfMonth: boolean
-  readonly dayOfWeekRestricted: boolean
+  /** Days before the last one: 0 is `L`, 2 is `L-2`. */
+  readonly beforeLast: ReadonlyArray<number>
+  /** The weekday nearest to each of these days, in the same month: 15 is `15W`; 0, for the last day, is `LW`. */
+  readonly workdays: ReadonlyArray<number>
   /** 0 (Sunday) to 6. */
   readonly daysOfWeek: ReadonlyArray<number>
-  /** The n-th of these weekdays in the month only; 0: all of them. */
-  readonly nth: number
-  /** Weekdays whose last one of the month matches. */
-  readonly lastDaysOfWeek: ReadonlyArray<number>
+  /** `1#2` is the second Monday of the month; with `nth` 0 it is the last one, `1L`. */
+  readonly nthWeekdays: ReadonlyArray<{ readonly weekday: number; readonly nth: number }>
 }
 
 interface CalendarDate {
@@ -74,28 +75,26 @@ const dateFromDays = (days: number): CalendarDate => {
 
 /** The matching days of one month as bits 1 to 31. */
 const dayMask = (rule: DayRule, firstDay: number, length: number): number => {
-  const all = 2 ** (length + 1) - 2
-  if (!rule.dayOfMonthRestricted && !rule.dayOfWeekRestricted) return all
-  let mask = 0
-  if (rule.dayOfMonthRestricted) {
-    for (const day of rule.daysOfMonth) if (day <= length) mask |= 1 << day
-    if (rule.lastDayOfMonth) mask |= 1 << length
+  // 1970-01-01 was a Thursday.
+  const weekdayOf = (day: number): number => (((firstDay + day + 3) % 7) + 7) % 7
+  const bit = (day: number): number => (day >= 1 && day <= length ? 1 << day : 0)
+  let month = 0
+  for (const day of rule.daysOfMonth) month |= bit(day)
+  for (const count of rule.beforeLast) month |= bit(length - count)
+  for (const wanted of rule.workdays) {
+    const day = wanted === 0 ? length : wanted
+    const weekday = weekdayOf(day)
+    const step = weekday === 6 ? (day > 1 ? -1 : 2) : weekday === 0 ? (day < length ? 1 : -2) : 0
+    if (day <= length) month |= bit(day + step)
   }
-  if (rule.dayOfWeekRestricted) {
-    // 1970-01-01 was a Thursday.
-    const weekdayOfFirst = (((firstDay + 4) % 7) + 7) % 7
-    for (const weekday of rule.daysOfWeek) {
-      const earliest = 1 + ((weekday - weekdayOfFirst + 7) % 7)
-      for (let day = earliest; day <= length; day += 7)
-        if (rule.nth === 0 || Math.ceil(day / 7) === rule.nth) mask |= 1 << day
-    }
-    for (const weekday of rule.lastDaysOfWeek) {
-      const earliest = 1 + ((weekday - weekdayOfFirst + 7) % 7)
-      mask |= 1 << (earliest + 7 * Math.floor((length - earliest) / 7))
-    }
+  let week = 0
+  for (let day = 1; day <= length; day++) if (rule.daysOfWeek.includes(weekdayOf(day))) week |= bit(day)
+  for (const { nth, weekday } of rule.nthWeekdays) {
+    const earliest = 1 + ((weekday - weekdayOf(1) + 7) % 7)
+    week |= bit(earliest + 7 * (nth === 0 ? Math.floor((length - earliest) / 7) : nth - 1))
   }
   // Bit 31 makes the number negative; as unsigned it compares as it reads.
-  return mask >>> 0
+  return (rule.either ? month | week : month & week) >>> 0
 }
 
 /** The matching days from one day number, included, to another, excluded. */

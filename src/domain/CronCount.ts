@@ -38,18 +38,12 @@ const localsBetween = (cron: CronSchedule, from: number, to: number): number => 
   return whole - onFirst + onLast
 }
 
-/** The slots after one instant and up to another, included; from `limit` on nothing more is counted. */
-export const countCronSlots = (
-  cron: CronSchedule,
-  zone: string,
-  after: number,
-  until: number,
-  limit: number,
-): number => {
+/** The slots after one instant and up to another, included. */
+export const countCronSlots = (cron: CronSchedule, zone: string, after: number, until: number): number => {
   let count = 0
   let from = Math.floor(after / SECOND_MS) * SECOND_MS + SECOND_MS
   const end = Math.floor(until / SECOND_MS) * SECOND_MS + SECOND_MS
-  while (from < end && count < limit) {
+  while (from < end) {
     const span = spanAt(zone, from)
     if (span === null) return count
     const to = Math.min(end, span.endMs)
@@ -60,5 +54,5 @@ export const countCronSlots = (
     count += localsBetween(cron, Math.max(from + span.offsetMs, firstLocal(cron, span)), to + span.offsetMs)
     from = to
   }
-  return Math.min(count, limit)
+  return count
 }

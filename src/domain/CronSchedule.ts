@@ -14,7 +14,7 @@
  */
 import { CronExpressionParser } from "cron-parser"
 import { Result } from "effect"
-import type { CronSchedule } from "./CronCalendar.ts"
+import type { CronSchedule, DayRule } from "./CronCalendar.ts"
 import { nextLocal, previousLocal } from "./CronCalendar.ts"
 import { DAY_MS, SECOND_MS } from "./Instant.ts"
 import type { ZoneSpan } from "./ZoneOffsets.ts"
@@ -45,17 +45,28 @@ const weekday = "(?:\\d|SUN|MON|TUE|WED|THU|FRI|SAT)"
 const items = (atom: string, ...more: ReadonlyArray<string>) =>
   new RegExp(`^(?:${[`(?:[*?]|${atom}(?:-${atom})?)(?:/\\d{1,3})?`, ...more].join("|")})$`)
 
+/** What the calendar alone can tell: `L`, `L-2`, `LW`, `15W`; `5L`, `1#3`. It is read here, and cron-parser sees the rest. */
+const ofMonth = "L(?:-(?:[12]?\\d|30))?|LW|(?:[1-9]|[12]\\d|3[01])W"
+const ofWeek = "(?:[0-7]|SUN|MON|TUE|WED|THU|FRI|SAT)(?:L|#[1-5])"
+const SPECIAL = [
+  undefined,
+  undefined,
+  undefined,
+  RegExp(`^(?:${ofMonth})$`),
+  undefined,
+  RegExp(`^${ofWeek}$`),
+]
+
 /** What one item of a list may look like. cron-parser alone is too lenient: it reads `JANFEB` as December, for one. */
 const FIELDS = [
   { name: "second", pattern: items(value), values: 60 },
   { name: "minute", pattern: items(value), values: 60 },
   { name: "hour", pattern: items(value), values: 24 },
-  { name: "day of month", pattern: items(value, "L"), values: 31 },
+  { name: "day of month", pattern: items(value, ofMonth), values: 31 },
   { name: "month", pattern: items(month), values: 12 },
-  { name: "day of week", pattern: items(weekday, `${weekday}L`, `${weekday}#\\d`), values: 7 },
+  { name: "day of week", pattern: items(weekday, ofWeek), values: 7 },
 ] as const
 
-const WILDCARDS = new Set(["*", "?"])
 const MAX_CACHED = 4096
 const cache = new Map<string, Result.Result<CronSchedule, CronRefusal>>()
 
@@ -109,14 +120,15 @@ const readFields = (fields: ReadonlyArray<Token>): Result.Result<CronSchedule, C
     reason: "it never fires: no month in it has such a day",
     position: fields[3]!.position,
   }
-  const expanded = expand(texts)
+  const plain = texts.map(plainPart)
+  const expanded = expand(plain.map((text) => (text === "" ? "*" : text)))
   if (typeof expanded === "string") {
     // The library doesn't say where: ask it about each item alone, then about each list as a whole (doubled values).
     const fieldsAlone = fields.map((field) => [field])
     // Fields that are right one by one can together only be days that no month has.
     return Result.fail(locate(itemsOf, complaintAbout) ?? locate(fieldsAlone, complaintAbout) ?? never)
   }
-  const cron = toSchedule(texts, expanded)
+  const cron = toSchedule(texts, plain, expanded)
   return nextLocal(cron, 0) === null ? Result.fail(never) : Result.succeed(cron)
 }
 
@@ -158,7 +170,8 @@ const findMisspelling = (item: string, field: number): string | null => {
 }
 
 const complaintAbout = (text: string, field: number): string | null => {
-  const expanded = expand(onlyField(text, field))
+  const plain = plainPart(text, field)
+  const expanded = plain === "" ? undefined : expand(onlyField(plain, field))
   return typeof expanded === "string" ? expanded : null
 }
 
@@ -179,33 +192,60 @@ const expand = (texts: ReadonlyArray<string>) => {
 
 type ExpandedFields = Exclude<ReturnType<typeof expand>, string>
 
-const toSchedule = (texts: ReadonlyArray<string>, fields: ExpandedFields): CronSchedule => {
+const isSpecial = (item: string, field: number): boolean => SPECIAL[field]?.test(item) === true
+
+/** The items of a field that cron-parser reads; empty when there are none. */
+const plainPart = (text: string, field: number): string =>
+  text
+    .split(",")
+    .filter((item) => !isSpecial(item, field))
+    .join(",")
+
+const toSchedule = (
+  texts: ReadonlyArray<string>,
+  plain: ReadonlyArray<string>,
+  fields: ExpandedFields,
+): CronSchedule => {
   const [second, ...five] = texts.map((text) => (text === "?" ? "*" : text))
-  const hourText = texts[2]!
   const hours = fields.hour.values.map(Number)
   const months = fields.month.values.map(Number)
-  const daysOfWeek = fields.dayOfWeek.values
-  const dayOfMonthRestricted = !WILDCARDS.has(texts[3]!)
-  const dayOfWeekRestricted = !WILDCARDS.has(texts[5]!)
+  const days = dayRule(texts, {
+    daysOfMonth: plain[3] === "" ? [] : fields.dayOfMonth.values.map(Number),
+    daysOfWeek: plain[5] === "" ? [] : [...new Set(fields.dayOfWeek.values.map((day) => Number(day) % 7))],
+  })
+  const allDays = days.daysOfMonth.length === 31 && days.daysOfWeek.length === 7
   return {
     expression: second === "0" ? five.join(" ") : [second, ...five].join(" "),
     seconds: fields.second.values.map(Number),
     minutes: fields.minute.values.map(Number),
     hours,
     months,
-    days: {
-      dayOfMonthRestricted,
-      daysOfMonth: fields.dayOfMonth.values.filter((day) => day !== "L").map(Number),
-      lastDayOfMonth: fields.dayOfMonth.hasLastChar,
-      dayOfWeekRestricted,
-      daysOfWeek: [...new Set(daysOfWeek.filter((day) => typeof day === "number").map((day) => day % 7))],
-      nth: fields.dayOfWeek.nthDay,
-      lastDaysOfWeek: daysOfWeek
-        .filter((day) => typeof day !== "number")
-        .map((day) => Number.parseInt(day, 10) % 7),
-    },
-    elapsed: hours.length === 24 || (hours.length > 1 && hourText.includes("/")),
-    everyDay: !dayOfMonthRestricted && !dayOfWeekRestricted && months.length === 12,
+    days,
+    elapsed: hours.length === 24 || (hours.length > 1 && texts[2]!.includes("/")),
+    everyDay: allDays && months.length === 12,
+  }
+}
+
+const WEEKDAYS = ["SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"]
+
+const dayRule = (
+  texts: ReadonlyArray<string>,
+  plain: Pick<DayRule, "daysOfMonth" | "daysOfWeek">,
+): DayRule => {
+  const specials = (field: number) => texts[field]!.split(",").filter((item) => isSpecial(item, field))
+  const ofMonths = specials(3)
+  return {
+    ...plain,
+    either: ![texts[3]!, texts[5]!].some((text) => /^[*?]/.test(text)),
+    beforeLast: ofMonths.filter((item) => /^L(?:-|$)/.test(item)).map((item) => Number(item.slice(2))),
+    workdays: ofMonths
+      .filter((item) => item.endsWith("W"))
+      .map((item) => (item === "LW" ? 0 : Number.parseInt(item, 10))),
+    nthWeekdays: specials(5).map((item) => {
+      const day = item.replace(/L$|#.$/, "")
+      const weekday = WEEKDAYS.includes(day) ? WEEKDAYS.indexOf(day) : Number(day) % 7
+      return { weekday, nth: item.endsWith("L") ? 0 : Number(item.at(-1)) }
+    }),
   }
 }
 

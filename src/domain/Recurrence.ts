@@ -60,17 +60,17 @@ export const previousSlot = (schedule: Schedule, before: EpochMs): EpochMs | nul
   }
 }
 
-/** How many slots lie after one instant and up to another, included; counting stops at `limit`. Costs nothing of the slots between. */
-export const countSlots = (schedule: Schedule, after: EpochMs, until: EpochMs, limit: number): number => {
+/** How many slots lie after one instant and up to another, included. Costs nothing of the slots between. */
+export const countSlots = (schedule: Schedule, after: EpochMs, until: EpochMs): number => {
   if (schedule._tag === "Cron") {
     const cron = parseCron(schedule.expression)
     const last = Math.min(until, MAX_SLOT)
-    return Result.isSuccess(cron) ? countCronSlots(cron.success, schedule.zone, after, last, limit) : 0
+    return Result.isSuccess(cron) ? countCronSlots(cron.success, schedule.zone, after, last) : 0
   }
   const first = nextSlot(schedule, after)
   if (first === null || first > until) return 0
-  if (schedule._tag === "Once") return Math.min(1, limit)
-  return Math.min(limit, Math.floor((Math.min(until, MAX_SLOT) - first) / schedule.everyMs) + 1)
+  if (schedule._tag === "Once") return 1
+  return Math.floor((Math.min(until, MAX_SLOT) - first) / schedule.everyMs) + 1
 }
 
 /** The next slots after an instant, at most `count` and at most `MAX_PREVIEW`; fewer when the schedule ends. */

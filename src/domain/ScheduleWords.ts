@@ -78,7 +78,7 @@ const MONTHS = [
   "November",
   "December",
 ]
-const ORDINALS = ["", "first", "second", "third", "fourth", "fifth"]
+const ORDINALS = ["last", "first", "second", "third", "fourth", "fifth"]
 /** More times of day than this are described by their fields. */
 const MAX_TIMES = 6
 
@@ -131,35 +131,30 @@ const describeField = (values: ReadonlyArray<number>, size: number, name: string
 }
 
 const describeDays = (rule: DayRule): string => {
-  const byMonth = rule.dayOfMonthRestricted
-    ? list([
-        ...(rule.daysOfMonth.length > 0
-          ? [`day${rule.daysOfMonth.length === 1 ? "" : "s"} ${ranges(rule.daysOfMonth, String)}`]
-          : []),
-        ...(rule.lastDayOfMonth ? ["the last day"] : []),
-      ])
-    : null
-  const byWeek = rule.dayOfWeekRestricted ? describeWeekdays(rule) : null
+  const byMonth = rule.daysOfMonth.length === 31 ? null : describeDates(rule)
+  const byWeek = rule.daysOfWeek.length === 7 ? null : describeWeekdays(rule)
   if (byMonth === null) return byWeek === null ? "" : `on ${byWeek}`
-  return byWeek === null ? `on ${byMonth} of the month` : `on ${byMonth} of the month or on ${byWeek}`
+  const dates = `on ${byMonth} of the month`
+  return byWeek === null ? dates : `${dates} ${rule.either ? "or on" : "if that is"} ${byWeek}`
 }
+
+const describeDates = ({ beforeLast, daysOfMonth, workdays }: DayRule): string =>
+  list([
+    ...(daysOfMonth.length === 0
+      ? []
+      : [`day${daysOfMonth.length === 1 ? "" : "s"} ${ranges(daysOfMonth, String)}`]),
+    ...beforeLast.map((count) => (count === 0 ? "the last day" : `${plural(count, "day")} before the last`)),
+    ...workdays.map((day) => (day === 0 ? "the last weekday" : `the weekday nearest to day ${day}`)),
+  ])
 
 const describeWeekdays = (rule: DayRule): string => {
   const name = (day: number) => WEEKDAYS[day]!
   // A week is read from Monday, so that a weekend is one range.
-  const fromMonday = [...rule.daysOfWeek].sort((a, b) => ((a + 6) % 7) - ((b + 6) % 7))
-  const plain =
-    rule.nth > 0
-      ? [`the ${ORDINALS[rule.nth]} ${list(fromMonday.map(name))} of the month`]
-      : fromMonday.length > 0
-        ? [
-            ranges(
-              fromMonday.map((day) => (day + 6) % 7),
-              (day) => name((day + 1) % 7),
-            ),
-          ]
-        : []
-  return list([...plain, ...rule.lastDaysOfWeek.map((day) => `the last ${name(day)} of the month`)])
+  const fromMonday = rule.daysOfWeek.map((day) => (day + 6) % 7).sort((a, b) => a - b)
+  return list([
+    ...(fromMonday.length > 0 ? [ranges(fromMonday, (day) => name((day + 1) % 7))] : []),
+    ...rule.nthWeekdays.map(({ nth, weekday }) => `the ${ORDINALS[nth]} ${name(weekday)} of the month`),
+  ])
 }
 
 const describeMonths = (months: ReadonlyArray<number>): string =>

@@ -2,9 +2,10 @@
  * The slots that a series really has: those of its schedule, within its start and end, without its excluded dates. An excluded
  * date is jumped over whole, so that a schedule of every second costs no more there than one of every day.
  */
-import { formatExchangeTime } from "./ExchangeTime.ts"
+import { Result } from "effect"
+import { formatExchangeTime, parseExchangeTime } from "./ExchangeTime.ts"
 import { DAY_MS, type EpochMs } from "./Instant.ts"
-import { nextSlot, previousSlot } from "./Recurrence.ts"
+import { countSlots, nextSlot, previousSlot } from "./Recurrence.ts"
 import type { Series } from "./Series.ts"
 import { instantOfLocal, spanAt } from "./ZoneOffsets.ts"
 
@@ -61,6 +62,23 @@ export const previewOf = (series: Slotted, after: EpochMs, count: number): Reado
     last = slot
   }
   return slots
+}
+
+/** How many slots lie after one instant and up to another, included: those of the schedule, less those of excluded dates. */
+export const countSlotsOf = ({ bounds, schedule, zone }: Slotted, after: EpochMs, until: EpochMs): number => {
+  const from = Math.max(after, (bounds.startAt ?? 0) - 1)
+  const to = Math.min(until, bounds.endAt ?? until)
+  const excluded = [...new Set(bounds.exclusions)].map((date) => {
+    const midnight = parseExchangeTime(`${date}T00:00:00Z`)
+    // A date that no month has excludes nothing.
+    if (Result.isFailure(midnight)) return 0
+    const day = midnight.success.at
+    const begin = instantOfLocal(zone, day) ?? day
+    const end = instantOfLocal(zone, day + DAY_MS) ?? day + DAY_MS
+    const [first, last] = [Math.max(from, begin - 1), Math.min(to, end - 1)]
+    return first < last ? countSlots(schedule, first, last) : 0
+  })
+  return excluded.reduce((count, each) => count - each, from < to ? countSlots(schedule, from, to) : 0)
 }
 
 /** Whether an instant lies within the bounds of the series, on its grid or not. */

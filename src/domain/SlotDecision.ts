@@ -5,13 +5,9 @@
  */
 import { type EpochMs, MINUTE_MS } from "./Instant.ts"
 import { PRIORITIES, type Priority } from "./Message.ts"
-import { countSlots } from "./Recurrence.ts"
 import type { Series } from "./Series.ts"
 import { jitterOf } from "./SeriesPolicy.ts"
-import { nextSlotOf, previousSlotOf, type Slotted } from "./SeriesSlots.ts"
-
-/** Counting stops here: a range that says so holds at least this many slots. */
-export const SLOT_COUNT_LIMIT = 10_000
+import { countSlotsOf, nextSlotOf, previousSlotOf, type Slotted } from "./SeriesSlots.ts"
 
 /** Occurrences of one series that have not ended, whatever its policy: with this many no slot becomes another. */
 export const OPEN_LIMIT = 1_000
@@ -40,7 +36,6 @@ export type SlotSeries = Pick<
 export interface SlotRange {
   readonly first: EpochMs
   readonly last: EpochMs
-  /** At most `SLOT_COUNT_LIMIT`. */
   readonly count: number
 }
 
@@ -218,20 +213,5 @@ export const decideReschedule = (
 const rangeOf = (series: Slotted, first: EpochMs, end: EpochMs): SlotRange | null => {
   if (first >= end) return null
   const last = Math.max(previousSlotOf(series, end) ?? first, first)
-  return { first, last, count: Math.min(1 + countAfter(series, first, last), SLOT_COUNT_LIMIT) }
-}
-
-/** The slots after `first` and up to `last`, a slot itself. */
-const countAfter = (series: Slotted, first: EpochMs, last: EpochMs): number => {
-  const { exclusions, startAt } = series.bounds
-  if (exclusions.length === 0) {
-    return countSlots(series.schedule, Math.max(first, (startAt ?? 0) - 1), last, SLOT_COUNT_LIMIT)
-  }
-  let count = 0
-  let slot = nextSlotOf(series, first)
-  while (slot !== null && slot <= last && count < SLOT_COUNT_LIMIT) {
-    count++
-    slot = nextSlotOf(series, slot)
-  }
-  return count
+  return { first, last, count: 1 + countSlotsOf(series, first, last) }
 }

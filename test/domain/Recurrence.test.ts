@@ -116,7 +116,10 @@ describe("parseSchedule refuses", () => {
     ["0 9 * * 8", 8, /day of week "8"/],
     ["0 9 * * 5#6", 8, /day of week "5#6"/],
     ["0 9 * * L", 8, /day of week "L"/],
-    ["0 9 15W * *", 4, /day of month "15W"/],
+    ["0 9 32W * *", 4, /day of month "32W"/],
+    ["0 9 L-31 * *", 4, /day of month "L-31"/],
+    ["0 9 1-5W * *", 4, /day of month "1-5W"/],
+    ["0 9 * * 1#0", 8, /day of week "1#0"/],
     ["  0 9 * * 8", 10, /day of week "8"/],
     ["5-1 * * * *", 0, /range/],
     ["*/0 * * * *", 0, /step of 0/],
@@ -286,6 +289,29 @@ describe("nextSlot", () => {
     assert.deepStrictEqual(slots("0 0 * * 7", "UTC", after, 1), ["2026-02-08T00:00:00Z"])
   })
 
+  it.each<[string, string, ReadonlyArray<string>]>([
+    // 2026-02-28 is a Saturday, 2026-05-31 a Sunday, 2026-08-01 a Saturday.
+    ["0 9 LW * *", "2026-02-01", ["2026-02-27", "2026-03-31", "2026-04-30", "2026-05-29"]],
+    ["0 9 15W * *", "2026-02-01", ["2026-02-16", "2026-03-16", "2026-04-15", "2026-05-15", "2026-06-15"]],
+    ["0 9 1W 8 *", "2026-02-01", ["2026-08-03", "2027-08-02"]],
+    ["0 9 31W * *", "2026-02-01", ["2026-03-31", "2026-05-29", "2026-07-31"]],
+    ["0 9 L-2 * *", "2026-02-01", ["2026-02-26", "2026-03-29", "2026-04-28"]],
+    ["0 9 1,L-2,LW * *", "2026-02-02", ["2026-02-26", "2026-02-27", "2026-03-01"]],
+    ["0 9 * * 1#1,3#3", "2026-02-01", ["2026-02-02", "2026-02-18", "2026-03-02", "2026-03-18"]],
+    ["0 9 * * MON#1,5L,6", "2026-02-20", ["2026-02-21", "2026-02-27", "2026-02-28", "2026-03-02"]],
+    // Either day field begins with a star: both must match.
+    ["0 9 */2 * 1", "2026-02-01", ["2026-02-09", "2026-02-23", "2026-03-09", "2026-03-23"]],
+    ["0 9 13 * */5", "2026-02-01", ["2026-02-13", "2026-03-13", "2026-09-13", "2026-11-13"]],
+    ["0 9 */2 * *", "2026-02-26", ["2026-02-27", "2026-03-01", "2026-03-03"]],
+    ["0 9 1-31/2 * 1", "2026-02-01", ["2026-02-01", "2026-02-02", "2026-02-03"]],
+  ])("%s after %s", (text, after, dates) => {
+    const found = slots(text, "UTC", `${after}T00:00:00Z`, dates.length)
+    assert.deepStrictEqual(
+      found,
+      dates.map((date) => `${date}T09:00:00Z`),
+    )
+  })
+
   it("finds seconds in six fields", () => {
     assert.deepStrictEqual(slots("*/20 59 23 31 12 *", "UTC", "2026-12-31T23:59:19.999Z", 3), [
       "2026-12-31T23:59:20Z",
@@ -364,6 +390,21 @@ describe("in words", () => {
     ],
     ["0 9 * * 0,6", "0 9 * * 0,6", "at 09:00 on Saturday and Sunday (America/New_York)"],
     ["0 9 * * 2#1", "0 9 * * 2#1", "at 09:00 on the first Tuesday of the month (America/New_York)"],
+    [
+      "0 9 L-2,LW,15W * *",
+      "0 9 L-2,LW,15W * *",
+      "at 09:00 on 2 days before the last, the last weekday and the weekday nearest to day 15 of the month (America/New_York)",
+    ],
+    [
+      "0 9 * * mon#1,3#3",
+      "0 9 * * MON#1,3#3",
+      "at 09:00 on the first Monday of the month and the third Wednesday of the month (America/New_York)",
+    ],
+    [
+      "0 9 */15 * 1",
+      "0 9 */15 * 1",
+      "at 09:00 on days 1, 16 and 31 of the month if that is Monday (America/New_York)",
+    ],
     ["*/10 9-17 * * *", "*/10 9-17 * * *", "every 10 minutes of hours 9 to 17 (America/New_York)"],
   ])("%s is %s: %s", (text, canonical, words) => {
     const schedule = parse(text)

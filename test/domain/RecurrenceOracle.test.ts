@@ -55,20 +55,46 @@ const fieldValues = (text: string, low: number, high: number): ReadonlyArray<boo
   return values
 }
 
-/** Five fields without L, # and names, on a wall-clock minute. */
+/** Whether a day of the month is one that the item names: `L`, `L-2`, `LW`, `15W`, or plain values. */
+const namesDate = (item: string, utc: Date): boolean => {
+  const day = utc.getUTCDate()
+  const monthOf = (date: number) => new Date(Date.UTC(utc.getUTCFullYear(), utc.getUTCMonth(), date))
+  const last = new Date(Date.UTC(utc.getUTCFullYear(), utc.getUTCMonth() + 1, 0)).getUTCDate()
+  if (item.endsWith("W")) {
+    const wanted = item === "LW" ? last : Number.parseInt(item, 10)
+    if (wanted > last) return false
+    // The nearest of all weekdays of the month; the earlier one of two is never as near.
+    const weekdays = Array.from({ length: last }, (_, n) => n + 1).filter(
+      (each) => monthOf(each).getUTCDay() % 6 !== 0,
+    )
+    const near = weekdays.toSorted((a, b) => Math.abs(a - wanted) - Math.abs(b - wanted))[0]
+    return day === near
+  }
+  if (item.startsWith("L")) return day === last - Number(item.slice(2))
+  return fieldValues(item, 1, 31)[day] === true
+}
+
+/** Whether it is a day of the week that the item names: `5L`, `1#3`, or plain values. */
+const namesWeekday = (item: string, utc: Date): boolean => {
+  const day = utc.getUTCDate()
+  if (!/[L#]/.test(item)) return fieldValues(item, 0, 6)[utc.getUTCDay()] === true
+  if (Number(item[0]) !== utc.getUTCDay()) return false
+  if (item.includes("#")) return Math.ceil(day / 7) === Number(item[2])
+  return new Date(utc.getTime() + 7 * 24 * HOUR).getUTCMonth() !== utc.getUTCMonth()
+}
+
+/** Five fields without names, on a wall-clock minute. Days as crontab(5) combines them. */
 const matcher = (expression: string): ((wall: number) => boolean) => {
   const [minutes, hours, days, months, weekdays] = expression.split(" ")
   const minuteSet = fieldValues(minutes!, 0, 59)
   const hourSet = fieldValues(hours!, 0, 23)
-  const daySet = fieldValues(days!, 1, 31)
   const monthSet = fieldValues(months!, 1, 12)
-  const weekdaySet = fieldValues(weekdays!, 0, 6)
   const dates = new Map<number, boolean>()
   const dateMatches = (date: number): boolean => {
     const utc = new Date(date * 24 * HOUR)
-    const byDay = daySet[utc.getUTCDate()]!
-    const byWeekday = weekdaySet[utc.getUTCDay()]!
-    const either = days !== "*" && weekdays !== "*"
+    const byDay = days!.split(",").some((item) => namesDate(item, utc))
+    const byWeekday = weekdays!.split(",").some((item) => namesWeekday(item, utc))
+    const either = !days!.startsWith("*") && !weekdays!.startsWith("*")
     return monthSet[utc.getUTCMonth() + 1]! && (either ? byDay || byWeekday : byDay && byWeekday)
   }
   return (wall) => {
@@ -135,6 +161,16 @@ const EXPRESSIONS: ReadonlyArray<readonly [expression: string, hours: Hours]> = 
   ["30 1 1-7 3,11 0", "fixed"],
   ["0 * 30 12 *", "elapsed"],
   ["0 12 30,31 12 *", "fixed"],
+  ["0 9 */2 * 1", "fixed"],
+  ["30 2 */2 * *", "fixed"],
+  ["0 9 1-31/2 * 1", "fixed"],
+  ["0 9 13 * */5", "fixed"],
+  // What only the calendar can tell.
+  ["30 2 LW * *", "fixed"],
+  ["30 1 15W,1W,31W * *", "fixed"],
+  ["0 9 L,L-2,L-29 * *", "fixed"],
+  ["0 0 * * 1#1,3#3,5L", "fixed"],
+  ["0 * LW * 0#2", "elapsed"],
 ]
 
 const cron = (expression: string, zone: string): Schedule =>

@@ -5,7 +5,7 @@ import { countSlots, nextSlot, parseSchedule } from "../../src/domain/Recurrence
 
 const HOUR = 3_600_000
 const DAY = 24 * HOUR
-const LIMIT = 2_000
+const LIMIT = 6_000
 
 const forms = [
   "* * * * *",
@@ -18,6 +18,8 @@ const forms = [
   "0 9 * * 1-5",
   "0 0 L * *",
   "0 12 1 * 1#2",
+  "0 12 LW,L-2,15W * *",
+  "0 9 */2 * 1",
   "20,40 59 23 * * *",
   "0 0 29 2 *",
   "every 17m",
@@ -65,18 +67,17 @@ describe("the number of slots between two instants", () => {
       const rounded = (instant: number) => (onSecond ? Math.floor(instant / 1_000) * 1_000 : instant)
       const after = rounded(at + fromChange)
       const until = rounded(after + forMs)
-      assert.strictEqual(countSlots(schedule, after, until, LIMIT), found(schedule, after, until))
+      assert.strictEqual(countSlots(schedule, after, until), found(schedule, after, until))
     },
     { arbitrary: { runs: 3_000 } },
   )
 
-  it("is exact over years, and stops at its limit", () => {
+  it("is exact over years", () => {
     const schedule = Result.getOrThrow(parseSchedule("0 9 * * 1-5", { zone: "America/New_York", now: 0 }))
     const [from, to] = [Date.parse("2026-01-01T00:00:00Z"), Date.parse("2027-01-01T00:00:00Z")]
-    assert.strictEqual(countSlots(schedule, from, to, 10_000), 261)
-    assert.strictEqual(countSlots(schedule, from, to, 100), 100)
-    assert.strictEqual(countSlots(schedule, to, from, 100), 0)
+    assert.strictEqual(countSlots(schedule, from, to), 261)
+    assert.strictEqual(countSlots(schedule, to, from), 0)
     const each = Result.getOrThrow(parseSchedule("* * * * * *", { zone: "Europe/Paris", now: 0 }))
-    assert.strictEqual(countSlots(each, 0, 9_000_000_000_000, 10_000), 10_000)
+    assert.strictEqual(countSlots(each, 0, 3_650 * DAY), 3_650 * 86_400)
   })
 })

@@ -8,7 +8,6 @@ import {
   decideReschedule,
   decideResume,
   decideSlots,
-  SLOT_COUNT_LIMIT,
   type SlotDecision,
   type SlotRange,
 } from "../../src/domain/SlotDecision.ts"
@@ -38,6 +37,7 @@ const series = (fields: Partial<Series>): Series => ({
     bounds: unbounded,
     policy: defaultSeriesPolicy,
     fired: 0,
+    grid: 0,
     failuresInRow: 0,
     priority: 1,
     ttlMs: null,
@@ -125,15 +125,26 @@ describe("decideSlots", () => {
     )
   })
 
-  it("bounds the count after a very long time", () => {
+  it("counts exactly after a very long time", () => {
     for (const schedule of [everyMinute, { _tag: "Cron", expression: "* * * * *", zone: "UTC" } as const]) {
       const now = start + 3650 * DAY
       const decision = decideSlots(series({ schedule }), now, idle)
       assert.deepStrictEqual(
         decision,
-        fired(now, { first: start + MINUTE, last: now - MINUTE, count: SLOT_COUNT_LIMIT }, now + MINUTE),
+        fired(now, { first: start + MINUTE, last: now - MINUTE, count: 3_650 * 1_440 - 1 }, now + MINUTE),
       )
     }
+  })
+
+  it("counts the slots of 60 days, and leaves out those of excluded dates", () => {
+    const now = start + 60 * DAY
+    const missed = (exclusions: ReadonlyArray<string>) => {
+      const decision = decideSlots(series({ bounds: { ...unbounded, exclusions } }), now, idle)
+      return decision._tag === "Due" ? decision.missed?.count : undefined
+    }
+    assert.strictEqual(missed([]), 86_400 - 1)
+    const date = new Date(start + 10 * DAY).toISOString().slice(0, 10)
+    assert.strictEqual(missed([date, date, "1999-01-01"]), 86_400 - 1_440 - 1)
   })
 
   it.prop(
