@@ -13,6 +13,38 @@ const slots = ["test/domain/SlotDecision.test.ts"]
 
 const tested: ReadonlyArray<Sabotage> = [
   {
+    name: "a request of any size",
+    rule: "what the daemon keeps of a request is bounded",
+    file: "src/layers/http/SocketServer.ts",
+    from: "return size <= MAX_BODY_BYTES ?",
+    to: "return size >= 0 ?",
+    tests: ["test/layers/http"],
+  },
+  {
+    name: "a name that all variables share makes them near",
+    rule: "a suggestion is near in its own part",
+    file: "src/layers/Configuration.ts",
+    from: "variable.slice(VARIABLE_PREFIX.length)",
+    to: "variable",
+    tests: ["test/layers/Configuration.test.ts"],
+  },
+  {
+    name: "words as they are spelt and no other way",
+    rule: "a setting's words are taken in any case",
+    file: "src/layers/configuration/Setting.ts",
+    from: "word.toLowerCase() === String(given).toLowerCase()",
+    to: "word === given",
+    tests: ["test/layers/Configuration.test.ts"],
+  },
+  {
+    name: "a policy that knows milliseconds only",
+    rule: "a policy takes lengths of time as settings do",
+    file: "src/domain/Fields.ts",
+    from: 'name.endsWith("Ms") ? orText(field) : field',
+    to: "field",
+    tests: ["test/domain/Policy.test.ts"],
+  },
+  {
     name: "what agents wrote, raw on a terminal",
     rule: "no agent moves the cursor of a terminal",
     file: "src/cli/Output.ts",
