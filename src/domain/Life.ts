@@ -268,11 +268,14 @@ const narrowed = (known: Skew | null, sample: Skew): Skew => {
 const overlap = (left: Skew | null, right: Skew | null): boolean =>
   left === null || right === null || (left.lowMs <= right.highMs && right.lowMs <= left.highMs)
 
-/** The smallest difference that explains what was seen; 0 where none is needed. */
+/**
+ * 0 where no difference is needed to explain what was seen. Otherwise the one by which what the container dates is as late as it can have
+ * been, which is never later than the host saw it: nobody is taken for silent before it was, nor its work for work of an earlier life.
+ */
 export const skewMs = (skew: Skew | null): number => {
   if (skew === null) return 0
   const least = skew.lowMs > 0 ? skew.lowMs : Math.min(0, skew.highMs)
-  return Math.abs(least) < MIN_SKEW_MS ? 0 : least
+  return Math.abs(least) < MIN_SKEW_MS ? 0 : skew.lowMs
 }
 
 /** The reading with every time that the container wrote in the host's time. Without a difference it is the same object. */

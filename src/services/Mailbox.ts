@@ -151,9 +151,10 @@ export interface Reading {
   /** The file was cut at a limit: there is more than a container may write in one life. */
   readonly outgrown: boolean
   /**
-   * The newest instant that the container wrote by its own clock: of its acks, of the outbound rows above and of its tool state.
-   * When it has grown since the last reading, its distance to the host's clock is the offset between the two clocks, too large by at most
-   * the time since the last look. Null: it wrote none. It is not bounded: a hostile container can write anything.
+   * The newest instant that the container wrote by its own clock: of its acks and of its tool state. Outbound rows don't count: those that
+   * the host carried over from an earlier life are dated by the host. When it has grown since the last reading, its distance to the host's
+   * clock is the offset between the two clocks, too large by at most the time since the last look. Null: it wrote none. It is not bounded: a
+   * hostile container can write anything.
    */
   readonly newestAt: EpochMs | null
 }

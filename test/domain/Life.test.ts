@@ -99,6 +99,16 @@ describe("the difference of the clocks", () => {
     })
   }
 
+  it("of an hour, seen half a minute late, makes no silence longer and no claim older than the life", () => {
+    const now = SPAWN + 30 * SECOND_MS
+    const beating = observe(born(), now - 100 - HOUR_MS, at(now, SPAWN))
+    assert.strictEqual(beating.heartbeatAt, now)
+    const claimed = ingested(born(), claims(now - 100 - HOUR_MS), at(now, SPAWN))
+    const verdict = (when: number) => decideStuckAction(livenessOf(claimed), when, defaultPolicy)._tag
+    assert.strictEqual(verdict(now + defaultPolicy.claimToleranceMs - SECOND_MS), "Ok")
+    assert.strictEqual(verdict(now + defaultPolicy.claimToleranceMs + 1), "KillClaim")
+  })
+
   it("is none where a look came late, and is not told from what may be old", () => {
     const late = observe(born(), SPAWN + 1_000, at(SPAWN + 10 * MINUTE_MS, SPAWN + 500))
     assert.strictEqual(skewMs(late.fileSkew), 0)

@@ -166,11 +166,9 @@ const show = (state: PairState, { messages, revision, series }: Projection, now:
 const readingOf = (state: PairState, seen: ReadonlySet<string>): Reading => {
   const acks = [...state.acks.values()]
   const outbound = [...state.outbound.values()].filter((row) => !seen.has(row.id))
-  const instants = [
-    ...acks.map(({ changedAt }) => changedAt),
-    ...outbound.map(({ timestamp }) => timestamp),
-    state.tool?.startedAt ?? null,
-  ].filter((at) => at !== null)
+  const instants = [...acks.map(({ changedAt }) => changedAt), state.tool?.startedAt ?? null].filter(
+    (at) => at !== null,
+  )
   return {
     acks,
     outbound,

@@ -47,6 +47,7 @@ export const makeOutboundCollector = (): OutboundCollector => {
   let stateBytes = 0
   let tool: ToolInFlight | null = null
   let newestAt: EpochMs | null = null
+  // Not messages: those that the host itself carried over from an earlier life are dated by its own clock.
   const dated = (at: EpochMs | null) => {
     if (at !== null && at > (newestAt ?? -1)) newestAt = at
   }
@@ -68,10 +69,7 @@ export const makeOutboundCollector = (): OutboundCollector => {
         dated(row.changedAt)
       }),
     messages_out: (cells) =>
-      accept("messages_out", cells["id"], decodeOutbound(cells), (row) => {
-        outbound.push(row)
-        dated(row.timestamp)
-      }),
+      accept("messages_out", cells["id"], decodeOutbound(cells), (row) => outbound.push(row)),
     container_state: (cells) =>
       accept("container_state", "1", decodeTool(cells), (row) => {
         tool = row.tool
@@ -109,5 +107,4 @@ export const joinReadings = (first: Reading, next: Reading): Reading => ({
   outbound: [...first.outbound, ...next.outbound].slice(0, limits.outbound).sort(bySeq),
   rejected: [...first.rejected, ...next.rejected].slice(0, limits.rejected + 1),
   outgrown: first.outgrown || next.outgrown || first.outbound.length + next.outbound.length > limits.outbound,
-  newestAt: next.newestAt === null ? first.newestAt : Math.max(first.newestAt ?? 0, next.newestAt),
 })
