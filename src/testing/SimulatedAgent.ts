@@ -2,7 +2,7 @@
  * The agents of a simulated world: the scripted runner of the in-memory layers, at work for a random while, and struck by the
  * faults that the plan holds for its session. Each one writes down in the ground truth what it really did.
  */
-import { Deferred, Effect, Option, Schema } from "effect"
+import { Clock, Deferred, Effect, Option, Schema } from "effect"
 import { OutboundId } from "../domain/Ids.ts"
 import { MINUTE_MS, SECOND_MS } from "../domain/Instant.ts"
 import { type AgentWorld, makeAgentWorld } from "../layers/memory/AgentWorld.ts"
@@ -19,6 +19,8 @@ export interface AgentSurroundings {
   readonly truth: GroundTruth
   readonly random: SeededRandom
   readonly pollMs: number
+  /** The containers' clock minus the host's. */
+  readonly skewMs: number
   /** Elapsed milliseconds. */
   readonly now: () => number
   /** The fault that strikes this session's agent now, if any: it is spent by asking. */
@@ -78,6 +80,13 @@ const observed = (
     ),
 })
 
+/** A clock that shows another time, and sleeps as long. */
+const skewed = (clock: Clock.Clock, ms: number): Clock.Clock => {
+  if (ms === 0) return clock
+  const millis = (): number => clock.currentTimeMillisUnsafe() + ms
+  return { ...clock, currentTimeMillisUnsafe: millis, currentTimeMillis: Effect.sync(millis) }
+}
+
 /** The script of each launch in a world. */
 export const simulatedAgent =
   (around: AgentSurroundings) =>
@@ -93,6 +102,7 @@ export const simulatedAgent =
         const me = yield* makeAgentWorld(process).pipe(Effect.provideService(ContainerSide, side))
         return yield* live({ me, side, truth, random, around }, fault)
       }).pipe(
+        Effect.updateService(Clock.Clock, (clock) => skewed(clock, around.skewMs)),
         Effect.onInterrupt(() =>
           fault?.kind === "agent-late-exit" && !around.isRebooting() ? Effect.sleep(fault.ms) : Effect.void,
         ),

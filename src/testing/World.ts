@@ -63,7 +63,7 @@ const homeOf = (session: string): string => sessionName(sessionIndex(session))
 /** What the agents of a world see of it, beside their files. */
 const surroundingsOf = (
   ground: Ground,
-  { agentPollMs }: WorldShape,
+  { agentPollMs, agentSkewMs }: WorldShape,
   moods: Moods,
   isRebooting: () => boolean,
 ): AgentSurroundings => {
@@ -72,6 +72,7 @@ const surroundingsOf = (
     truth,
     random: random.fork("agents"),
     pollMs: agentPollMs,
+    skewMs: agentSkewMs,
     now,
     strike: (session, moment) => moods.take(homeOf(session), moment),
     isPoisoned: (id) => moods.isPoison(id),

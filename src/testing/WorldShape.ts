@@ -49,6 +49,8 @@ export interface WorldShape {
   readonly sweepIntervalMs: number
   readonly pollIntervalMs: number
   readonly agentPollMs: number
+  /** The containers' clock minus the host's. */
+  readonly agentSkewMs: number
   readonly maxContainers: number
   /** A fiber gives way after at most this many steps. */
   readonly stride: number
@@ -88,6 +90,9 @@ const SCHEDULES = [
   "0 9 * * 1-5",
 ] as const
 
+/** Most containers share the host's clock; those of a virtual machine or of another host don't. */
+const SKEWS = [0, 0, 0, 5 * MINUTE_MS, -5 * MINUTE_MS, HOUR_MS, -HOUR_MS]
+
 /** Of the sessions of isolated runs. */
 export const LONGEST_RETENTION_MS = 3 * HOUR_MS
 
@@ -120,6 +125,7 @@ export const planWorld = (random: SeededRandom, days: number, intensity = 1): Wo
       ? SECOND_MS
       : random.pick([15 * SECOND_MS, 30 * SECOND_MS, MINUTE_MS]),
     agentPollMs: random.pick([5 * SECOND_MS, 15 * SECOND_MS, 30 * SECOND_MS]),
+    agentSkewMs: random.fork("skew").pick(SKEWS),
     maxContainers: random.pick([1, 3, 20]),
     stride: random.pick([25, 150, 2_000]),
     runnerReoffers: random.chance(0.7),
