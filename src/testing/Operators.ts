@@ -50,21 +50,23 @@ export const furnishWorld = (shape: WorldShape) =>
   Effect.gen(function* () {
     const operations = yield* Operations
     const store = yield* SessionStore
-    for (let index = 0; index < shape.groups; index++) {
-      const id = groupName(index)
-      if ((yield* store.read((reader) => reader.group(id))) !== undefined) continue
-      yield* operations.addGroup({
-        ...plainGroup(id),
-        destinations: Array.from({ length: shape.groups }, (_, other) => ({
-          name: `group${other}`,
-          displayName: null,
-          type: "agent" as const,
-          channelType: "agent",
-          platformId: null,
-          agentGroupId: groupName(other),
-        })),
-        runnerReoffers: shape.runnerReoffers,
-      })
+    const groups = Array.from({ length: shape.groups }, (_, index) => groupName(index))
+    for (const id of groups) {
+      if ((yield* store.read((reader) => reader.group(id))) === undefined)
+        yield* operations.addGroup({ ...plainGroup(id), runnerReoffers: shape.runnerReoffers })
+    }
+    // A destination names a group that is there.
+    const destinations = groups.map((agentGroupId, index) => ({
+      name: `group${index}`,
+      displayName: null,
+      type: "agent" as const,
+      channelType: "agent",
+      platformId: null,
+      agentGroupId,
+    }))
+    for (const id of groups) {
+      const group = yield* store.read((reader) => reader.group(id))
+      if (group?.destinations.length === 0) yield* operations.updateGroup({ id, destinations })
     }
     for (let index = 0; index < shape.sessions; index++) {
       yield* store.resolveSession({
