@@ -122,22 +122,35 @@ const currentRevision = (database: Database.Database): number =>
 const journal = (database: Database.Database): string =>
   `PRAGMA journal_mode = ${currentRevision(database) === 0 ? "MEMORY" : "PERSIST"}`
 
+/** The first column is the key. When a row came stays as it was first written. */
+const upsertSql = (table: string, columns: string): string => {
+  const names = columns.split(" ")
+  const changing = names.slice(1).filter((name) => name !== "timestamp")
+  return `INSERT INTO ${table} (${names.join(", ")}) VALUES (${names.map(() => "?").join(", ")})
+    ON CONFLICT (${names[0]}) DO UPDATE SET ${changing.map((name) => `${name} = excluded.${name}`).join(", ")}`
+}
+
+const UPSERT_MESSAGE = upsertSql(
+  "messages_in",
+  "id seq kind timestamp status process_after recurrence series_id tries trigger platform_id channel_type thread_id content source_session_id on_wake",
+)
+const UPSERT_DELIVERED = upsertSql(
+  "delivered",
+  "message_out_id platform_message_id status delivered_at detail",
+)
+const UPSERT_DESTINATION = upsertSql(
+  "destinations",
+  "name display_name type channel_type platform_id agent_group_id",
+)
+const UPSERT_ROUTING = upsertSql("session_routing", "id channel_type platform_id thread_id")
+
 const writeMessages = (
   database: Database.Database,
   messages: ReadonlyArray<ProjectedMessage>,
   now: EpochMs,
 ): void => {
   if (messages.length === 0) return
-  const upsert = database.prepare(
-    `INSERT INTO messages_in (id, seq, kind, timestamp, status, process_after, recurrence, series_id, tries, trigger,
-      platform_id, channel_type, thread_id, content, source_session_id, on_wake)
-    VALUES (?, ?, ?, ?, ?, ?, NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-    ON CONFLICT (id) DO UPDATE SET seq = excluded.seq, kind = excluded.kind, timestamp = excluded.timestamp,
-      status = excluded.status, process_after = excluded.process_after, recurrence = NULL,
-      series_id = excluded.series_id, tries = excluded.tries, trigger = excluded.trigger,
-      platform_id = excluded.platform_id, channel_type = excluded.channel_type, thread_id = excluded.thread_id,
-      content = excluded.content, source_session_id = excluded.source_session_id, on_wake = excluded.on_wake`,
-  )
+  const upsert = database.prepare(UPSERT_MESSAGE)
   for (const { message, status } of messages) {
     const processAfter = processAfterOf(message, now)
     upsert.run(
@@ -147,6 +160,7 @@ const writeMessages = (
       formatExchangeTime(message.acceptedAt),
       status,
       processAfter === null ? null : formatExchangeTime(processAfter),
+      null,
       message.seriesId ?? message.id,
       message.tries,
       message.trigger ? 1 : 0,
@@ -174,27 +188,25 @@ const writeSeries = (
       throw new MailboxError({
         message: `the preview of series ${id} has the time '${nextSlotText}', which a runner would take for due: use RFC 9557 text with its zone in brackets`,
       })
-  const upsert = database.prepare(
-    `INSERT INTO messages_in (id, seq, kind, timestamp, status, process_after, recurrence, series_id, tries, trigger,
-      platform_id, channel_type, thread_id, content, source_session_id, on_wake)
-    VALUES (?, ?, 'task', ?, ?, ?, ?, ?, 0, 0, ?, ?, ?, ?, NULL, 0)
-    ON CONFLICT (id) DO UPDATE SET seq = excluded.seq, status = excluded.status, process_after = excluded.process_after,
-      recurrence = excluded.recurrence, platform_id = excluded.platform_id, channel_type = excluded.channel_type,
-      thread_id = excluded.thread_id, content = excluded.content`,
-  )
+  const upsert = database.prepare(UPSERT_MESSAGE)
   for (const row of series)
     upsert.run(
       row.id,
       row.seq,
+      "task",
       formatExchangeTime(now),
       row.status,
       row.nextSlotText,
       row.recurrence,
       row.id,
+      0,
+      0,
       row.platformId,
       row.channelType,
       row.threadId,
       row.content,
+      null,
+      0,
     )
   database
     .prepare(
@@ -212,33 +224,20 @@ const writeDelivered = (database: Database.Database, rows: ReadonlyArray<Project
     database.prepare("SELECT 1 FROM pragma_table_info('delivered') WHERE name = 'detail'").get() === undefined
   )
     database.exec("ALTER TABLE delivered ADD COLUMN detail TEXT")
-  const upsert = database.prepare(
-    `INSERT INTO delivered (message_out_id, platform_message_id, status, delivered_at, detail) VALUES (?, ?, ?, ?, ?)
-    ON CONFLICT (message_out_id) DO UPDATE SET platform_message_id = excluded.platform_message_id,
-      status = excluded.status, delivered_at = excluded.delivered_at, detail = excluded.detail`,
-  )
+  const upsert = database.prepare(UPSERT_DELIVERED)
   for (const row of rows)
     upsert.run(row.outboundId, row.platformMessageId, row.status, formatExchangeTime(row.at), row.detail)
 }
 
 const writeDestinations = (database: Database.Database, rows: ReadonlyArray<Destination>): void => {
   database.exec("DELETE FROM destinations")
-  const insert = database.prepare(
-    `INSERT INTO destinations (name, display_name, type, channel_type, platform_id, agent_group_id)
-    VALUES (?, ?, ?, ?, ?, ?)`,
-  )
+  const insert = database.prepare(UPSERT_DESTINATION)
   for (const row of rows)
     insert.run(row.name, row.displayName, row.type, row.channelType, row.platformId, row.agentGroupId)
 }
 
 const writeRouting = (database: Database.Database, routing: NonNullable<Projection["routing"]>): void => {
-  database
-    .prepare(
-      `INSERT INTO session_routing (id, channel_type, platform_id, thread_id) VALUES (1, ?, ?, ?)
-      ON CONFLICT (id) DO UPDATE SET channel_type = excluded.channel_type, platform_id = excluded.platform_id,
-        thread_id = excluded.thread_id`,
-    )
-    .run(routing.channelType, routing.platformId, routing.threadId)
+  database.prepare(UPSERT_ROUTING).run(1, routing.channelType, routing.platformId, routing.threadId)
 }
 
 /** Everything but the commit; leaves no transaction open when it fails. True when there is something to commit. */
