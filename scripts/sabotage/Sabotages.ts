@@ -272,7 +272,7 @@ const tested: ReadonlyArray<Sabotage> = [
     name: "a hang is free",
     rule: "a claim given back by a container that is stopped as stuck costs its try",
     file: "src/services/ledger/Ingest.ts",
-    from: "  if (reading.outgrown || stoppedAsStuck(incarnation)) return 0\n",
+    from: "  if (reading.outgrown || isStuck(incarnation.stopReason)) return 0\n",
     to: "  if (reading.outgrown) return 0\n",
     tests: [...transitions, ...timelines],
   },

@@ -20,6 +20,7 @@ const INGEST = "src/services/ledger/Ingest.ts"
 const FIRING = "src/services/ledger/Slots.ts"
 const SERIES = "src/services/ledger/SeriesTransitions.ts"
 const OCCURRENCES = "src/services/ledger/Occurrences.ts"
+const FINISH = "src/services/ledger/Finish.ts"
 const ENDING = "src/services/ledger/EndIncarnation.ts"
 const DELIVERIES = "src/services/ledger/Deliveries.ts"
 const UNIT = "src/services/ledger/SessionUnit.ts"
@@ -182,7 +183,7 @@ export const simulated: ReadonlyArray<Sabotage> = [
   broken(
     "failures in a row",
     "5: a series pauses itself after so many failures in a row",
-    OCCURRENCES,
+    FINISH,
     "failuresInRow >= pauseAfterFailures",
     "failuresInRow > pauseAfterFailures + 1",
   ),
@@ -294,14 +295,14 @@ export const simulated: ReadonlyArray<Sabotage> = [
   broken(
     "held back for ever",
     "11: what waits for another run goes when that has ended",
-    OCCURRENCES,
+    FINISH,
     "  if (running > 0 || next === undefined) return\n",
     "  if (running >= 0 || next === undefined) return\n",
   ),
   broken(
     "sessions that stay",
     "11: the session of an isolated run goes after its time",
-    OCCURRENCES,
+    FINISH,
     "expiresAt: unit.context.now + series.policy.isolatedRetentionMs",
     "expiresAt: unit.context.now + series.policy.isolatedRetentionMs + 86_400_000_000",
   ),
