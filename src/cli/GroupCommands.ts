@@ -87,6 +87,23 @@ const destinationOf = (name: string, target: string): Effect.Effect<Destination,
 
 const unlessDash = (text: string): string | null => (text === "-" ? null : text)
 
+/** An agent that writes to a group which is not there would write into the void. */
+const checkAgents = Effect.fnUntraced(function* <E, R>(
+  self: GroupId,
+  destinations: ReadonlyArray<Destination>,
+  groups: Effect.Effect<ReadonlyArray<Group>, E, R>,
+) {
+  const wanted = destinations.filter(({ agentGroupId }) => agentGroupId !== null && agentGroupId !== self)
+  if (wanted.length === 0) return
+  const known = (yield* groups).map(({ id }) => id)
+  for (const { agentGroupId, name } of wanted) {
+    if (agentGroupId === null || known.includes(agentGroupId)) continue
+    return yield* new CommandError({
+      message: `--destination ${name}=agent:${agentGroupId} names a group that does not exist; add it first with 'lamplighter group add ${agentGroupId}'`,
+    })
+  }
+})
+
 /** A path, a JSON array, or the words after `--`. A line for a shell is none of them: nobody says how it is split. */
 const commandOf = Effect.fnUntraced(function* ({ command, program }: Settings) {
   const [first, ...rest] = program
@@ -162,6 +179,7 @@ const add = Command.make("add", { id, ...settings, json: jsonFlag }, (input) =>
       ...changes,
     }
     const api = yield* connectDaemon
+    yield* checkAgents(input.id, payload.destinations, api.groups())
     const group = yield* api.addGroup(payload)
     const say = yield* hints
     yield* show(input.json, group, () => [
@@ -183,6 +201,7 @@ const set = Command.make(
       const api = yield* connectDaemon
       const stored = yield* api.group({ id: input.id })
       const changes = yield* changesOf(input, stored)
+      yield* checkAgents(input.id, changes.destinations ?? [], api.groups())
       const group = yield* api.updateGroup({
         id: input.id,
         revision: Option.getOrElse(input.revision, () => stored.revision),

@@ -46,7 +46,7 @@ describe("bad input", () => {
   })
 
   it("refuses a destination that is a group which is not there", async () => {
-    await refused(["group", "set", "g1", "--destination", "peer=agent:g7"], "'peer'", "'g7'", "group add g7")
+    await refused(["group", "set", "g1", "--destination", "peer=agent:g7"], "peer=agent:g7", "group add g7")
   })
 
   it("takes a group's lengths of time as settings take them, and says what is wrong with others", async () => {

@@ -2,7 +2,6 @@
 import { Clock, Effect, Result } from "effect"
 import type { Group } from "../../domain/Group.ts"
 import { defaultGroupContainer } from "../../domain/GroupContainer.ts"
-import type { GroupId } from "../../domain/Ids.ts"
 import { describeProblem } from "../../domain/TextProblem.ts"
 import { parseZone } from "../../domain/Zone.ts"
 import { Conflict, Invalid, NotFound } from "../ledger/Refusals.ts"
@@ -27,18 +26,6 @@ export const makeGroupRequests = Effect.fnUntraced(function* (options: {
     return found ?? (yield* NotFound.of("group", id))
   })
 
-  /** An agent that writes to a group which is not there would write into the void. */
-  const checkReceivers = Effect.fnUntraced(function* (self: GroupId, destinations: Settings["destinations"]) {
-    const known = yield* store.read((reader) => new Set([null, self, ...reader.groups().map(({ id }) => id)]))
-    const lost = destinations.find(({ agentGroupId }) => !known.has(agentGroupId))
-    if (lost !== undefined) {
-      return yield* new Invalid({
-        field: "destinations",
-        message: `destination '${lost.name}' is the group '${lost.agentGroupId}', which does not exist; add it first with 'lamplighter group add ${lost.agentGroupId}'`,
-      })
-    }
-  })
-
   return {
     group,
     groups: () => store.read((reader) => reader.groups()),
@@ -50,7 +37,6 @@ export const makeGroupRequests = Effect.fnUntraced(function* (options: {
           message: `group '${added.id}' exists already, at revision ${stored.revision}; 'lamplighter group set ${added.id}' changes it`,
         })
       }
-      yield* checkReceivers(added.id, added.destinations)
       const createdAt = yield* Clock.currentTimeMillis
       return yield* store.putGroup({
         ...added,
@@ -70,7 +56,6 @@ export const makeGroupRequests = Effect.fnUntraced(function* (options: {
       const stored = yield* group({ id })
       const changed: Group = { ...stored, ...change, revision: (revision ?? stored.revision) + 1 }
       yield* check(changed)
-      yield* checkReceivers(id, change.destinations ?? [])
       return yield* Effect.tap(store.putGroup(changed), options.look.ring)
     }),
   }
