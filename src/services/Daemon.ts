@@ -54,8 +54,11 @@ export const daemon = Effect.fnUntraced(function* (options: DaemonOptions) {
   )
 })
 
-/** While the ledger can't be written to, the sweep goes on with what needs no writing, and tries again at every poll. */
-const HELD_UP: Swept = { nextLookAt: null, live: 1, news: "nothing" }
+/**
+ * While the ledger can't be written to, the sweep goes on with what needs no writing, and tries again at every poll. What was ingested before
+ * the ledger failed is news.
+ */
+const HELD_UP: Swept = { nextLookAt: null, live: 1, news: "news" }
 
 /** Glances at all files at every poll; between two polls only at those of sessions that something was heard of. */
 const sweepLoop = Effect.fnUntraced(function* (options: DaemonOptions) {

@@ -157,7 +157,10 @@ const glanceAt = (mailbox: Mailbox["Service"], { pair }: Member): Glance | Glanc
   }
 }
 
-/** One session's failure stays its own. What can't be looked at is looked at again, and has its grace and SIGKILL all the same. */
+/**
+ * One session's failure stays its own. What can't be looked at is looked at again, and has its grace and SIGKILL all the same. It may have
+ * failed after something was ingested, which is news to whoever delivers.
+ */
 const visit = <E extends { readonly _tag: string }, R>(
   { pair }: Member,
   what: Effect.Effect<News, E, R>,
@@ -165,7 +168,7 @@ const visit = <E extends { readonly _tag: string }, R>(
   atBoundary<News | "failed", E, R>(pair.sessionId, what, "failed").pipe(
     Effect.flatMap((news) =>
       news === "failed"
-        ? Effect.as(atBoundary(pair.sessionId, lookBlindly(pair), undefined), "nothing" as const)
+        ? Effect.as(atBoundary(pair.sessionId, lookBlindly(pair), undefined), "news" as const)
         : Effect.succeed(news),
     ),
     // The ledger's trouble was told where it happened. What this look should have done is still to do.
@@ -173,7 +176,7 @@ const visit = <E extends { readonly _tag: string }, R>(
       Fleet.use((fleet) =>
         Effect.sync(() => {
           fleet.changeLive(pair, (known) => ({ ...known, standing: null }))
-          return "nothing" as const
+          return "news" as const
         }),
       ),
     ),
