@@ -6,6 +6,7 @@ import type { Attempt } from "../domain/Attempt.ts"
 import type { Delivery } from "../domain/Delivery.ts"
 import { type GroupId, SessionId } from "../domain/Ids.ts"
 import type { Incarnation } from "../domain/Incarnation.ts"
+import { MAX_EPOCH_MS } from "../domain/Instant.ts"
 import type { LedgerEvent } from "../domain/LedgerEvent.ts"
 import { isTerminal, type Message, wakes } from "../domain/Message.ts"
 import { type Policy, resolvePolicy } from "../domain/Policy.ts"
@@ -471,7 +472,8 @@ export class LedgerWatch {
     if (session === undefined || session.status !== "active" || session.live) return
     let due = Infinity
     for (const row of this.open.get(id)?.values() ?? []) {
-      if (row.state === "pending" && wakes(row)) due = Math.min(due, row.dueAt)
+      // What waits for another run has no instant of its own.
+      if (row.state === "pending" && wakes(row) && row.dueAt < MAX_EPOCH_MS) due = Math.min(due, row.dueAt)
     }
     if (due === Infinity) return
     if (session.wakeAt === null || session.wakeAt > Math.max(due, session.wakeNotBefore))
