@@ -3,7 +3,7 @@ import { Effect, Option } from "effect"
 import { Argument, Command } from "effect/cli"
 import { DeliveryStatus } from "../domain/Delivery.ts"
 import { DeliveryId, MessageId, SeriesId, SessionId } from "../domain/Ids.ts"
-import { type Message, MessageKind, MessageState } from "../domain/Message.ts"
+import { MessageKind, MessageState, type ShownMessage } from "../domain/Message.ts"
 import { DEFAULT_PAGE, MAX_PAGE } from "../services/operations/Requests.ts"
 import { readableText, visible } from "../layers/channels/DeliveryContent.ts"
 import { connectDaemon, connectReading } from "./Connection.ts"
@@ -45,7 +45,7 @@ const list = Command.make(
             row.kind,
             row.state,
             String(row.tries),
-            instant(row.dueAt),
+            row.dueAt === null ? "waits for the run before it" : instant(row.dueAt),
             row.error ?? "",
           ]),
         ),
@@ -61,11 +61,11 @@ const ofKind = Effect.fnUntraced(function* <E, R>(wanted: {
   readonly page: (page: {
     readonly limit: number
     readonly after: string | undefined
-  }) => Effect.Effect<ReadonlyArray<Message>, E, R>
+  }) => Effect.Effect<ReadonlyArray<ShownMessage>, E, R>
 }) {
   const { kind, limit } = wanted
   if (kind === undefined) return yield* wanted.page({ limit, after: wanted.after })
-  const found: Array<Message> = []
+  const found: Array<ShownMessage> = []
   let after = wanted.after
   while (found.length < limit) {
     const rows = yield* wanted.page({ limit: MAX_PAGE, after })

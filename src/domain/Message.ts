@@ -1,7 +1,7 @@
 /** A message: a durable row addressed to a session. Everything that reaches an agent is one. */
 import { Schema } from "effect"
 import { IncarnationNumber, MessageId, SeriesId, SessionId } from "./Ids.ts"
-import { EpochMs } from "./Instant.ts"
+import { EpochMs, MAX_EPOCH_MS } from "./Instant.ts"
 
 export const MessageKind = Schema.Literals(["chat", "task", "webhook", "system"])
 export type MessageKind = typeof MessageKind.Type
@@ -81,3 +81,20 @@ export type Message = typeof Message.Type
 /** Whether this row can ever wake a container and spend tries. */
 export const wakes = (message: Pick<Message, "kind" | "trigger">): boolean =>
   message.trigger && message.kind !== "system"
+
+/** When an occurrence is due that waits for the run before it: never, until it is let go. Nobody outside of the ledger sees this number. */
+export const HELD_BACK: EpochMs = MAX_EPOCH_MS
+
+/** A message as callers see it: one that waits for the run before it has no instant at which it is due. */
+export const ShownMessage = Schema.Struct({
+  ...Message.fields,
+  dueAt: Schema.NullOr(EpochMs),
+  firstDueAt: Schema.NullOr(EpochMs),
+})
+export type ShownMessage = typeof ShownMessage.Type
+
+export const shownMessage = (message: Message): ShownMessage => ({
+  ...message,
+  dueAt: message.dueAt === HELD_BACK ? null : message.dueAt,
+  firstDueAt: message.firstDueAt === HELD_BACK ? null : message.firstDueAt,
+})

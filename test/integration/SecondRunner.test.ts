@@ -15,7 +15,7 @@ import * as MemoryChannels from "../../src/layers/memory/MemoryChannels.ts"
 import { ProcessRuntime } from "../../src/layers/process/ProcessRuntime.ts"
 import * as SqliteLedger from "../../src/layers/sqlite/SqliteLedger.ts"
 import * as SqliteMailbox from "../../src/layers/exchange/SqliteMailbox.ts"
-import type { Message } from "../../src/domain/Message.ts"
+import type { ShownMessage } from "../../src/domain/Message.ts"
 import { makeNudge } from "../../src/services/Nudge.ts"
 import { Operations } from "../../src/services/Operations.ts"
 import { SessionStore } from "../../src/services/SessionStore.ts"
@@ -66,7 +66,7 @@ const world = Effect.fnUntraced(function* (dataDir: string) {
   return { nudges, services }
 })
 
-const ended = (id: string, wanted: (message: Message) => boolean) =>
+const ended = (id: string, wanted: (message: ShownMessage) => boolean) =>
   Effect.gen(function* () {
     const operations = yield* Operations
     const deadline = Date.now() + 15_000

@@ -3,7 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Clock, Effect, Layer } from "effect"
 import { TestClock } from "effect/testing"
 import { MessageId, SeriesId, SessionId } from "../../src/domain/Ids.ts"
-import { isTerminal, type Message } from "../../src/domain/Message.ts"
+import { isTerminal, type Message, shownMessage } from "../../src/domain/Message.ts"
 import { defaultHostLimits, defaultPolicy } from "../../src/domain/Policy.ts"
 import type { Run } from "../../src/domain/Run.ts"
 import type { Schedule } from "../../src/domain/Series.ts"
@@ -919,6 +919,24 @@ export const seriesContract = (name: string, ledger: Layer.Layer<LedgerDriver, L
           runs.filter(({ outcome }) => outcome === "missed").map(({ error }) => error),
           ["the daemon was not running", "the host slept, or its clock was set forward"],
         )
+      }),
+    )
+
+    story("an occurrence that waits for the run before it has no instant, wherever it is shown", (store) =>
+      Effect.gen(function* () {
+        yield* store.createSeries(SESSION, { ...everyMinute, overlap: "buffer-all" })
+        yield* at(store, MINUTE)
+        const end = yield* claim(store, first(yield* open(store)))
+        yield* at(store, 2 * MINUTE)
+        const waiting = (yield* open(store)).at(-1) ?? assert.fail("nothing waits")
+        assert.deepInclude(shownMessage(waiting), { slot: 2 * MINUTE, dueAt: null, firstDueAt: null })
+        const session = yield* store.read((reader) => reader.session(SESSION))
+        assert.isNull(session?.wakeAt)
+        // Not in the history of one that was cancelled either.
+        yield* store.cancelMessage(waiting.id)
+        const [run] = yield* store.read((reader) => reader.runs({ seriesId: T1 }, { limit: 1 }))
+        assert.deepInclude(run, { outcome: "cancelled", dueAt: 2 * MINUTE })
+        yield* end("completed")
       }),
     )
 

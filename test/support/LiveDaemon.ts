@@ -5,7 +5,7 @@ import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
 import { client } from "../../src/layers/http/SocketClient.ts"
-import type { Message } from "../../src/domain/Message.ts"
+import type { ShownMessage } from "../../src/domain/Message.ts"
 import { MessageId, GroupId } from "../../src/domain/Ids.ts"
 import { plainGroup } from "../../src/domain/Group.ts"
 import { patience } from "./Patience.ts"
@@ -129,7 +129,7 @@ export const report = (daemon: LiveDaemon, id: string) =>
 export const until = Effect.fnUntraced(function* (
   daemon: LiveDaemon,
   id: string,
-  wanted: (message: Message) => boolean,
+  wanted: (message: ShownMessage) => boolean,
 ) {
   const deadline = Date.now() + DEADLINE_MS
   while (true) {

@@ -5,9 +5,10 @@
 import { Option, Schema } from "effect"
 import { CLOCK_JUMP_MS, ClockJump, reanchored } from "../../domain/ClockJump.ts"
 import { SeriesId } from "../../domain/Ids.ts"
+import { HELD_BACK } from "../../domain/Message.ts"
 import type { Series } from "../../domain/Series.ts"
 import type { LedgerReader, LedgerTx } from "../LedgerDriver.ts"
-import { HELD_BACK, openOf } from "./Finish.ts"
+import { openOf } from "./Finish.ts"
 import { amendSeries } from "./SeriesRows.ts"
 import { inSession, openUnit, type SessionUnit, type TransitionContext } from "./SessionUnit.ts"
 

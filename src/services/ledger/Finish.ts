@@ -3,8 +3,7 @@
  * failure is counted, and the occurrence that was held back is released. A series that pauses itself ends others here too.
  */
 import { Result } from "effect"
-import { type EpochMs, MAX_EPOCH_MS } from "../../domain/Instant.ts"
-import { type Message, type TerminalState, wakes } from "../../domain/Message.ts"
+import { HELD_BACK, type Message, type TerminalState, wakes } from "../../domain/Message.ts"
 import type { EndingEvent } from "../../domain/MessageTransition.ts"
 import type { Series } from "../../domain/Series.ts"
 import { amendedSeries, movedSeries } from "../../domain/SeriesTransition.ts"
@@ -39,7 +38,7 @@ export const finishMessage = (
       seriesId: message.seriesId,
       messageId: message.id,
       slot: message.slot,
-      dueAt: message.firstDueAt,
+      dueAt: message.firstDueAt === HELD_BACK ? (message.slot ?? now) : message.firstDueAt,
       wokenAt: message.wokenAt,
       claimedAt: message.claimedAt,
       endedAt: now,
@@ -75,9 +74,6 @@ const MAX_OPEN = 2_000
 /** Runs of one series that its history keeps, beside what the retention by age takes; looked at every so many occurrences. */
 const MAX_RUNS_KEPT = 10_000
 const TRIM_EVERY = 100
-
-/** When an occurrence is due that waits for the one before it: never, until it is released. */
-export const HELD_BACK: EpochMs = MAX_EPOCH_MS
 
 const isHeldBack = (message: Message): boolean => message.state === "pending" && message.dueAt === HELD_BACK
 

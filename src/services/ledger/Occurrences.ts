@@ -4,12 +4,12 @@
  */
 import type { EpochMs } from "../../domain/Instant.ts"
 import { MessageId, SessionId } from "../../domain/Ids.ts"
-import type { Message, Priority } from "../../domain/Message.ts"
+import { HELD_BACK, type Message, type Priority } from "../../domain/Message.ts"
 import type { Series } from "../../domain/Series.ts"
 import type { LedgerReader } from "../LedgerDriver.ts"
 import { insertDraft, plainDraft, resolveSession } from "./Accept.ts"
 import { runKey } from "./FindSeries.ts"
-import { cancelOpen, HELD_BACK } from "./Finish.ts"
+import { cancelOpen } from "./Finish.ts"
 import { inSession, type SessionUnit } from "./SessionUnit.ts"
 
 export interface NewOccurrence {

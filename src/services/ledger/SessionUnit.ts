@@ -4,7 +4,7 @@
  * idle sessions cost nothing.
  */
 import { Result } from "effect"
-import { isTerminal, type Message, wakes } from "../../domain/Message.ts"
+import { HELD_BACK, isTerminal, type Message, wakes } from "../../domain/Message.ts"
 import {
   accepted,
   type After,
@@ -168,7 +168,7 @@ const nextWake = (tx: LedgerTx, found: Session) => {
       known = undefined
     },
     inserted: (row: Message): void => {
-      if (known === undefined || !wakes(row) || (found.live && row.onWake)) return
+      if (known === undefined || !wakes(row) || row.dueAt === HELD_BACK || (found.live && row.onWake)) return
       const { wakeAt, wakePriority } = known
       const sooner =
         wakeAt === null || row.dueAt < wakeAt || (row.dueAt === wakeAt && row.priority > wakePriority)
@@ -193,7 +193,7 @@ const wakeOf = (tx: LedgerTx, session: Session): Wake => {
     shownTo: session.live ? session.incarnation : -1,
     onWake: session.live ? "ignore" : "count",
   })
-  if (due === undefined) return { wakeAt: null, wakePriority: 0 }
+  if (due === undefined || due.dueAt === HELD_BACK) return { wakeAt: null, wakePriority: 0 }
   return {
     wakeAt: session.live ? due.dueAt : Math.max(due.dueAt, session.wakeNotBefore),
     wakePriority: due.priority,

@@ -7,7 +7,7 @@ import { Delivery } from "../../domain/Delivery.ts"
 import { Group } from "../../domain/Group.ts"
 import { DeliveryId, GroupId, MessageId, SeriesId, SessionId } from "../../domain/Ids.ts"
 import { LedgerEvent } from "../../domain/LedgerEvent.ts"
-import { Message } from "../../domain/Message.ts"
+import { ShownMessage } from "../../domain/Message.ts"
 import { Run } from "../../domain/Run.ts"
 import { Series } from "../../domain/Series.ts"
 import { Session } from "../../domain/Session.ts"
@@ -58,24 +58,24 @@ export const contract = {
     { requests: Schema.Array(Requests.SendRequest).check(Schema.isMaxLength(Requests.MAX_SEND_BATCH)) },
     Schema.Array(Requests.BatchReply),
   ),
-  messages: operation(Requests.MessageQuery.fields, Schema.Array(Message)),
+  messages: operation(Requests.MessageQuery.fields, Schema.Array(ShownMessage)),
   message: operation({ id: MessageId }, Requests.MessageReport, NotFound),
   /** `running`: also one that a container works on; it is stopped, and the others that it claimed pay nothing. */
   cancelMessage: operation(
     { id: MessageId, which: Schema.optional(Schema.Literals(["waiting", "running"])) },
-    Message,
+    ShownMessage,
     NotFound,
     Conflict,
   ),
-  redriveMessage: operation({ id: MessageId }, Message, ...refusals),
+  redriveMessage: operation({ id: MessageId }, ShownMessage, ...refusals),
   deliveries: operation(Requests.DeliveryQuery.fields, Schema.Array(Delivery)),
   redriveDelivery: operation({ id: DeliveryId }, Delivery, NotFound, Conflict),
   addTask: operation(Tasks.TaskRequest.fields, Series, ...refusals),
   changeTask: operation({ id: SeriesId, change: Tasks.TaskChange }, Series, ...refusals),
-  runTask: operation({ id: SeriesId }, Message, ...refusals),
+  runTask: operation({ id: SeriesId }, ShownMessage, ...refusals),
   backfillTask: operation(
     { id: SeriesId, ...Tasks.BackfillRequest.fields },
-    Schema.Array(Message),
+    Schema.Array(ShownMessage),
     ...refusals,
   ),
   /** `count`: how many of its next instants. */

@@ -2,7 +2,7 @@
 import { Effect } from "effect"
 import type { Delivery } from "../../domain/Delivery.ts"
 import { MessageId } from "../../domain/Ids.ts"
-import type { Message } from "../../domain/Message.ts"
+import { type Message, shownMessage } from "../../domain/Message.ts"
 import { newId } from "../Ids.ts"
 import { NotFound } from "../ledger/Refusals.ts"
 import type { Nudge } from "../Nudge.ts"
@@ -23,10 +23,12 @@ export const makeMessageRequests = Effect.fnUntraced(function* (options: {
   return {
     messages: ({ sessionId, state, taskId, ...page }: InputOf<"messages"> = {}) =>
       store.read((reader) =>
-        reader.messages(
-          { sessionId, seriesId: taskId, states: state === undefined ? undefined : [state] },
-          pageOf(page),
-        ),
+        reader
+          .messages(
+            { sessionId, seriesId: taskId, states: state === undefined ? undefined : [state] },
+            pageOf(page),
+          )
+          .map(shownMessage),
       ),
     message: Effect.fnUntraced(function* ({ id }: InputOf<"message">) {
       const report = yield* store.read((reader): MessageReport | undefined => {
@@ -36,7 +38,7 @@ export const makeMessageRequests = Effect.fnUntraced(function* (options: {
         const session = reader.session(message.sessionId)
         const own = rows.filter((row) => answers(message, row)).toReversed()
         return {
-          message,
+          message: shownMessage(message),
           answers: own,
           answeredWith: [...new Set(own.flatMap((row) => row.answers))].filter((other) => other !== id),
           wakeError: session?.wakeError ?? null,
@@ -47,7 +49,7 @@ export const makeMessageRequests = Effect.fnUntraced(function* (options: {
       return report ?? (yield* NotFound.of("message", id))
     }),
     cancelMessage: ({ id, which }: InputOf<"cancelMessage">) =>
-      Effect.tap(store.cancelMessage(id, which), options.look.ring),
+      Effect.map(Effect.tap(store.cancelMessage(id, which), options.look.ring), shownMessage),
     redriveMessage: Effect.fnUntraced(function* ({ id }: InputOf<"redriveMessage">) {
       const accepted = yield* store.redriveMessage(id, MessageId.make(yield* newId("m")))
       yield* options.look.ring

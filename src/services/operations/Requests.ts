@@ -6,7 +6,7 @@ import { GroupContainer } from "../../domain/GroupContainer.ts"
 import { GroupId, MessageId, SeriesId, SessionId } from "../../domain/Ids.ts"
 import { Incarnation } from "../../domain/Incarnation.ts"
 import { EpochMs } from "../../domain/Instant.ts"
-import { Message, MessageKind, MessageState, Priority } from "../../domain/Message.ts"
+import { Message, MessageKind, MessageState, Priority, ShownMessage } from "../../domain/Message.ts"
 import { PolicyText } from "../../domain/Policy.ts"
 import { RunOutcome } from "../../domain/Run.ts"
 import { Session, SessionMode, SessionStatus } from "../../domain/Session.ts"
@@ -66,7 +66,7 @@ export type BatchReply = typeof BatchReply.Type
 
 /** A message with the rows that it led to: those that name it, and the nameless ones from its claim to the look after its end. */
 export const MessageReport = Schema.Struct({
-  message: Message,
+  message: ShownMessage,
   answers: Schema.Array(Delivery),
   /** The other messages that the same turns answered with them. */
   answeredWith: Schema.Array(MessageId),
