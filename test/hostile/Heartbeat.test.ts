@@ -1,5 +1,5 @@
 /** What a container may put in the place of its heartbeat or of its folder: the daemon asks lstat for it and opens nothing. */
-import { assert, describe, it } from "@effect/vitest"
+import { assert, describe, it, vi } from "@effect/vitest"
 import { Effect } from "effect"
 import { execFileSync } from "node:child_process"
 import * as fs from "node:fs"
@@ -85,4 +85,26 @@ describe("an out directory that is replaced", () => {
         }).pipe(Effect.provide(SqliteMailbox.layer({ dataDir })))
       }),
     )
+})
+
+describe("a change that has just happened", () => {
+  it.live("makes each stamp unique, though the host's clock is not that of its files", () =>
+    Effect.gen(function* () {
+      const dataDir = yield* temporaryDir
+      const real = Date.now
+      const clock = vi.spyOn(Date, "now").mockImplementation(() => real() + 300_000)
+      yield* Effect.addFinalizer(() => Effect.sync(() => clock.mockRestore()))
+      yield* Effect.gen(function* () {
+        const mailbox = yield* Mailbox
+        yield* mailbox.create(pair, nothingCarried)
+        const { outDir } = mailbox.paths(pair)
+        // Another change may share the times of this one: whoever sees equal stamps would miss it. A busy machine may look too late.
+        const isUnique = Array.from({ length: 50 }).some(() => {
+          fs.chmodSync(path.join(outDir, "outbound.db"), 0o600)
+          return glanced(mailbox, pair).stamp !== glanced(mailbox, pair).stamp
+        })
+        assert.isTrue(isUnique)
+      }).pipe(Effect.provide(SqliteMailbox.layer({ dataDir })))
+    }),
+  )
 })

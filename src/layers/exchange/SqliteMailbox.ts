@@ -16,7 +16,7 @@ import {
 } from "../../services/Mailbox.ts"
 import { pairDir, pairPaths, sessionDir, tmpDir } from "../files/DataDirectory.ts"
 import { makeTreeRemoval } from "../files/TreeRemoval.ts"
-import { glance } from "../outbound/Glance.ts"
+import { fileClockAheadMs, glance } from "../outbound/Glance.ts"
 import {
   defaultReaderPoolOptions,
   Locked,
@@ -59,6 +59,7 @@ const makeOutbound = Effect.fnUntraced(function* (options: SqliteMailboxOptions,
   const readings = yield* makeReadings(options.patienceMs ?? PATIENCE_MS)
   /** Directories whose last result came late. Their next stamp is made unique, so that the file is read again. */
   const late = new Set<string>()
+  const aheadMs = yield* Effect.try(() => fileClockAheadMs(temporary)).pipe(Effect.orElseSucceed(() => 0))
   let lateLooks = 0
 
   /** Where a reader may roll back a dead container's open transaction. The daemon removes it, even if the reader crashes. */
@@ -86,7 +87,7 @@ const makeOutbound = Effect.fnUntraced(function* (options: SqliteMailboxOptions,
 
   return {
     glance: (outDir: string): Glance | GlanceProblem => {
-      const seen = glance(outDir)
+      const seen = glance(outDir, Date.now() + aheadMs)
       return seen._tag === "Glance" && late.delete(outDir)
         ? { ...seen, stamp: `${seen.stamp}+${++lateLooks}` }
         : seen

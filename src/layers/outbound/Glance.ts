@@ -14,6 +14,18 @@ const stampOf = (stat: fs.BigIntStats, now: number): string => {
   return `${stat.ino}.${stat.size}.${stat.mtimeNs}.${stat.ctimeNs}${fresh}`
 }
 
+/**
+ * How far the file system's clock is ahead of this process's. They differ where the files are on another machine, and where a clock is
+ * faked: an age must be the difference of two times of one clock.
+ */
+export const fileClockAheadMs = (directory: string): number => {
+  fs.mkdirSync(directory, { recursive: true, mode: 0o700 })
+  const probe = fs.mkdtempSync(`${directory}/read-`)
+  const aheadMs = fs.lstatSync(probe).ctimeMs - Date.now()
+  fs.rmdirSync(probe)
+  return aheadMs
+}
+
 const LSTAT = { bigint: true, throwIfNoEntry: false } as const
 
 /** What stands in the way of lstat: the container's doing, or trouble of the host that may pass. */
@@ -29,7 +41,7 @@ const glanceProblem = (error: unknown): GlanceProblem => {
  * stamp unique, so that the next look reads again. A commit changes the database before it ends its journal, so the journal tells
  * nothing more.
  */
-export const glance = (outDir: string): Glance | GlanceProblem => {
+export const glance = (outDir: string, fileClockMs: number): Glance | GlanceProblem => {
   try {
     const database = fs.lstatSync(`${outDir}/outbound.db`, LSTAT)
     if (database === undefined) return new Quarantined({ reason: "outbound.db is missing" })
@@ -38,7 +50,7 @@ export const glance = (outDir: string): Glance | GlanceProblem => {
     const mtime = heartbeat?.isFile() === true ? Number(heartbeat.mtimeNs / 1_000_000n) : -1
     return {
       _tag: "Glance",
-      stamp: stampOf(database, Date.now()),
+      stamp: stampOf(database, fileClockMs),
       heartbeatMtime: mtime >= 0 && mtime <= MAX_EPOCH_MS ? mtime : null,
     }
   } catch (error) {
