@@ -4,18 +4,15 @@
  */
 import { Context, Deferred, Effect, Layer, Result } from "effect"
 import type { DeliveryId, GroupId, InstallId, MessageId, SeriesId, SessionId } from "../domain/Ids.ts"
-import type { Delivery } from "../domain/Delivery.ts"
 import type { Group } from "../domain/Group.ts"
 import type { Incarnation, ObservedExit, StopReason } from "../domain/Incarnation.ts"
 import type { EpochMs } from "../domain/Instant.ts"
-import type { Message } from "../domain/Message.ts"
 import type { Outage } from "../domain/Outage.ts"
 import { type HostLimits, type Policy } from "../domain/Policy.ts"
 import type { Series } from "../domain/Series.ts"
 import type { Session, SessionMode } from "../domain/Session.ts"
 import {
   accept,
-  type Accepted,
   type Address,
   type Cancellable,
   cancelMessage,
@@ -25,22 +22,14 @@ import {
   resolveSession,
   sessionKey,
 } from "./ledger/Accept.ts"
-import {
-  admitMore,
-  type Admitted,
-  beginIncarnation,
-  type Begun,
-  markStarted,
-  requestStop,
-  type WakeCause,
-} from "./ledger/Admission.ts"
+import { admitMore, beginIncarnation, markStarted, requestStop, type WakeCause } from "./ledger/Admission.ts"
 import { forward } from "./ledger/AgentMessages.ts"
 import { redriveDelivery, type SendOutcome, settleDelivery, takeDelivery } from "./ledger/Deliveries.ts"
 import { endIncarnation, failStart } from "./ledger/EndIncarnation.ts"
-import { type QueuedWork, type Removal, removeGroup } from "./ledger/GroupRemoval.ts"
-import { ingest, type Ingested } from "./ledger/Ingest.ts"
+import { type QueuedWork, removeGroup } from "./ledger/GroupRemoval.ts"
+import { ingest } from "./ledger/Ingest.ts"
 import { projectionOf } from "./ledger/Projection.ts"
-import { Conflict, type Full, NotFound, type Refusal } from "./ledger/Refusals.ts"
+import { Conflict, NotFound, type Refusal } from "./ledger/Refusals.ts"
 import { noteClockJump, reanchorIntervals } from "./ledger/ClockJumps.ts"
 import { cancelOverdue } from "./ledger/Occurrences.ts"
 import { type Backfill, backfillSeries, runNow } from "./ledger/SeriesRuns.ts"
@@ -53,7 +42,7 @@ import {
   type SeriesChange,
   updateSeries,
 } from "./ledger/SeriesTransitions.ts"
-import { type Addressee, findSession, type HostRoles, type Incoming, send, type Sent } from "./ledger/Send.ts"
+import { type Addressee, findSession, type HostRoles, type Incoming, send } from "./ledger/Send.ts"
 import { fireSlots } from "./ledger/Slots.ts"
 import { makeTransactions, sessionOfSeries, type Transactions } from "./ledger/Transactions.ts"
 import { LedgerDriver, LedgerError, type LedgerReader, type LedgerTx } from "./LedgerDriver.ts"
@@ -76,162 +65,34 @@ export type SeriesOperation =
   | { readonly _tag: "Resume"; readonly pausedSlots?: "record" | "catch-up" | undefined }
   | { readonly _tag: "Cancel" }
 
+/** What the store is beside its operations. */
+interface Ground {
+  readonly options: StoreOptions
+  /** Which sessions the commits since the last look concerned. */
+  readonly touched: Touched
+  /** Whether the ledger's writes fail at present, and since when. */
+  readonly trouble: Trouble
+  /** Fails once the ledger writes nothing until it is opened again, which only another process can do. */
+  readonly lost: Effect.Effect<never, LedgerError>
+  /** Reads one consistent snapshot. */
+  readonly read: <A>(f: (reader: LedgerReader) => A) => Effect.Effect<A, LedgerError>
+  readonly projection: (
+    sessionId: SessionId,
+    incarnation: number,
+    from: number,
+  ) => Effect.Effect<Projection | undefined, LedgerError>
+  /** A consistent copy of the whole ledger at `path`, while it is in use. Refuses to overwrite. */
+  readonly backup: (path: string) => Effect.Effect<void, LedgerError>
+}
+
 export class SessionStore extends Context.Service<
   SessionStore,
-  {
-    readonly options: StoreOptions
-    /** Which sessions the commits since the last look concerned. */
-    readonly touched: Touched
-    /** Whether the ledger's writes fail at present, and since when. */
-    readonly trouble: Trouble
-    /** Fails once the ledger writes nothing until it is opened again, which only another process can do. */
-    readonly lost: Effect.Effect<never, LedgerError>
-    /** Reads one consistent snapshot. */
-    readonly read: <A>(f: (reader: LedgerReader) => A) => Effect.Effect<A, LedgerError>
-    /** Adds a group or replaces it; the revision must be one above the stored one (1 for a new one). */
-    readonly putGroup: (group: Group) => Effect.Effect<Group, Conflict | LedgerError>
-    /** See `ledger/GroupRemoval.ts`: call again while it is `Going`. */
-    readonly removeGroup: (
-      id: GroupId,
-      queued: QueuedWork,
-    ) => Effect.Effect<Removal, NotFound | Conflict | LedgerError>
-    /** Finds the session that mode and address resolve to, or makes it. */
-    readonly resolveSession: (wanted: {
-      readonly id: SessionId
-      readonly groupId: GroupId
-      readonly mode: SessionMode
-      readonly address: Address
-    }) => Effect.Effect<Session, NotFound | Conflict | LedgerError>
-    /** The session that a request means, made if it is the first of its conversation. */
-    readonly findSession: (to: Addressee, newId: SessionId) => Effect.Effect<Session, Refusal | LedgerError>
-    /** All in one transaction: each is accepted or refused by itself, those that were refused before as they were. */
-    readonly send: (
-      incoming: ReadonlyArray<Result.Result<Incoming, Refusal>>,
-      roles: HostRoles,
-    ) => Effect.Effect<ReadonlyArray<Result.Result<Sent, Refusal>>, LedgerError>
-    readonly accept: (
-      sessionId: SessionId,
-      draft: Draft,
-    ) => Effect.Effect<Accepted, NotFound | Conflict | Full | LedgerError>
-    /** `which`: `waiting` unless said; see `ledger/Accept.ts`. */
-    readonly cancelMessage: (
-      id: MessageId,
-      which?: Cancellable,
-    ) => Effect.Effect<Message, NotFound | Conflict | LedgerError>
-    readonly redriveMessage: (
-      id: MessageId,
-      newId: MessageId,
-    ) => Effect.Effect<Accepted, NotFound | Conflict | Full | LedgerError>
-    readonly expireMessages: (limit: number) => Effect.Effect<number, LedgerError>
-
-    readonly createSeries: (
-      sessionId: SessionId,
-      series: NewSeries,
-    ) => Effect.Effect<Series, Refusal | LedgerError>
-    readonly changeSeries: (
-      id: SeriesId,
-      operation: SeriesOperation,
-    ) => Effect.Effect<Series, Refusal | LedgerError>
-    readonly runSeriesNow: (
-      id: SeriesId,
-      messageId: MessageId,
-    ) => Effect.Effect<Message, Refusal | LedgerError>
-    /** Runs the slots of a range beside the schedule, each once under one name. Returns the occurrences it made. */
-    readonly backfillSeries: (
-      id: SeriesId,
-      backfill: Backfill,
-    ) => Effect.Effect<ReadonlyArray<Message>, Refusal | LedgerError>
-    /**
-     * Cancels what the session's container has worked on for longer than its task allows. No age starts before `ageOrigin` (0
-     * unless the clock jumped). Returns how many.
-     */
-    readonly cancelOverdue: (
-      sessionId: SessionId,
-      ageOrigin: EpochMs,
-    ) => Effect.Effect<number, NotFound | LedgerError>
-    /** `outage`: what the daemon saw of the time in which nobody looked, if there was any. */
-    readonly fireSlots: (limit: number, outage?: Outage | null) => Effect.Effect<number, LedgerError>
-    /** Notes that the clock jumped by so much. Set back, it leaves work for `reanchorIntervals`. */
-    readonly noteClockJump: (byMs: number) => Effect.Effect<void, LedgerError>
-    /** Sets the grids of intervals back with the clock, of some series. Call again at the limit, and at a start. */
-    readonly reanchorIntervals: (limit: number) => Effect.Effect<number, LedgerError>
-
-    readonly beginIncarnation: (
-      sessionId: SessionId,
-      cause: WakeCause,
-      bootId: string,
-      hostId?: InstallId,
-    ) => Effect.Effect<Begun, NotFound | Conflict | LedgerError>
-    readonly markStarted: (
-      sessionId: SessionId,
-      incarnation: number,
-      handle: string,
-    ) => Effect.Effect<Incarnation | undefined, LedgerError>
-    readonly failStart: (
-      sessionId: SessionId,
-      incarnation: number,
-      failure: {
-        readonly reason: string
-        readonly message: string
-        readonly backOff: "session" | "breaker"
-      },
-    ) => Effect.Effect<Incarnation | undefined, LedgerError>
-    /** Keeps the difference of the container's clocks from the host's, in ms, for a daemon that adopts this life. */
-    readonly noteSkew: (
-      sessionId: SessionId,
-      incarnation: number,
-      skew: Pick<Incarnation, "rowSkewMs" | "fileSkewMs">,
-    ) => Effect.Effect<void, LedgerError>
-    readonly admitMore: (sessionId: SessionId) => Effect.Effect<Admitted, NotFound | LedgerError>
-    readonly ingest: (
-      pair: Pick<Incarnation, "sessionId" | "number">,
-      reading: Reading,
-    ) => Effect.Effect<Ingested, LedgerError>
-    readonly requestStop: (
-      sessionId: SessionId,
-      incarnation: number,
-      reason: StopReason,
-      why: string,
-    ) => Effect.Effect<Incarnation | undefined, LedgerError>
-    readonly endIncarnation: (
-      sessionId: SessionId,
-      incarnation: number,
-      exit: ObservedExit,
-      reading: Reading,
-    ) => Effect.Effect<Incarnation | undefined, LedgerError>
-    readonly recordLog: (
-      sessionId: SessionId,
-      incarnation: number,
-      logFile: string,
-    ) => Effect.Effect<void, LedgerError>
-    readonly projection: (
-      sessionId: SessionId,
-      incarnation: number,
-      from: number,
-    ) => Effect.Effect<Projection | undefined, LedgerError>
-    /** `active` ends a hold or a quarantine, and the backoff with it. */
-    readonly setStatus: (
-      sessionId: SessionId,
-      status: Session["status"],
-      reason: string | null,
-    ) => Effect.Effect<Session, NotFound | LedgerError>
-
-    readonly takeDelivery: (id: DeliveryId) => Effect.Effect<Delivery | undefined, LedgerError>
-    readonly settleDelivery: (
-      id: DeliveryId,
-      outcome: SendOutcome,
-    ) => Effect.Effect<Delivery | undefined, LedgerError>
-    /** Hands a delivery to the agent that it is for as a message, and settles it, in one transaction. */
-    readonly forward: (id: DeliveryId) => Effect.Effect<void, LedgerError>
-    readonly redriveDelivery: (id: DeliveryId) => Effect.Effect<Delivery, NotFound | Conflict | LedgerError>
-
-    /** Deletes history past its retention, a bounded number of rows at a time. Returns how many. */
-    readonly retain: (limit: number) => Effect.Effect<number, LedgerError>
-    /** Removes sessions whose time is over: those of isolated runs. Returns them, for whoever removes their files. */
-    readonly removeExpired: (limit: number) => Effect.Effect<ReadonlyArray<Session>, LedgerError>
-    /** A consistent copy of the whole ledger at `path`, while it is in use. Refuses to overwrite. */
-    readonly backup: (path: string) => Effect.Effect<void, LedgerError>
-  }
+  Ground &
+    ReturnType<typeof ingress> &
+    ReturnType<typeof seriesOf> &
+    ReturnType<typeof livesOf> &
+    ReturnType<typeof deliveriesOf> &
+    ReturnType<typeof upkeepOf>
 >()("lamplighter/services/SessionStore") {
   static readonly layer = (options: StoreOptions): Layer.Layer<SessionStore, never, LedgerDriver> =>
     Layer.effect(SessionStore, make(options))
@@ -273,147 +134,177 @@ const make = Effect.fnUntraced(function* (options: StoreOptions) {
 })
 
 /** Groups, and messages from outside. */
-const ingress = ({ always, transact }: Transactions) =>
-  ({
-    putGroup: (group) =>
-      transact("putGroup", (tx) => {
-        const stored = tx.group(group.id)
-        const expected = (stored?.revision ?? 0) + 1
-        if (group.revision !== expected) {
-          return Result.fail(
-            new Conflict({
-              message:
-                stored === undefined
-                  ? `there is no group '${group.id}' to change`
-                  : `group '${group.id}' exists at revision ${stored.revision}; read it again and repeat`,
-            }),
-          )
-        }
-        tx.putGroup(group)
-        return Result.succeed(group)
+const ingress = ({ always, transact }: Transactions) => ({
+  /** Adds a group or replaces it; the revision must be one above the stored one (1 for a new one). */
+  putGroup: (group: Group) =>
+    transact("putGroup", (tx) => {
+      const stored = tx.group(group.id)
+      const expected = (stored?.revision ?? 0) + 1
+      if (group.revision !== expected) {
+        return Result.fail(
+          new Conflict({
+            message:
+              stored === undefined
+                ? `there is no group '${group.id}' to change`
+                : `group '${group.id}' exists at revision ${stored.revision}; read it again and repeat`,
+          }),
+        )
+      }
+      tx.putGroup(group)
+      return Result.succeed(group)
+    }),
+  /** See `ledger/GroupRemoval.ts`: call again while it is `Going`. */
+  removeGroup: (id: GroupId, queued: QueuedWork) =>
+    transact("removeGroup", (tx, known) => removeGroup(tx, id, queued, known)),
+  /** Finds the session that mode and address resolve to, or makes it. */
+  resolveSession: ({
+    mode,
+    address,
+    ...wanted
+  }: {
+    readonly id: SessionId
+    readonly groupId: GroupId
+    readonly mode: SessionMode
+    readonly address: Address
+  }) =>
+    transact("resolveSession", (tx, known) =>
+      resolveSession(
+        tx,
+        { ...wanted, key: sessionKey(mode, address), origin: "chat", address, expiresAt: null },
+        known,
+      ),
+    ),
+  /** The session that a request means, made if it is the first of its conversation. */
+  findSession: (to: Addressee, newId: SessionId) =>
+    transact("resolveSession", (tx, known) =>
+      Result.map(findSession(tx, to, newId, known), ({ isNew, session }) => {
+        if (isNew) tx.putSession(session)
+        return session
       }),
-    removeGroup: (id, queued) => transact("removeGroup", (tx, known) => removeGroup(tx, id, queued, known)),
-    resolveSession: ({ mode, address, ...wanted }) =>
-      transact("resolveSession", (tx, known) =>
-        resolveSession(
-          tx,
-          { ...wanted, key: sessionKey(mode, address), origin: "chat", address, expiresAt: null },
-          known,
-        ),
-      ),
-    findSession: (to, newId) =>
-      transact("resolveSession", (tx, known) =>
-        Result.map(findSession(tx, to, newId, known), ({ isNew, session }) => {
-          if (isNew) tx.putSession(session)
-          return session
-        }),
-      ),
-    send: (incoming, roles) =>
-      always("send", (tx, known) => incoming.map(Result.flatMap((one) => send(tx, one, roles, known)))),
-    accept: (sessionId, draft) => transact("accept", (tx, known) => accept(tx, sessionId, draft, known)),
-    cancelMessage: (id, which = "waiting") =>
-      transact("cancelMessage", (tx, known) => cancelMessage(tx, id, which, known)),
-    redriveMessage: (id, newId) =>
-      transact("redriveMessage", (tx, known) => redriveMessage(tx, id, newId, known)),
-    expireMessages: (limit) => always("expireMessages", (tx, known) => expireMessages(tx, limit, known)),
-  }) satisfies Partial<SessionStore["Service"]>
+    ),
+  /** All in one transaction: each is accepted or refused by itself, those that were refused before as they were. */
+  send: (incoming: ReadonlyArray<Result.Result<Incoming, Refusal>>, roles: HostRoles) =>
+    always("send", (tx, known) => incoming.map(Result.flatMap((one) => send(tx, one, roles, known)))),
+  accept: (sessionId: SessionId, draft: Draft) =>
+    transact("accept", (tx, known) => accept(tx, sessionId, draft, known)),
+  /** `which`: `waiting` unless said; see `ledger/Accept.ts`. */
+  cancelMessage: (id: MessageId, which: Cancellable = "waiting") =>
+    transact("cancelMessage", (tx, known) => cancelMessage(tx, id, which, known)),
+  redriveMessage: (id: MessageId, newId: MessageId) =>
+    transact("redriveMessage", (tx, known) => redriveMessage(tx, id, newId, known)),
+  expireMessages: (limit: number) =>
+    always("expireMessages", (tx, known) => expireMessages(tx, limit, known)),
+})
 
 /** Tasks. */
-const seriesOf = ({ always, inUnit }: Transactions) =>
-  ({
-    createSeries: (sessionId, series) =>
-      inUnit("createSeries", sessionId, (unit): Result.Result<Series, Refusal> =>
-        unit.group === undefined
-          ? Result.fail(NotFound.of("group", unit.session().groupId))
-          : createSeries(unit, series),
-      ),
-    changeSeries: (id, operation) =>
-      inUnit("changeSeries", sessionOfSeries(id), (unit): Result.Result<Series, Refusal> => {
-        switch (operation._tag) {
-          case "Update":
-            return updateSeries(unit, id, operation.change)
-          case "Pause":
-            return pauseSeries(unit, id, operation.note)
-          case "Resume":
-            return resumeSeries(unit, id, operation.pausedSlots)
-          case "Cancel":
-            return cancelSeries(unit, id)
-        }
-      }),
-    runSeriesNow: (id, messageId) =>
-      inUnit("runSeriesNow", sessionOfSeries(id), (unit) => runNow(unit, id, messageId)),
-    backfillSeries: (id, backfill) =>
-      inUnit("backfillSeries", sessionOfSeries(id), (unit) => backfillSeries(unit, id, backfill)),
-    cancelOverdue: (sessionId, ageOrigin) =>
-      inUnit("cancelOverdue", sessionId, (unit) => Result.succeed(cancelOverdue(unit, ageOrigin))),
-    fireSlots: (limit, outage = null) =>
-      always("fireSlots", (tx, known) => fireSlots(tx, limit, known, outage)),
-    noteClockJump: (byMs) => always("noteClockJump", (tx, known) => noteClockJump(tx, byMs, known)),
-    reanchorIntervals: (limit) =>
-      always("reanchorIntervals", (tx, known) => reanchorIntervals(tx, limit, known)),
-  }) satisfies Partial<SessionStore["Service"]>
+const seriesOf = ({ always, inUnit }: Transactions) => ({
+  createSeries: (sessionId: SessionId, series: NewSeries) =>
+    inUnit("createSeries", sessionId, (unit): Result.Result<Series, Refusal> =>
+      unit.group === undefined
+        ? Result.fail(NotFound.of("group", unit.session().groupId))
+        : createSeries(unit, series),
+    ),
+  changeSeries: (id: SeriesId, operation: SeriesOperation) =>
+    inUnit("changeSeries", sessionOfSeries(id), (unit): Result.Result<Series, Refusal> => {
+      switch (operation._tag) {
+        case "Update":
+          return updateSeries(unit, id, operation.change)
+        case "Pause":
+          return pauseSeries(unit, id, operation.note)
+        case "Resume":
+          return resumeSeries(unit, id, operation.pausedSlots)
+        case "Cancel":
+          return cancelSeries(unit, id)
+      }
+    }),
+  runSeriesNow: (id: SeriesId, messageId: MessageId) =>
+    inUnit("runSeriesNow", sessionOfSeries(id), (unit) => runNow(unit, id, messageId)),
+  /** Runs the slots of a range beside the schedule, each once under one name. Returns the occurrences it made. */
+  backfillSeries: (id: SeriesId, backfill: Backfill) =>
+    inUnit("backfillSeries", sessionOfSeries(id), (unit) => backfillSeries(unit, id, backfill)),
+  /**
+   * Cancels what the session's container has worked on for longer than its task allows. No age starts before `ageOrigin` (0
+   * unless the clock jumped). Returns how many.
+   */
+  cancelOverdue: (sessionId: SessionId, ageOrigin: EpochMs) =>
+    inUnit("cancelOverdue", sessionId, (unit) => Result.succeed(cancelOverdue(unit, ageOrigin))),
+  /** `outage`: what the daemon saw of the time in which nobody looked, if there was any. */
+  fireSlots: (limit: number, outage: Outage | null = null) =>
+    always("fireSlots", (tx, known) => fireSlots(tx, limit, known, outage)),
+  /** Notes that the clock jumped by so much. Set back, it leaves work for `reanchorIntervals`. */
+  noteClockJump: (byMs: number) => always("noteClockJump", (tx, known) => noteClockJump(tx, byMs, known)),
+  /** Sets the grids of intervals back with the clock, of some series. Call again at the limit, and at a start. */
+  reanchorIntervals: (limit: number) =>
+    always("reanchorIntervals", (tx, known) => reanchorIntervals(tx, limit, known)),
+})
 
 /** Sessions and the lives of their containers. */
-const livesOf = ({ always, inUnit, transact }: Transactions) =>
-  ({
-    beginIncarnation: (sessionId, cause, bootId, hostId) =>
-      transact("beginIncarnation", (tx, known) =>
-        beginIncarnation(tx, sessionId, cause, { bootId, hostId: hostId ?? null }, known),
-      ),
-    markStarted: (sessionId, incarnation, handle) =>
-      always("markStarted", (tx, known) => markStarted(tx, sessionId, incarnation, handle, known)),
-    failStart: (sessionId, incarnation, failure) =>
-      always("failStart", (tx, known) => failStart(tx, sessionId, incarnation, failure, known)),
-    noteSkew: (sessionId, incarnation, skew) =>
-      always("noteSkew", (tx) => {
-        const row = tx.incarnation(sessionId, incarnation)
-        if (row !== undefined && row.phase !== "ended") tx.putIncarnation({ ...row, ...skew })
-      }),
-    admitMore: (sessionId) => transact("admitMore", (tx, known) => admitMore(tx, sessionId, known)),
-    ingest: (pair, reading) => always("ingest", (tx, known) => ingest(tx, pair, reading, known)),
-    requestStop: (sessionId, incarnation, reason, why) =>
-      always("requestStop", (tx, known) => requestStop(tx, sessionId, incarnation, reason, why, known)),
-    endIncarnation: (sessionId, incarnation, exit, reading) =>
-      always("endIncarnation", (tx, known) =>
-        endIncarnation(tx, sessionId, incarnation, exit, reading, known),
-      ),
-    recordLog: (sessionId, incarnation, logFile) =>
-      always("recordLog", (tx) => {
-        const row = tx.incarnation(sessionId, incarnation)
-        if (row === undefined) return
-        tx.putIncarnation({ ...row, logFile })
-        nameLog(tx, row, logFile)
-      }),
-    setStatus: (sessionId, status, reason) =>
-      inUnit("setStatus", sessionId, (unit) => {
-        unit.change({ status, statusReason: reason })
-        if (status === "active") unit.change({ wakeFailures: 0, wakeNotBefore: 0, wakeError: null })
-        unit.event(status === "active" ? "released" : "quarantined", null, reason ?? status)
-        return Result.succeed(unit.session())
-      }),
-  }) satisfies Partial<SessionStore["Service"]>
+const livesOf = ({ always, inUnit, transact }: Transactions) => ({
+  beginIncarnation: (sessionId: SessionId, cause: WakeCause, bootId: string, hostId?: InstallId) =>
+    transact("beginIncarnation", (tx, known) =>
+      beginIncarnation(tx, sessionId, cause, { bootId, hostId: hostId ?? null }, known),
+    ),
+  markStarted: (sessionId: SessionId, incarnation: number, handle: string) =>
+    always("markStarted", (tx, known) => markStarted(tx, sessionId, incarnation, handle, known)),
+  failStart: (sessionId: SessionId, incarnation: number, failure: Parameters<typeof failStart>[3]) =>
+    always("failStart", (tx, known) => failStart(tx, sessionId, incarnation, failure, known)),
+  /** Keeps the difference of the container's clocks from the host's, in ms, for a daemon that adopts this life. */
+  noteSkew: (
+    sessionId: SessionId,
+    incarnation: number,
+    skew: Pick<Incarnation, "rowSkewMs" | "fileSkewMs">,
+  ) =>
+    always("noteSkew", (tx) => {
+      const row = tx.incarnation(sessionId, incarnation)
+      if (row !== undefined && row.phase !== "ended") tx.putIncarnation({ ...row, ...skew })
+    }),
+  admitMore: (sessionId: SessionId) => transact("admitMore", (tx, known) => admitMore(tx, sessionId, known)),
+  ingest: (pair: Pick<Incarnation, "sessionId" | "number">, reading: Reading) =>
+    always("ingest", (tx, known) => ingest(tx, pair, reading, known)),
+  requestStop: (sessionId: SessionId, incarnation: number, reason: StopReason, why: string) =>
+    always("requestStop", (tx, known) => requestStop(tx, sessionId, incarnation, reason, why, known)),
+  endIncarnation: (sessionId: SessionId, incarnation: number, exit: ObservedExit, reading: Reading) =>
+    always("endIncarnation", (tx, known) => endIncarnation(tx, sessionId, incarnation, exit, reading, known)),
+  recordLog: (sessionId: SessionId, incarnation: number, logFile: string) =>
+    always("recordLog", (tx) => {
+      const row = tx.incarnation(sessionId, incarnation)
+      if (row === undefined) return
+      tx.putIncarnation({ ...row, logFile })
+      nameLog(tx, row, logFile)
+    }),
+  /** `active` ends a hold or a quarantine, and the backoff with it. */
+  setStatus: (sessionId: SessionId, status: Session["status"], reason: string | null) =>
+    inUnit("setStatus", sessionId, (unit) => {
+      unit.change({ status, statusReason: reason })
+      if (status === "active") unit.change({ wakeFailures: 0, wakeNotBefore: 0, wakeError: null })
+      unit.event(status === "active" ? "released" : "quarantined", null, reason ?? status)
+      return Result.succeed(unit.session())
+    }),
+})
 
 /** Deliveries. */
-const deliveriesOf = ({ always, transact }: Transactions) =>
-  ({
-    takeDelivery: (id) => always("takeDelivery", (tx, known) => takeDelivery(tx, id, known)),
-    settleDelivery: (id, outcome) =>
-      always("settleDelivery", (tx, known) => settleDelivery(tx, id, outcome, known)),
-    forward: (id) => always("forward", (tx, known) => forward(tx, id, known)),
-    redriveDelivery: (id) => transact("redriveDelivery", (tx, known) => redriveDelivery(tx, id, known)),
-  }) satisfies Partial<SessionStore["Service"]>
+const deliveriesOf = ({ always, transact }: Transactions) => ({
+  takeDelivery: (id: DeliveryId) => always("takeDelivery", (tx, known) => takeDelivery(tx, id, known)),
+  settleDelivery: (id: DeliveryId, outcome: SendOutcome) =>
+    always("settleDelivery", (tx, known) => settleDelivery(tx, id, outcome, known)),
+  /** Hands a delivery to the agent that it is for as a message, and settles it, in one transaction. */
+  forward: (id: DeliveryId) => always("forward", (tx, known) => forward(tx, id, known)),
+  redriveDelivery: (id: DeliveryId) =>
+    transact("redriveDelivery", (tx, known) => redriveDelivery(tx, id, known)),
+})
 
 /** What time ends. */
-const upkeepOf = ({ always }: Transactions, options: StoreOptions) =>
-  ({
-    removeExpired: (limit) =>
-      always("removeExpired", (tx, known) => tx.deleteExpiredSessions(known.now, limit)),
-    retain: (limit) =>
-      always("retain", (tx, known) => {
-        tx.trimEvents(options.limits.maxEvents)
-        return tx.deleteHistory(historyFloor(known.now, options.limits), limit)
-      }),
-  }) satisfies Partial<SessionStore["Service"]>
+const upkeepOf = ({ always }: Transactions, options: StoreOptions) => ({
+  /** Removes sessions whose time is over: those of isolated runs. Returns them, for whoever removes their files. */
+  removeExpired: (limit: number) =>
+    always("removeExpired", (tx, known) => tx.deleteExpiredSessions(known.now, limit)),
+  /** Deletes history past its retention, a bounded number of rows at a time. Returns how many. */
+  retain: (limit: number) =>
+    always("retain", (tx, known) => {
+      tx.trimEvents(options.limits.maxEvents)
+      return tx.deleteHistory(historyFloor(known.now, options.limits), limit)
+    }),
+})
 
 /** Runs of one life that get the name of its log; a life that ended more has the name in its own record. */
 const MAX_NAMED_RUNS = 1_000
