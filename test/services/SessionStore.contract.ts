@@ -625,6 +625,19 @@ export const sessionStoreContract = (name: string, ledger: Layer.Layer<LedgerDri
           assert.deepStrictEqual([refused?.status, refused?.nextAttemptAt], ["refused", null])
         }),
       )
+      story("rows that can't be read are told, with the next thing that the agent is told", (store) =>
+        Effect.gen(function* () {
+          yield* accept("m1")
+          yield* wake
+          const bad = { table: "messages_out", id: "bad", reason: "content is not JSON" }
+          yield* store.ingest(pair(1), reading({ rejected: [bad, { ...bad, id: "worse" }] }))
+          const rows = yield* store.read((reader) => reader.messages({ sessionId: SESSION }, { limit: 9 }))
+          assert.strictEqual(rows.length, 2)
+          assert.strictEqual(rows[0]?.kind, "system")
+          assert.include(rows[0]?.content, "2 of your rows")
+        }),
+      )
+
       story(
         "a session that filled a channel is refused there; others have their share, up to twice the limit",
         (store) =>

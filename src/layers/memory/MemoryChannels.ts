@@ -52,6 +52,26 @@ export class MemoryChannels extends Context.Service<
 const takes = (outcome: ScriptedOutcome): boolean =>
   outcome._tag === "Deliver" || outcome._tag === "Ambiguous" || outcome._tag === "Hang"
 
+/** What the sender is told. */
+const replyOf = (outcome: ScriptedOutcome, platformMessageId: string | null): ReturnType<Channel["send"]> => {
+  switch (outcome._tag) {
+    case "Deliver":
+      return Effect.succeed({ platformMessageId })
+    case "Hang":
+      return Effect.never
+    case "Permanent":
+    case "Transient":
+    case "Ambiguous":
+      return Effect.fail(
+        new ChannelError({
+          kind: outcome._tag === "Permanent" ? "Permanent" : "Transient",
+          message: outcome.message ?? `scripted ${outcome._tag.toLowerCase()} failure`,
+          retryAfterMs: (outcome._tag === "Transient" ? outcome.retryAfterMs : undefined) ?? null,
+        }),
+      )
+  }
+}
+
 const make = (types: ReadonlyArray<string>, maxRecorded: number) => {
   const recorded: Array<RecordedSend> = []
   const scripts = new Map<string, Array<ScriptedOutcome>>()
@@ -83,25 +103,7 @@ const make = (types: ReadonlyArray<string>, maxRecorded: number) => {
     type,
     send: Effect.fnUntraced(function* (delivery) {
       const outcome = record(type, delivery, yield* Clock.currentTimeMillis)
-      switch (outcome._tag) {
-        case "Deliver":
-          return { platformMessageId: platformIds.get(JSON.stringify([type, delivery.id])) ?? null }
-        case "Hang":
-          return yield* Effect.never
-        case "Permanent":
-          return yield* new ChannelError({
-            kind: "Permanent",
-            message: outcome.message ?? "scripted permanent failure",
-            retryAfterMs: null,
-          })
-        case "Transient":
-        case "Ambiguous":
-          return yield* new ChannelError({
-            kind: "Transient",
-            message: outcome.message ?? `scripted ${outcome._tag.toLowerCase()} failure`,
-            retryAfterMs: (outcome._tag === "Transient" ? outcome.retryAfterMs : undefined) ?? null,
-          })
-      }
+      return yield* replyOf(outcome, platformIds.get(JSON.stringify([type, delivery.id])) ?? null)
     }),
   })
 

@@ -5,7 +5,7 @@
  */
 import { Option, Result, Schema } from "effect"
 import type { Delivery } from "../../domain/Delivery.ts"
-import { type DeliveryId, GroupId, type MessageId, SessionId } from "../../domain/Ids.ts"
+import { type DeliveryId, GroupId, MessageId, SessionId } from "../../domain/Ids.ts"
 import { HOUR_MS } from "../../domain/Instant.ts"
 import type { Message } from "../../domain/Message.ts"
 import type { Session } from "../../domain/Session.ts"
@@ -69,7 +69,7 @@ const hand = (tx: LedgerTx, delivery: Delivery, from: Session, context: Transiti
     tx,
     to.success.id,
     plainDraft({
-      id: forwardedId(delivery.id),
+      id: forwardedId(delivery),
       kind: "chat",
       content: signed(delivery.content, tx.group(from.groupId)?.name ?? from.groupId),
       dueAt: context.now,
@@ -147,5 +147,8 @@ const decodeObject = Schema.decodeUnknownOption(
 const signed = (content: string, sender: string): string =>
   JSON.stringify({ ...Option.getOrElse(decodeObject(content), () => ({ text: content })), sender })
 
-/** A repeat finds it again. */
-const forwardedId = (id: DeliveryId): MessageId => `fwd:${id.replaceAll("/", ":")}`.slice(0, 128) as MessageId
+/** A repeat finds it again. An id that is too long would meet others when it is cut; its place does not. */
+const forwardedId = ({ id, position, sessionId }: Delivery): MessageId => {
+  const whole = `fwd:${id.replaceAll("/", ":")}`
+  return MessageId.make(whole.length <= 128 ? whole : `fwd:${sessionId}:${position}`)
+}

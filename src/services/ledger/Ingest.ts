@@ -11,6 +11,7 @@ import { decideRetry } from "../../domain/Retry.ts"
 import type { LedgerTx } from "../LedgerDriver.ts"
 import type { AckRow, Reading } from "../Mailbox.ts"
 import { finishMessage } from "./Finish.ts"
+import { notifyAgent } from "./Notices.ts"
 import { ingestOutbound } from "./Outbound.ts"
 import { openUnit, type SessionUnit, type TransitionContext } from "./SessionUnit.ts"
 import { turnsOf } from "./Turns.ts"
@@ -62,6 +63,13 @@ export const ingestReading = (unit: SessionUnit, incarnation: Incarnation, readi
   for (const rejected of reading.rejected) {
     unit.event("anomaly", null, `${rejected.table} row '${rejected.id}' refused: ${rejected.reason}`)
   }
+  const unsent = reading.rejected.filter(({ table }) => table === "messages_out")
+  if (unsent[0] !== undefined)
+    notifyAgent(
+      unit,
+      "system",
+      `${unsent.length} of your rows can't be read and were not sent; '${unsent[0].id}': ${unsent[0].reason}`,
+    )
   const news = claimed.length + ended.length + deliveries + released > 0
   if (news) noteActivity(unit, incarnation, claimed.length + ended.length > 0 ? "claimed" : "wrote")
   return { claimed, ended, deliveries, news: news ? "news" : "nothing" }
