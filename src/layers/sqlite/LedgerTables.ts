@@ -3,21 +3,31 @@
  * and back is derived from it. Reads alias columns to field names, so that only booleans and JSON are touched afterwards.
  */
 import type { Statement } from "better-sqlite3"
-import type { Attempt } from "../../domain/Attempt.ts"
-import type { Delivery } from "../../domain/Delivery.ts"
-import type { Group } from "../../domain/Group.ts"
-import type { Incarnation } from "../../domain/Incarnation.ts"
-import type { LedgerEvent } from "../../domain/LedgerEvent.ts"
-import type { Message } from "../../domain/Message.ts"
-import type { Run } from "../../domain/Run.ts"
-import type { Series } from "../../domain/Series.ts"
-import type { Session } from "../../domain/Session.ts"
+import { Attempt } from "../../domain/Attempt.ts"
+import { Delivery } from "../../domain/Delivery.ts"
+import { Group } from "../../domain/Group.ts"
+import { Incarnation } from "../../domain/Incarnation.ts"
+import { LedgerEvent } from "../../domain/LedgerEvent.ts"
+import { Message } from "../../domain/Message.ts"
+import { Run } from "../../domain/Run.ts"
+import { Series } from "../../domain/Series.ts"
+import { Session } from "../../domain/Session.ts"
 
 /** Gives the prepared statement of a text, the same one each time. */
 export type Prepare = (sql: string) => Statement<Array<unknown>>
 
-/** `boolean` is 0 or 1; `json` is text; `plain` is what it is. Null stays null in all of them. */
-type Keeping = "plain" | "boolean" | "json"
+/** Those fields that SQLite can't keep as they are: `boolean` is 0 or 1, `json` is text. Null stays null. */
+type Keeping<Row> = {
+  readonly [Field in keyof Row as Row[Field] extends string | number | null ? never : Field]-?:
+    | "boolean"
+    | "json"
+}
+
+/** The row's Schema, which names its fields. */
+interface RowSchema<Row> {
+  readonly Type: Row
+  readonly fields: Readonly<Record<string, unknown>>
+}
 
 export interface Table<Row> {
   readonly name: string
@@ -37,12 +47,14 @@ export const columnOf = (field: string): string =>
 
 const table = <Row>(
   name: string,
+  row: RowSchema<Row>,
   key: ReadonlyArray<keyof Row & string>,
-  keeping: { readonly [Field in keyof Row]-?: Keeping },
+  keeping: Keeping<Row>,
 ): Table<Row> => {
-  const fields = Object.keys(keeping) as Array<keyof Row & string>
-  const booleans = fields.filter((field) => keeping[field] === "boolean")
-  const documents = fields.filter((field) => keeping[field] === "json")
+  const fields = Object.keys(row.fields) as Array<keyof Row & string>
+  const kept = new Map(Object.entries<string>(keeping))
+  const booleans = fields.filter((field) => kept.get(field) === "boolean")
+  const documents = fields.filter((field) => kept.get(field) === "json")
   return {
     name,
     key,
@@ -58,215 +70,43 @@ const table = <Row>(
       const values: Array<unknown> = []
       for (const field of some) {
         const value = row[field]
-        const kept = keeping[field]
-        if (kept === "plain" || value === null) values.push(value)
-        else values.push(kept === "json" ? JSON.stringify(value) : Number(value))
+        const how = kept.get(field)
+        if (how === undefined || value === null) values.push(value)
+        else values.push(how === "json" ? JSON.stringify(value) : Number(value))
       }
       return values
     },
   }
 }
 
-export const groups = table<Group>("groups", ["id"], {
-  id: "plain",
-  name: "plain",
-  assistantName: "plain",
+export const groups = table("groups", Group, ["id"], {
   provider: "json",
-  zone: "plain",
   policy: "json",
   destinations: "json",
   admins: "json",
-  imageTag: "plain",
   runnerReoffers: "boolean",
   container: "json",
-  createdAt: "plain",
-  revision: "plain",
 })
 
-export const sessions = table<Session>("sessions", ["id"], {
-  id: "plain",
-  groupId: "plain",
-  key: "plain",
-  origin: "plain",
-  channelType: "plain",
-  platformId: "plain",
-  threadId: "plain",
-  status: "plain",
-  statusReason: "plain",
-  incarnation: "plain",
-  live: "boolean",
-  hostSeq: "plain",
-  revision: "plain",
-  queued: "plain",
-  wakeAt: "plain",
-  wakePriority: "plain",
-  wakeFailures: "plain",
-  wakeNotBefore: "plain",
-  wakeError: "plain",
-  expiresAt: "plain",
-  createdAt: "plain",
-})
+export const sessions = table("sessions", Session, ["id"], { live: "boolean" })
 
-export const messages = table<Message>("messages", ["id"], {
-  id: "plain",
-  sessionId: "plain",
-  seq: "plain",
-  kind: "plain",
-  state: "plain",
+export const messages = table("messages", Message, ["id"], {
   trigger: "boolean",
   onWake: "boolean",
-  priority: "plain",
-  dueAt: "plain",
-  firstDueAt: "plain",
-  expiresAt: "plain",
-  content: "plain",
-  channelType: "plain",
-  platformId: "plain",
-  threadId: "plain",
-  sourceSessionId: "plain",
-  hops: "plain",
-  seriesId: "plain",
-  slot: "plain",
-  slotOrigin: "plain",
-  tries: "plain",
-  attempts: "plain",
-  admittedIn: "plain",
-  revision: "plain",
   suspect: "boolean",
-  acceptedAt: "plain",
-  wokenAt: "plain",
-  claimedAt: "plain",
-  endedAt: "plain",
-  error: "plain",
-  result: "plain",
-  redriveOf: "plain",
 })
 
-export const attempts = table<Attempt>("attempts", ["messageId", "number"], {
-  messageId: "plain",
-  number: "plain",
-  sessionId: "plain",
-  incarnation: "plain",
-  claimedAt: "plain",
-  endedAt: "plain",
-  outcome: "plain",
-  costsTry: "boolean",
-  error: "plain",
-})
+export const attempts = table("attempts", Attempt, ["messageId", "number"], { costsTry: "boolean" })
 
-export const incarnations = table<Incarnation>("incarnations", ["sessionId", "number"], {
-  sessionId: "plain",
-  number: "plain",
-  groupId: "plain",
-  phase: "plain",
-  handle: "plain",
-  bootId: "plain",
-  spawnedAt: "plain",
-  startedAt: "plain",
+export const incarnations = table("incarnations", Incarnation, ["sessionId", "number"], {
   claimed: "boolean",
-  activeAt: "plain",
-  rowSkewMs: "plain",
-  fileSkewMs: "plain",
-  hostId: "plain",
-  stopReason: "plain",
-  stopRequestedAt: "plain",
-  endedAt: "plain",
-  reason: "plain",
-  exitCode: "plain",
-  signal: "plain",
   oomKilled: "boolean",
-  durationMs: "plain",
-  logFile: "plain",
-  error: "plain",
 })
 
-export const deliveries = table<Delivery>("deliveries", ["id"], {
-  id: "plain",
-  sessionId: "plain",
-  outboundId: "plain",
-  incarnation: "plain",
-  position: "plain",
-  seq: "plain",
-  inReplyTo: "plain",
-  answers: "json",
-  hops: "plain",
-  kind: "plain",
-  channelType: "plain",
-  platformId: "plain",
-  threadId: "plain",
-  content: "plain",
-  lane: "plain",
-  status: "plain",
-  attempts: "plain",
-  firstAttemptAt: "plain",
-  nextAttemptAt: "plain",
-  deliverAfter: "plain",
-  lastError: "plain",
-  refusal: "plain",
-  detail: "plain",
-  platformMessageId: "plain",
-  revision: "plain",
-  createdAt: "plain",
-  endedAt: "plain",
-})
+export const deliveries = table("deliveries", Delivery, ["id"], { answers: "json" })
 
-export const series = table<Series>("series", ["id"], {
-  id: "plain",
-  taskId: "plain",
-  groupId: "plain",
-  sessionId: "plain",
-  seq: "plain",
-  name: "plain",
-  prompt: "plain",
-  script: "plain",
-  schedule: "json",
-  zone: "plain",
-  overlap: "plain",
-  catchUp: "plain",
-  bounds: "json",
-  policy: "json",
-  fired: "plain",
-  failuresInRow: "plain",
-  priority: "plain",
-  ttlMs: "plain",
-  status: "plain",
-  note: "plain",
-  revision: "plain",
-  grid: "plain",
-  nextSlot: "plain",
-  lastSlot: "plain",
-  channelType: "plain",
-  platformId: "plain",
-  threadId: "plain",
-  createdAt: "plain",
-})
+export const series = table("series", Series, ["id"], { schedule: "json", bounds: "json", policy: "json" })
 
-export const runs = table<Run>("runs", ["position"], {
-  position: "plain",
-  sessionId: "plain",
-  groupId: "plain",
-  seriesId: "plain",
-  messageId: "plain",
-  slot: "plain",
-  dueAt: "plain",
-  wokenAt: "plain",
-  claimedAt: "plain",
-  endedAt: "plain",
-  durationMs: "plain",
-  attempts: "plain",
-  outcome: "plain",
-  error: "plain",
-  result: "plain",
-  incarnation: "plain",
-  logFile: "plain",
-  count: "plain",
-})
+export const runs = table("runs", Run, ["position"], {})
 
-export const events = table<LedgerEvent>("events", ["position"], {
-  position: "plain",
-  at: "plain",
-  type: "plain",
-  sessionId: "plain",
-  messageId: "plain",
-  text: "plain",
-})
+export const events = table("events", LedgerEvent, ["position"], {})
