@@ -5,6 +5,7 @@
 import { cpus } from "node:os"
 import { acceptBench } from "./AcceptBench.ts"
 import { ackBench } from "./AckBench.ts"
+import { commandBench } from "./CommandBench.ts"
 import { dockerBench } from "./DockerBench.ts"
 import { dockerMissing } from "./DockerHost.ts"
 import { decisionBench } from "./DecisionBench.ts"
@@ -27,6 +28,7 @@ const benches: ReadonlyArray<Bench> = [
   decisionBench,
   simulationBench,
   seriesBench,
+  commandBench,
   dockerBench,
   hostileBench,
 ]

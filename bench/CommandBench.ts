@@ -1,0 +1,74 @@
+/** What a command costs as the package ships it: processor time and memory with a warm compile cache, beside a bare Node. */
+import { execFileSync, spawn } from "node:child_process"
+import * as fs from "node:fs"
+import * as os from "node:os"
+import * as path from "node:path"
+import { atMost, type Bench, median, ms, type Row, times } from "./Measure.ts"
+
+const root = path.resolve(import.meta.dirname, "..")
+const program = path.join(root, "dist/program/main.js")
+const MAX_MB = 80
+
+const HOOK = `process.once("exit", () => {
+  const { maxRSS, systemCPUTime, userCPUTime } = process.resourceUsage()
+  process.stderr.write(JSON.stringify({ ms: (systemCPUTime + userCPUTime) / 1000, mb: maxRSS / 1024 }))
+})`
+
+const costs = (count: number, ...words: ReadonlyArray<string>) => {
+  const hook = `data:text/javascript,${encodeURIComponent(HOOK)}`
+  const script = `"$@" 2>&1 >"${os.devNull}"`
+  const runs = Array.from({ length: count + 1 }, (): { readonly ms: number; readonly mb: number } =>
+    JSON.parse(
+      execFileSync("sh", ["-c", script, "sh", process.execPath, "--import", hook, ...words], {
+        encoding: "utf8",
+      }),
+    ),
+  )
+  // The first one fills the compile cache.
+  const warm = runs.slice(1)
+  return { ms: median(warm.map((run) => run.ms)), mb: median(warm.map((run) => run.mb)) }
+}
+
+const rowsOf = (what: string, limitMs: number, bare: number, cost: ReturnType<typeof costs>): Row[] => [
+  {
+    what,
+    ours: ms(cost.ms),
+    beside: `bare Node ${ms(bare)}`,
+    ratio: times(cost.ms / bare),
+    target: atMost(limitMs, cost.ms),
+  },
+  {
+    what: `${what}, memory`,
+    ours: `${Math.round(cost.mb)} MB`,
+    target: { text: `≤ ${MAX_MB} MB`, verdict: cost.mb <= MAX_MB ? "meets" : "misses" },
+  },
+]
+
+export const commandBench: Bench = {
+  name: "command",
+  about: "processor time of a command of the built package, its compile cache warm",
+  run: async (size) => {
+    const count = size === "smoke" ? 1 : 15
+    execFileSync("npm", ["run", "-s", "build"], { cwd: root, stdio: ["ignore", "ignore", "inherit"] })
+    const dataDir = fs.mkdtempSync(path.join(os.tmpdir(), "lamplighter-bench-"))
+    const daemon = spawn(process.execPath, [program, "--data", dataDir, "up"], {
+      stdio: ["ignore", "pipe", "inherit"],
+    })
+    try {
+      await new Promise<void>((resolve, reject) => {
+        daemon.stdout.on("data", (chunk: Buffer) => chunk.includes("lamplighter is up") && resolve())
+        daemon.once("exit", (code) => reject(new Error(`the daemon ended with ${code}`)))
+      })
+      const bare = costs(count, "-e", "0").ms
+      return [
+        ...rowsOf("next", 230, bare, costs(count, program, "next", "@daily")),
+        ...rowsOf("status", 270, bare, costs(count, program, "--data", dataDir, "status")),
+      ]
+    } finally {
+      const ended = new Promise((resolve) => daemon.once("exit", resolve))
+      daemon.kill("SIGTERM")
+      await ended
+      fs.rmSync(dataDir, { recursive: true, force: true })
+    }
+  },
+}
