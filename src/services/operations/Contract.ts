@@ -3,14 +3,15 @@
  * routes of the daemon's socket and the client of that socket are derived from this list. It loads no server and no HTTP library.
  */
 import { type Effect, Schema } from "effect"
-import { Delivery } from "../../domain/Delivery.ts"
+import { Delivery, DeliveryStatus } from "../../domain/Delivery.ts"
 import { Group } from "../../domain/Group.ts"
 import { DeliveryId, GroupId, MessageId, SeriesId, SessionId } from "../../domain/Ids.ts"
+import { EpochMs } from "../../domain/Instant.ts"
 import { LedgerEvent } from "../../domain/LedgerEvent.ts"
-import { ShownMessage } from "../../domain/Message.ts"
-import { Run } from "../../domain/Run.ts"
-import { Series } from "../../domain/Series.ts"
-import { Session } from "../../domain/Session.ts"
+import { MessageState, ShownMessage } from "../../domain/Message.ts"
+import { Run, RunOutcome } from "../../domain/Run.ts"
+import { Series, SeriesStatus } from "../../domain/Series.ts"
+import { Session, SessionStatus } from "../../domain/Session.ts"
 import { RuntimeUnavailable } from "../ContainerRuntime.ts"
 import { Conflict, Full, Invalid, NotFound } from "../ledger/Refusals.ts"
 import { LedgerError } from "../LedgerDriver.ts"
@@ -41,7 +42,10 @@ export const contract = {
   ),
   groups: operation({}, Schema.Array(Group)),
   group: operation({ id: GroupId }, Group, NotFound),
-  sessions: operation(Requests.SessionQuery.fields, Schema.Array(Session)),
+  sessions: operation(
+    { groupId: Schema.optional(GroupId), status: Schema.optional(SessionStatus), ...Requests.page },
+    Schema.Array(Session),
+  ),
   session: operation({ id: SessionId }, Requests.SessionReport, NotFound),
   /** `force` wakes a session although the caps on containers leave no room. */
   controlSession: operation(
@@ -50,15 +54,34 @@ export const contract = {
     NotFound,
     Conflict,
   ),
-  /** What the session's running container wrote; null when none runs. */
-  liveOutput: operation({ id: SessionId }, Schema.NullOr(Requests.LiveOutput), NotFound, RuntimeUnavailable),
+  /** The last bytes of what the session's running container wrote; null when none runs. */
+  liveOutput: operation(
+    { id: SessionId },
+    Schema.NullOr(
+      Schema.Struct({
+        incarnation: Schema.Int,
+        /** Both streams in order of time, without doorbells. */
+        text: Schema.String,
+      }),
+    ),
+    NotFound,
+    RuntimeUnavailable,
+  ),
   send: operation(Requests.SendRequest.fields, Requests.SendReply, ...refusals),
   /** Each is accepted or refused by itself, in their order; all of them in one transaction. */
   sendBatch: operation(
     { requests: Schema.Array(Requests.SendRequest).check(Schema.isMaxLength(Requests.MAX_SEND_BATCH)) },
     Schema.Array(Requests.BatchReply),
   ),
-  messages: operation(Requests.MessageQuery.fields, Schema.Array(ShownMessage)),
+  messages: operation(
+    {
+      sessionId: Schema.optional(SessionId),
+      taskId: Schema.optional(SeriesId),
+      state: Schema.optional(MessageState),
+      ...Requests.page,
+    },
+    Schema.Array(ShownMessage),
+  ),
   message: operation({ id: MessageId }, Requests.MessageReport, NotFound),
   /** `running`: also one that a container works on; it is stopped, and the others that it claimed pay nothing. */
   cancelMessage: operation(
@@ -68,22 +91,54 @@ export const contract = {
     Conflict,
   ),
   redriveMessage: operation({ id: MessageId }, ShownMessage, ...refusals),
-  deliveries: operation(Requests.DeliveryQuery.fields, Schema.Array(Delivery)),
+  deliveries: operation(
+    { sessionId: Schema.optional(SessionId), status: Schema.optional(DeliveryStatus), ...Requests.positions },
+    Schema.Array(Delivery),
+  ),
   redriveDelivery: operation({ id: DeliveryId }, Delivery, NotFound, Conflict),
   addTask: operation(Tasks.TaskRequest.fields, Series, ...refusals),
   changeTask: operation({ id: SeriesId, change: Tasks.TaskChange }, Series, ...refusals),
   runTask: operation({ id: SeriesId }, ShownMessage, ...refusals),
   backfillTask: operation(
-    { id: SeriesId, ...Tasks.BackfillRequest.fields },
+    {
+      id: SeriesId,
+      /** Repeating a backfill under the same name makes nothing twice. */
+      name: Schema.String.check(Schema.isPattern(/^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$/)),
+      from: EpochMs,
+      to: EpochMs,
+    },
     Schema.Array(ShownMessage),
     ...refusals,
   ),
   /** `count`: how many of its next instants. */
   task: operation({ id: SeriesId, count: Schema.optional(Requests.PageLimit) }, Tasks.TaskReport, NotFound),
-  tasks: operation(Tasks.TaskQuery.fields, Schema.Array(Series)),
-  runs: operation(Requests.RunQuery.fields, Schema.Array(Run)),
-  /** What happened, oldest first above the position `after`, or newest first below it. */
-  events: operation(Requests.EventQuery.fields, Schema.Array(LedgerEvent)),
+  tasks: operation(
+    {
+      groupId: Schema.optional(GroupId),
+      sessionId: Schema.optional(SessionId),
+      status: Schema.optional(SeriesStatus),
+      ...Requests.page,
+    },
+    Schema.Array(Series),
+  ),
+  runs: operation(
+    {
+      sessionId: Schema.optional(SessionId),
+      taskId: Schema.optional(SeriesId),
+      outcome: Schema.optional(RunOutcome),
+      ...Requests.positions,
+    },
+    Schema.Array(Run),
+  ),
+  /** What happened, oldest first: what is newer than `after`. `newest-first`: what is older than it. */
+  events: operation(
+    {
+      sessionId: Schema.optional(SessionId),
+      order: Schema.optional(Schema.Literals(["oldest-first", "newest-first"])),
+      ...Requests.positions,
+    },
+    Schema.Array(LedgerEvent),
+  ),
   status: operation({}, Requests.Status),
   /** A consistent copy of the ledger, made while it is in use, at a path of the daemon's host that holds nothing yet. */
   backup: operation({ path: Schema.NonEmptyString }, Schema.Struct({ path: Schema.String })),

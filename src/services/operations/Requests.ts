@@ -1,14 +1,13 @@
 /** The requests and answers of `Operations`, as schemas: the CLI, the HTTP API and programs say the same things. */
 import { Schema } from "effect"
-import { Delivery, DeliveryStatus } from "../../domain/Delivery.ts"
+import { Delivery } from "../../domain/Delivery.ts"
 import { Group, ProviderConfig } from "../../domain/Group.ts"
 import { GroupContainer } from "../../domain/GroupContainer.ts"
-import { GroupId, MessageId, SeriesId, SessionId } from "../../domain/Ids.ts"
+import { GroupId, MessageId, SessionId } from "../../domain/Ids.ts"
 import { Incarnation } from "../../domain/Incarnation.ts"
 import { EpochMs } from "../../domain/Instant.ts"
-import { Message, MessageKind, MessageState, Priority, ShownMessage } from "../../domain/Message.ts"
+import { Message, MessageKind, Priority, ShownMessage } from "../../domain/Message.ts"
 import { PolicyText } from "../../domain/Policy.ts"
-import { RunOutcome } from "../../domain/Run.ts"
 import { Session, SessionMode, SessionStatus } from "../../domain/Session.ts"
 
 /** Rows of one page, at most. */
@@ -20,7 +19,7 @@ export const PageLimit = Schema.Int.check(Schema.isBetween({ minimum: 1, maximum
 /** What every listing takes: how many rows, and the id or position of the last row of the page before. */
 export const page = { limit: Schema.optional(PageLimit), after: Schema.optional(Schema.String) }
 /** The same for listings whose pages continue at a position. */
-const positions = {
+export const positions = {
   limit: Schema.optional(PageLimit),
   after: Schema.optional(Schema.Int),
 }
@@ -111,14 +110,6 @@ export const GroupChange = Schema.Struct({
   runnerReoffers: Schema.optionalKey(changeable.runnerReoffers),
   container: Schema.optionalKey(GroupContainer),
 })
-export type GroupChange = typeof GroupChange.Type
-
-export const SessionQuery = Schema.Struct({
-  groupId: Schema.optional(GroupId),
-  status: Schema.optional(SessionStatus),
-  ...page,
-})
-export type SessionQuery = typeof SessionQuery.Type
 
 /** A session with its last lives, newest first. */
 export const SessionReport = Schema.Struct({ session: Session, incarnations: Schema.Array(Incarnation) })
@@ -126,45 +117,6 @@ export type SessionReport = typeof SessionReport.Type
 
 export const SessionVerb = Schema.Literals(["stop", "hold", "wake", "release"])
 export type SessionVerb = typeof SessionVerb.Type
-
-export const MessageQuery = Schema.Struct({
-  sessionId: Schema.optional(SessionId),
-  taskId: Schema.optional(SeriesId),
-  state: Schema.optional(MessageState),
-  ...page,
-})
-export type MessageQuery = typeof MessageQuery.Type
-
-export const DeliveryQuery = Schema.Struct({
-  sessionId: Schema.optional(SessionId),
-  status: Schema.optional(DeliveryStatus),
-  ...positions,
-})
-export type DeliveryQuery = typeof DeliveryQuery.Type
-
-export const RunQuery = Schema.Struct({
-  sessionId: Schema.optional(SessionId),
-  taskId: Schema.optional(SeriesId),
-  outcome: Schema.optional(RunOutcome),
-  ...positions,
-})
-export type RunQuery = typeof RunQuery.Type
-
-/** `newest-first`: a page holds what is older than `after`. Otherwise what is newer, oldest first. */
-export const EventQuery = Schema.Struct({
-  sessionId: Schema.optional(SessionId),
-  order: Schema.optional(Schema.Literals(["oldest-first", "newest-first"])),
-  ...positions,
-})
-export type EventQuery = typeof EventQuery.Type
-
-/** The last bytes of what a running container wrote. */
-export const LiveOutput = Schema.Struct({
-  incarnation: Schema.Int,
-  /** Both streams in order of time, without doorbells. */
-  text: Schema.String,
-})
-export type LiveOutput = typeof LiveOutput.Type
 
 export const Status = Schema.Struct({
   runtime: Schema.String,

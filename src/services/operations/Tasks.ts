@@ -5,9 +5,8 @@ import { EpochMs } from "../../domain/Instant.ts"
 import { Priority } from "../../domain/Message.ts"
 import { Run } from "../../domain/Run.ts"
 import { RunStatistics } from "../../domain/RunStatistics.ts"
-import { Series, SeriesStatus } from "../../domain/Series.ts"
+import { Series } from "../../domain/Series.ts"
 import { seriesSettings } from "../../domain/SeriesPolicy.ts"
-import { page } from "./Requests.ts"
 
 export const TaskRequest = Schema.Struct({
   id: Schema.optionalKey(SeriesId),
@@ -22,15 +21,6 @@ export const TaskRequest = Schema.Struct({
   priority: Schema.optionalKey(Priority),
   ...seriesSettings,
 })
-export type TaskRequest = typeof TaskRequest.Type
-
-export const TaskQuery = Schema.Struct({
-  groupId: Schema.optional(GroupId),
-  sessionId: Schema.optional(SessionId),
-  status: Schema.optional(SeriesStatus),
-  ...page,
-})
-export type TaskQuery = typeof TaskQuery.Type
 
 export const TaskChange = Schema.Union([
   Schema.TaggedStruct("Pause", { note: Schema.NullOr(Schema.String) }),
@@ -51,14 +41,6 @@ export const TaskChange = Schema.Union([
   }),
 ])
 export type TaskChange = typeof TaskChange.Type
-
-export const BackfillRequest = Schema.Struct({
-  /** Repeating a backfill under the same name makes nothing twice. */
-  name: Schema.String.check(Schema.isPattern(/^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$/)),
-  from: EpochMs,
-  to: EpochMs,
-})
-export type BackfillRequest = typeof BackfillRequest.Type
 
 /** A task with its next instants and its last runs, newest first. */
 export const TaskReport = Schema.Struct({
