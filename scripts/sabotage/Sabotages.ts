@@ -556,6 +556,46 @@ const tested: ReadonlyArray<Sabotage> = [
     to: "",
     tests: ["test/container/Stops.test.ts"],
   },
+  {
+    name: "an end that nobody heard",
+    rule: "what a runtime tells before anybody listens becomes a gap for the first who does",
+    file: "src/layers/runtime/RuntimeEventHub.ts",
+    from: "    if (subscribers.size === 0) unheard = true\n",
+    to: "",
+    tests: ["test/layers/runtime/RuntimeEventHub.test.ts"],
+  },
+  {
+    name: "a doorbell in the log",
+    rule: "people read what a container wrote without doorbells",
+    file: "src/layers/runtime/OutputTail.ts",
+    from: "textOf(line).trimEnd() !== DOORBELL",
+    to: "textOf(line) !== DOORBELL",
+    tests: ["test/layers/runtime/OutputTail.test.ts"],
+  },
+  {
+    name: "the order across a cut",
+    rule: "what was written after a file was cut is not taken for what was written before",
+    file: "src/layers/process/OutputOrder.ts",
+    from: "      cutOff[name] += size\n",
+    to: "      cutOff[name] += size - size\n",
+    tests: ["test/layers/runtime/OutputTail.test.ts"],
+  },
+  {
+    name: "out of memory, told late",
+    rule: "a kill that the engine explains only after the end is explained",
+    file: "src/layers/docker/ContainerWatch.ts",
+    from: "    if (mayBeOfMemory(info.State, one.heard())) {",
+    to: "    if (mayBeOfMemory(info.State, one.heard()) && one.exit !== null) {",
+    tests: ["test/layers/docker/DockerWatcher.test.ts"],
+  },
+  {
+    name: "out of memory, a process",
+    rule: "a SIGKILL of a child just when the kernel killed for want of memory is told as that",
+    file: "src/layers/process/ProcessWatcher.ts",
+    from: "    return at - grewAt < 2 * MEMORY_LOOK_MS",
+    to: "    return at < grewAt",
+    tests: ["test/layers/process/ProcessWatcher.test.ts"],
+  },
 ]
 
 export const sabotages: ReadonlyArray<Sabotage> = [...tested, ...simulated]

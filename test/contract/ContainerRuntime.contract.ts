@@ -84,6 +84,8 @@ export const record = Effect.fnUntraced(function* (runtime: Runtime) {
         return undefined
       }),
     gap: until("gap", () => seen.find((event) => event._tag === "Gap")),
+    /** Something after which a daemon looks: an exit, or that there may have been one. */
+    news: until("exit or gap", () => seen.find((event) => event._tag !== "Line")),
   }
 })
 
@@ -337,6 +339,16 @@ export const containerRuntimeContract = (
           yield* runtime.kill(status.ref)
           yield* events.exit(status.ref)
         }
+      }))
+
+    test("tells the first who listens of an end that came before", (world) =>
+      Effect.gen(function* () {
+        const runtime = yield* world.open(world.install)
+        yield* runtime.start(world.spec("one", "exits7"))
+        let [status] = yield* runtime.list
+        while (status?._tag === "Running") [status] = yield* Effect.delay(runtime.list, "5 millis")
+        const events = yield* record(runtime)
+        yield* events.news
       }))
 
     test("tells every subscriber from its own beginning", (world) =>
