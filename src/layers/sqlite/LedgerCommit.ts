@@ -113,11 +113,19 @@ const makeBounds = (database: Database, prepare: Prepare) => {
 
 type Bounds = ReturnType<typeof makeBounds>
 
+/** Alone in its transaction, a body needs no savepoint: undoing all undoes it. */
+type Company = "alone" | "among-others"
+
 /** Runs one body, and undoes it unless it succeeded. */
-const runEntry = (entry: Entry, bounds: Bounds, writes: Writes): Exit.Exit<unknown, unknown> => {
+const runEntry = (
+  entry: Entry,
+  company: Company,
+  bounds: Bounds,
+  writes: Writes,
+): Exit.Exit<unknown, unknown> => {
   let exit: Exit.Exit<unknown, unknown>
   try {
-    bounds.enter()
+    if (company === "among-others") bounds.enter()
     const result = entry.body(writes.tx)
     exit = Result.isSuccess(result) ? Exit.succeed(result.success) : Exit.fail(result.failure)
   } catch (cause) {
@@ -126,7 +134,7 @@ const runEntry = (entry: Entry, bounds: Bounds, writes: Writes): Exit.Exit<unkno
   if (!Exit.isSuccess(exit)) writes.forget()
   if (!bounds.isOpen()) return exit
   try {
-    bounds.leave(exit)
+    if (company === "among-others") bounds.leave(exit)
     return exit
   } catch (cause) {
     bounds.undo()
@@ -150,8 +158,9 @@ const runSome = (entries: ReadonlyArray<Entry>, until: number, bounds: Bounds, w
   writes.forget()
   try {
     bounds.begin()
+    const company = entries.length === 1 ? "alone" : "among-others"
     for (const entry of entries) {
-      exits.push(runEntry(entry, bounds, writes))
+      exits.push(runEntry(entry, company, bounds, writes))
       if (!bounds.isOpen() || performance.now() > until) break
     }
   } catch (cause) {
@@ -160,6 +169,10 @@ const runSome = (entries: ReadonlyArray<Entry>, until: number, bounds: Bounds, w
     return { exits: entries.map(() => exit) }
   }
   const last = exits.at(-1)
+  if (entries.length === 1 && last !== undefined && !Exit.isSuccess(last)) {
+    bounds.undo()
+    return { exits }
+  }
   if (!bounds.isOpen() && last !== undefined) {
     return { exits: exits.map((exit) => (Exit.isSuccess(exit) ? lost(last) : exit)) }
   }
