@@ -2,6 +2,7 @@
  * Every question of `LedgerReader` as SQL. Each is one range of one index, or a few. The index is named where the planner, which
  * knows nothing of how rare pending rows are, would take another; a test reads all the plans.
  */
+import { Schema } from "effect"
 import { DeliveryStatus } from "../../domain/Delivery.ts"
 import { type Message, MessageState, PRIORITIES, type Priority } from "../../domain/Message.ts"
 import { RunOutcome } from "../../domain/Run.ts"
@@ -9,6 +10,10 @@ import type { LedgerReader, Page } from "../../services/LedgerDriver.ts"
 import * as tables from "./LedgerTables.ts"
 import type { Prepare } from "./LedgerTables.ts"
 import { newestFirst, type Range } from "./NewestFirst.ts"
+
+const decodeState = Schema.decodeUnknownSync(
+  Schema.fromJsonString(Schema.Array(Schema.Struct({ key: Schema.String, value: Schema.String }))),
+)
 
 const HIGHEST_FIRST: ReadonlyArray<Priority> = [PRIORITIES.high, PRIORITIES.normal, PRIORITIES.low]
 
@@ -128,7 +133,7 @@ const groupsAndSessions = ({ one, many, value, byId }: Ask) => {
     nextWakeAfter: (now) => nextWakeAfter(now) ?? null,
     sessionState: (id) => {
       const rows = sessionState(id)
-      return rows === undefined ? [] : JSON.parse(rows)
+      return rows === undefined ? [] : decodeState(rows)
     },
   } satisfies Partial<LedgerReader>
 }

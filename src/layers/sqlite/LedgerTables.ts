@@ -3,6 +3,7 @@
  * and back is derived from it. Reads alias columns to field names, so that only booleans and JSON are touched afterwards.
  */
 import type { Statement } from "better-sqlite3"
+import { Result, Schema } from "effect"
 import { Attempt } from "../../domain/Attempt.ts"
 import { Delivery } from "../../domain/Delivery.ts"
 import { Group } from "../../domain/Group.ts"
@@ -12,6 +13,7 @@ import { Message } from "../../domain/Message.ts"
 import { Run } from "../../domain/Run.ts"
 import { Series } from "../../domain/Series.ts"
 import { Session } from "../../domain/Session.ts"
+import { LedgerError } from "../../services/LedgerDriver.ts"
 
 /** Gives the prepared statement of a text, the same one each time. */
 export type Prepare = (sql: string) => Statement<Array<unknown>>
@@ -26,7 +28,7 @@ type Keeping<Row> = {
 /** The row's Schema, which names its fields. */
 interface RowSchema<Row> {
   readonly Type: Row
-  readonly fields: Readonly<Record<string, unknown>>
+  readonly fields: Readonly<Record<string, Schema.Top>>
 }
 
 export interface Table<Row> {
@@ -45,6 +47,30 @@ export interface Table<Row> {
 export const columnOf = (field: string): string =>
   `"${field.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)}"`
 
+/** Texts whose values one column remembers. */
+const MAX_REMEMBERED = 500
+
+/**
+ * Rows repeat few documents, and a value is never changed: each text is decoded once. Types are required, limits are not: they may
+ * have been wider when the row was written, and whoever uses the value says so.
+ */
+const documentOf = (column: string, schema: Schema.Top | undefined): ((text: string) => unknown) => {
+  const json = Schema.fromJsonString(Schema.toType(schema ?? Schema.Unknown))
+  const decode = Schema.decodeUnknownResult(json, { disableChecks: true })
+  const known = new Map<string, unknown>()
+  return (text) => {
+    if (known.has(text)) return known.get(text)
+    const decoded = decode(text)
+    if (Result.isFailure(decoded)) {
+      const message = `the ledger has a row whose ${column} can't be read: ${decoded.failure.message}; restore a backup`
+      throw new LedgerError({ reason: "Corrupt", message })
+    }
+    if (known.size >= MAX_REMEMBERED) known.clear()
+    known.set(text, decoded.success)
+    return decoded.success
+  }
+}
+
 const table = <Row>(
   name: string,
   row: RowSchema<Row>,
@@ -54,7 +80,9 @@ const table = <Row>(
   const fields = Object.keys(row.fields) as Array<keyof Row & string>
   const kept = new Map(Object.entries<string>(keeping))
   const booleans = fields.filter((field) => kept.get(field) === "boolean")
-  const documents = fields.filter((field) => kept.get(field) === "json")
+  const documents = fields
+    .filter((field) => kept.get(field) === "json")
+    .map((field) => [field, documentOf(`${name}.${field}`, row.fields[field])] as const)
   return {
     name,
     key,
@@ -63,7 +91,7 @@ const table = <Row>(
     decode: (stored) => {
       const row = stored as Record<string, unknown>
       for (const field of booleans) if (row[field] !== null) row[field] = row[field] === 1
-      for (const field of documents) row[field] = JSON.parse(row[field] as string)
+      for (const [field, read] of documents) row[field] = read(row[field] as string)
       return row as Row
     },
     encode: (row, some = fields) => {

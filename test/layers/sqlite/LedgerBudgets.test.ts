@@ -143,6 +143,20 @@ describe("a burst of accepts", () => {
   )
 })
 
+describe("a document in a row", () => {
+  it.effect("that is not what its column holds fails the read, and says where", () =>
+    Effect.gen(function* () {
+      const { database } = yield* countedStore
+      const { group: read } = makeReads((sql) => database.prepare<Array<unknown>>(sql))
+      // Limits may have been wider when the row was written.
+      database.exec(`UPDATE groups SET provider = json_set(provider, '$.name', 'NO NAME')`)
+      assert.strictEqual(read(GROUP)?.provider.name, "NO NAME")
+      database.exec(`UPDATE groups SET provider = '{"name":7}'`)
+      assert.throws(() => read(GROUP), /groups\.provider/)
+    }),
+  )
+})
+
 describe("the ledger's file", () => {
   it("is opened so that each commit waits for the disk", () => {
     const directory = fs.mkdtempSync(path.join(os.tmpdir(), "ledger-"))
