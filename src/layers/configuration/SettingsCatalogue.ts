@@ -5,6 +5,7 @@
 import { Redacted, Result, Schema } from "effect"
 import { defaultSandbox, Sandbox } from "../../domain/ContainerSpec.ts"
 import { count } from "../../domain/Fields.ts"
+import { ProviderConfig } from "../../domain/Group.ts"
 import { expectedImageName, isImageName } from "../../domain/ImagePlan.ts"
 import { DAY_MS, HOUR_MS, Millis, MINUTE_MS, SECOND_MS } from "../../domain/Instant.ts"
 import { defaultHostLimits, defaultPolicy, HostLimits, Policy } from "../../domain/Policy.ts"
@@ -190,7 +191,7 @@ export const credentials = {
   ),
   requiredBy: setting(
     ["credentials", "requiredBy"],
-    listOf("names of providers", (name) => /^[a-z][a-z0-9-]{0,31}$/.test(name)),
+    listOf("names of providers", Schema.is(ProviderConfig.fields.name)),
     [],
     "Providers whose agents are not started without credentials.",
   ),

@@ -22,8 +22,8 @@ export interface Gateway {
 const CERTIFICATE_TARGET = "/etc/lamplighter/gateway.pem"
 /** What must not go through a proxy. */
 const DIRECT = "localhost,127.0.0.1,::1"
-/** What Docker Desktop calls the host; elsewhere it is made known to the container when the URL says so. */
-const HOST_NAME = "host.docker.internal"
+/** What Docker Desktop and OneCLI call the host; elsewhere it is made known to the container when the URL says so. */
+export const HOST_NAME = "host.docker.internal"
 const ENSURE_MS = 10_000
 
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))

@@ -9,7 +9,7 @@ import * as path from "node:path"
 import { rootCertificates } from "node:tls"
 import type { Bind } from "../../domain/ContainerSpec.ts"
 import type { Group } from "../../domain/Group.ts"
-import type { Gateway } from "./GatewayCredentials.ts"
+import { type Gateway, HOST_NAME } from "./GatewayCredentials.ts"
 
 /** The part of the SDK's client that is used; an `OneCLI` object is one. */
 export interface OneCliClient {
@@ -25,8 +25,6 @@ export interface OneCliClient {
 /** Where a program that replaces its own list of certificates finds all of them. */
 const BUNDLE_TARGET = "/tmp/onecli-combined-ca.pem"
 const BUNDLE_VARIABLES = ["SSL_CERT_FILE", "DENO_CERT"]
-/** The name by which OneCLI tells containers of the machine that it runs on. */
-const HOST_NAME = "host.docker.internal"
 
 const MAX_BYTES = 1024 ** 2
 const MAX_STUBS = 50
