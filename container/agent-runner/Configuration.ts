@@ -18,7 +18,7 @@ export interface Configuration {
   readonly stopMs: number
   /** How long a write to outbound.db is tried again before the runner gives up. */
   readonly writeLimitMs: number
-  readonly provider: string
+  readonly provider: (typeof PROVIDERS)[number]
   /** Never empty when `provider` is `command`. */
   readonly command: ReadonlyArray<string>
   readonly providerTimeoutMs: number | null
@@ -33,7 +33,7 @@ export class ConfigurationError extends Error {
 }
 
 /** The host names the same ones, in `ProviderRegistry.ts`. */
-export const PROVIDERS: ReadonlySet<string> = new Set(["echo", "command"])
+export const PROVIDERS = ["echo", "command"] as const
 const MAX_CONTAINER_JSON_BYTES = 1024 * 1024
 const MAX_TIMER_MS = 2 ** 31 - 1
 
@@ -51,9 +51,9 @@ export const readConfiguration = (environment: Environment): Configuration => {
     if (typeof value !== "string" || value === "") throw bad(field, "a text that is not empty")
     return value
   }
-  const provider = fields["provider"]
-  if (typeof provider !== "string" || !PROVIDERS.has(provider)) {
-    throw bad("provider", `one of the providers of this runner: ${[...PROVIDERS].join(", ")}`)
+  const provider = PROVIDERS.find((name) => name === fields["provider"])
+  if (provider === undefined) {
+    throw bad("provider", `one of the providers of this runner: ${PROVIDERS.join(", ")}`)
   }
   const command = fields["command"] ?? []
   if (!Array.isArray(command) || !command.every((part) => typeof part === "string" && !part.includes("\0"))) {

@@ -16,14 +16,15 @@ import { echo } from "./providers/Echo.ts"
 import type { Provider } from "./providers/Provider.ts"
 import { Shutdown } from "./Shutdown.ts"
 
-const providerOf = (configuration: Configuration): Provider =>
-  configuration.provider === "command"
-    ? command({
-        command: configuration.command,
-        workdir: configuration.workdir,
-        timeoutMs: configuration.providerTimeoutMs,
-      })
-    : echo
+/** Never falls back to another one: the compiler refuses a provider without a case. */
+const providerOf = ({ command: words, provider, providerTimeoutMs, workdir }: Configuration): Provider => {
+  switch (provider) {
+    case "echo":
+      return echo
+    case "command":
+      return command({ command: words, workdir, timeoutMs: providerTimeoutMs })
+  }
+}
 
 const run = async (): Promise<number> => {
   // A container may outlive the daemon that reads its output. A closed pipe must not end it.

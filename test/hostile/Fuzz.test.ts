@@ -8,7 +8,7 @@ import * as fs from "node:fs"
 import * as path from "node:path"
 import { addSessions, GROUP, onHost, sessionId } from "../../bench/Host.ts"
 import { Delivery } from "../../src/domain/Delivery.ts"
-import { MessageId, SeriesId } from "../../src/domain/Ids.ts"
+import { MessageId } from "../../src/domain/Ids.ts"
 import { OutboundLimits } from "../../src/layers/outbound/OutboundLimits.ts"
 import { plainDraft } from "../../src/services/ledger/Accept.ts"
 import { Mailbox, type Pair, type Reading } from "../../src/services/Mailbox.ts"
@@ -116,7 +116,7 @@ const victimAsItStands = SessionStore.use((store) =>
   store.read((reader) => ({
     session: reader.session(VICTIM_SESSION),
     message: reader.message(MessageId.make(VICTIM.message)),
-    series: reader.series(SeriesId.make(VICTIM.task)),
+    series: reader.seriesList({ sessionId: VICTIM_SESSION }, { limit: 1 })[0],
     attempts: reader.attempts(MessageId.make(VICTIM.message), 10),
   })),
 )
