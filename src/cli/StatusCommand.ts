@@ -26,7 +26,7 @@ export const statusCommand = Command.make("status", { json: jsonFlag }, (input) 
       ),
       ...state.warnings.map((text) => say(`warning: ${text}`)),
       ...state.overrides.flatMap(({ groupId, says }) => says.map((text) => `group ${groupId}: ${text}`)),
-      ...state.failing.map((row) => `can't start: ${row.id}: ${row.wakeError ?? ""}`),
+      ...state.failing.map((row) => say(`can't start: ${row.id}: ${row.wakeError ?? ""}`)),
       ...state.quarantined.map((row) =>
         say(
           `quarantined: ${row.id}: ${row.statusReason ?? ""}; 'lamplighter session release ${row.id}' ends it`,

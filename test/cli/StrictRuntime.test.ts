@@ -1,4 +1,4 @@
-/** What the daemon makes of an engine that says of itself which runc it has. The engine is a stand-in that answers nothing else. */
+/** What the daemon makes of an engine that says of itself which runc it has. The engine is a stand-in that runs nothing. */
 import { afterEach, assert, beforeEach, describe, it } from "@effect/vitest"
 import { createServer, type Server } from "node:http"
 import * as path from "node:path"
@@ -18,6 +18,7 @@ const answers = (url: string): unknown => {
         { Name: "runc", Version: runc, Details: { GitCommit: "v1-0-g0000000" } },
       ],
     }
+  if (url.endsWith("/containers/json")) return []
   return url.endsWith("/info") ? { OperatingSystem: "Stand-in", SecurityOptions: [] } : undefined
 }
 
