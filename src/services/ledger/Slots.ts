@@ -46,8 +46,9 @@ export const fireSlot = (unit: SessionUnit, series: Series, outage: Outage | nul
   const fired = decision.fates.filter(({ _tag }) => _tag !== "Skip").length
   const { lastSlot, nextSlot } = decision
   const patch = { lastSlot, nextSlot, fired: series.fired + fired }
-  // The end of an occurrence that was replaced may have changed the row.
-  const current = unit.tx.series(series.id) ?? series
+  // The end of an occurrence that was replaced may have changed the row; nothing else has.
+  const replaced = decision.fates.some(({ _tag }) => _tag === "Replace")
+  const current = (replaced ? unit.tx.series(series.id) : undefined) ?? series
   if (nextSlot !== null || current.status !== "active") amendSeries(unit, current, patch)
   else Result.getOrThrow(moveSeries(unit, current, "complete", patch))
 }
