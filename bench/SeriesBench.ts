@@ -10,16 +10,16 @@ import { atMost, type Bench, median, ms, percentile, perSecond, times } from "./
 /** What the process measured; one line of JSON on its standard output. */
 export const SeriesFigures = Schema.Struct({
   /** From opening the ledger to the end of the first pass. */
-  startMs: Schema.Number,
-  rss: Schema.Number,
-  idleMs: Schema.Number,
-  idleCpuMs: Schema.Number,
+  startMs: Schema.Finite,
+  rss: Schema.Finite,
+  idleMs: Schema.Finite,
+  idleCpuMs: Schema.Finite,
   /** Of each slot: from its instant to the start of its container. */
-  lateMs: Schema.Array(Schema.Number),
+  lateMs: Schema.Array(Schema.Finite),
   /** Slots of cron schedules that come due in one instant: until the last occurrence is in the ledger. */
-  burstMs: Schema.Number,
+  burstMs: Schema.Finite,
   /** What one small durable transaction takes on this disk, at this time: a late slot waited for a few of them. */
-  commitMs: Schema.Array(Schema.Number),
+  commitMs: Schema.Array(Schema.Finite),
 })
 export type SeriesFigures = typeof SeriesFigures.Type
 const decodeFigures = Schema.decodeUnknownSync(Schema.fromJsonString(SeriesFigures))

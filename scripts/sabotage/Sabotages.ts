@@ -620,6 +620,30 @@ const tested: ReadonlyArray<Sabotage> = [
     to: "    return at < grewAt",
     tests: ["test/layers/process/ProcessWatcher.test.ts"],
   },
+  {
+    name: "no rest while blind",
+    rule: "what can't be read is looked at again soon, not at once",
+    file: "src/services/sweep/Look.ts",
+    from: "nextAt: now + BLIND_LOOK_MS",
+    to: "nextAt: now",
+    tests: ["test/simulation/World.test.ts"],
+  },
+  {
+    name: "plans for the dead",
+    rule: "a dead life is not planned for",
+    file: "src/services/sweep/Fleet.ts",
+    from: "        view: null,\n        nextAt: null,\n        files",
+    to: "        files",
+    tests: ["test/simulation/World.test.ts"],
+  },
+  {
+    name: "a clock that is behind",
+    rule: "what a container dates is taken to be as late as it can have been",
+    file: "src/domain/Life.ts",
+    from: "? 0 : skew.lowMs",
+    to: "? 0 : least",
+    tests: ["test/domain/Life.test.ts"],
+  },
 ]
 
 export const sabotages: ReadonlyArray<Sabotage> = [...tested, ...simulated]

@@ -46,6 +46,7 @@ export const FAULT_KINDS = [
   "killed-outside",
   "engine-down",
   "engine-slow",
+  "engine-hangs",
   "image-gone",
   "start-refused",
   "start-ambiguous",

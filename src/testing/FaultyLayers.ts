@@ -60,6 +60,9 @@ const PROBE_CAP_MS = 29 * SECOND_MS
 /** How long a channel that is down asks to be left alone, where it says so. */
 const ASKED_WAIT_MS = 45 * SECOND_MS
 
+/** How long whoever asks an engine that hangs waits for its answer. */
+const CALL_LIMIT_MS = 60 * SECOND_MS
+
 /** SQLite's own words, so that the driver takes it for what it stands for. */
 const diskFull = (): Error =>
   Object.assign(new Error("database or disk is full (a fault of the simulation)"), { code: "SQLITE_FULL" })
@@ -192,6 +195,22 @@ const faultyRuntime = (
         Effect.tap(pause),
       )
     })
+  /** An engine that hangs over one session's container, or over its list, acts or does not, and says nothing in either case. */
+  const unlessHung = <A, E>(
+    effect: Effect.Effect<A, E>,
+    session?: string,
+  ): Effect.Effect<A, E | RuntimeUnavailable> =>
+    Effect.suspend((): Effect.Effect<A, E | RuntimeUnavailable> => {
+      if (!world.isAlive()) return neverAgain
+      const index = session === undefined ? undefined : world.sessionIndex(session)
+      const hung = weather.strike("engine-hangs", now(), index)
+      if (hung === null) return effect
+      truth.mark("trouble")
+      return (hung.nth % 2 === 0 ? Effect.ignore(effect) : Effect.void).pipe(
+        Effect.andThen(Effect.sleep(CALL_LIMIT_MS)),
+        Effect.andThen(Effect.fail(new RuntimeUnavailable({ message: "the engine did not answer" }))),
+      )
+    })
   const answering = <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E> =>
     Effect.tapError(slowly(effect), (error) =>
       Effect.sync(() => {
@@ -201,7 +220,12 @@ const faultyRuntime = (
       }),
     )
   const signalling = <A, E>(ref: ContainerRef, name: "SIGTERM" | "SIGKILL", effect: Effect.Effect<A, E>) =>
-    answering(Effect.suspend(() => (world.beforeSignal(ref, name), effect)))
+    answering(
+      unlessHung(
+        Effect.suspend(() => (world.beforeSignal(ref, name), effect)),
+        ref.labels.session,
+      ),
+    )
   /** Exits and lines go missing without a word, or come twice. */
   const distorted = (event: RuntimeEvent): ReadonlyArray<RuntimeEvent> => {
     if (event._tag === "Gap") return [event]
@@ -217,7 +241,7 @@ const faultyRuntime = (
     start: (spec) => answering(start(spec)),
     stop: (ref) => signalling(ref, "SIGTERM", runtime.stop(ref)),
     kill: (ref) => signalling(ref, "SIGKILL", runtime.kill(ref)),
-    list: answering(runtime.list),
+    list: answering(unlessHung(runtime.list)),
     adopt: (ref) => answering(runtime.adopt(ref)),
     remove: (ref) => answering(runtime.remove(ref)),
     events: Stream.flatMap(runtime.events, (event) => Stream.fromIterable(distorted(event))),

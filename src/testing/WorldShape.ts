@@ -34,7 +34,7 @@ export interface PlannedTask {
 
 /** How long its agent works on each run, and whether it says in the end that it failed for good. */
 export const TaskRun = Schema.Struct({
-  workMs: Schema.Number,
+  workMs: Schema.Finite,
   ends: Schema.Literals(["well", "badly"]),
 })
 export type TaskRun = typeof TaskRun.Type
