@@ -136,7 +136,7 @@ describe("a burst of accepts", () => {
       assert.strictEqual((yield* Effect.flip(accept("m2")))._tag, "Full")
       database.exec(`UPDATE groups SET policy = '{}'`)
       yield* accept("m2")
-      const crowd = defaultHostLimits.maxPendingDeliveries
+      const crowd = 2 * defaultHostLimits.maxPendingDeliveries
       database.exec(`INSERT INTO pending_deliveries VALUES ('test', ${crowd})`)
       assert.strictEqual((yield* Effect.flip(accept("m3")))._tag, "Full")
     }),
