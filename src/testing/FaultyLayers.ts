@@ -21,6 +21,7 @@ import {
   Quarantined,
   Unreadable,
 } from "../services/Mailbox.ts"
+import { runTwice } from "./RunTwice.ts"
 import { type Workspace, WorkspaceError } from "../services/Workspace.ts"
 import type { FaultKind } from "./FaultPlan.ts"
 import type { Ground } from "./Ground.ts"
@@ -89,17 +90,23 @@ const noted =
     }
   }
 
+/** One of so many transactions runs its body twice: all of them would cost the simulation its speed. */
+const TWICE_EVERY = 16
+
 const faultyLedger = ({ ground, isAlive, random }: FaultyWorld): LedgerDriver["Service"] => {
   const { driver, now, truth, weather } = ground
   const noting = noted(ground.watch)
   let refusing = false
+  let transactions = 0
   const failed = (reason: LedgerError["reason"], message: string) =>
     Effect.fail(new LedgerError({ reason, message }))
 
   return {
-    transaction: (f) =>
+    transaction: (body) =>
       Effect.suspend(() => {
         if (!isAlive()) return neverAgain
+        transactions += 1
+        const f = transactions % TWICE_EVERY === 0 ? runTwice(body) : body
         if (refusing) return failed("Closed", "nothing was written: a commit failed before")
         const uncertain = weather.strikeOnce("commit-uncertain", now())
         if (uncertain !== null) {
