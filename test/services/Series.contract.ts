@@ -8,7 +8,7 @@ import { defaultHostLimits, defaultPolicy } from "../../src/domain/Policy.ts"
 import type { Run } from "../../src/domain/Run.ts"
 import type { Schedule } from "../../src/domain/Series.ts"
 import type { LedgerDriver, LedgerError } from "../../src/services/LedgerDriver.ts"
-import { lastClockJump } from "../../src/services/ledger/ClockJumps.ts"
+import { clockWarning } from "../../src/services/ledger/ClockJumps.ts"
 import { findSeries, refusedZones } from "../../src/services/ledger/FindSeries.ts"
 import type { NewSeries, SeriesChange } from "../../src/services/ledger/SeriesTransitions.ts"
 import { emptyReading } from "../../src/services/Mailbox.ts"
@@ -840,8 +840,9 @@ export const seriesContract = (name: string, ledger: Layer.Layer<LedgerDriver, L
             assert.deepStrictEqual((yield* seconds(store)).slice(-3), [3_640, 7_200, 7_210])
             const keys = (yield* occurrences(store)).map(({ id }) => id)
             assert.strictEqual(new Set(keys).size, keys.length)
-            const jump = yield* store.read(lastClockJump)
-            assert.deepStrictEqual(jump, { at: HOUR + 34_000, byMs: -HOUR })
+            const warned = (now: number) => store.read((reader) => clockWarning(reader, now))
+            assert.include((yield* warned(2 * HOUR))[0], `set back by ${HOUR} ms`)
+            assert.deepStrictEqual(yield* warned(26 * HOUR), [])
             const events = yield* store.read((reader) => reader.events({}, { limit: 500 }))
             assert.include(events.find(({ type }) => type === "clock")?.text, `${HOUR}`)
           }),

@@ -4,7 +4,9 @@
  */
 import { Option, Schema } from "effect"
 import { CLOCK_JUMP_MS, ClockJump, reanchored } from "../../domain/ClockJump.ts"
+import { formatExchangeTime } from "../../domain/ExchangeTime.ts"
 import { SeriesId } from "../../domain/Ids.ts"
+import { DAY_MS, type EpochMs } from "../../domain/Instant.ts"
 import { HELD_BACK } from "../../domain/Message.ts"
 import type { Series } from "../../domain/Series.ts"
 import type { LedgerReader, LedgerTx } from "../LedgerDriver.ts"
@@ -12,6 +14,8 @@ import { openOf } from "./Finish.ts"
 import { amendSeries } from "./SeriesRows.ts"
 import { inSession, openUnit, type SessionUnit, type TransitionContext } from "./SessionUnit.ts"
 
+/** A jump is shown among what should be known of the host for this long. */
+const SHOWN_MS = DAY_MS
 const LAST = "clock.jump"
 const LEFT = "clock.left"
 /** Jumps whose series are not all done; with more the oldest are given up. */
@@ -22,8 +26,21 @@ const lastJson = Schema.fromJsonString(ClockJump)
 const leftJson = Schema.fromJsonString(Left)
 
 /** The last jump that the daemon saw; a jump while no daemon runs can't be seen. */
-export const lastClockJump = (reader: LedgerReader): ClockJump | undefined =>
+const lastClockJump = (reader: LedgerReader): ClockJump | undefined =>
   Option.getOrUndefined(Schema.decodeUnknownOption(lastJson)(reader.meta(LAST)))
+
+/** What status says of it, while it is news. */
+export const clockWarning = (reader: LedgerReader, now: EpochMs): ReadonlyArray<string> => {
+  const jump = lastClockJump(reader)
+  return jump === undefined || Math.abs(now - jump.at) > SHOWN_MS
+    ? []
+    : [`${describeJump(jump.byMs)}; it showed ${formatExchangeTime(jump.at)} then`]
+}
+
+const describeJump = (byMs: number): string =>
+  byMs < 0
+    ? `the clock was set back by ${-byMs} ms`
+    : `the clock was set forward by ${byMs} ms, or the host slept`
 
 const leftOf = (reader: LedgerReader): typeof Left.Type =>
   Option.getOrElse(Schema.decodeUnknownOption(leftJson)(reader.meta(LEFT)), () => [])
@@ -35,8 +52,7 @@ const putLeft = (tx: LedgerTx, left: typeof Left.Type): void =>
 export const noteClockJump = (tx: LedgerTx, byMs: number, { now }: TransitionContext): void => {
   const jump = { at: now, byMs }
   tx.putMeta(LAST, Schema.encodeSync(lastJson)(jump))
-  const text = `the clock was set ${byMs < 0 ? "back" : "forward"} by ${Math.abs(byMs)} ms`
-  tx.appendEvent({ at: now, type: "clock", sessionId: null, messageId: null, text })
+  tx.appendEvent({ at: now, type: "clock", sessionId: null, messageId: null, text: describeJump(byMs) })
   if (byMs <= -CLOCK_JUMP_MS) putLeft(tx, [...leftOf(tx), { jump, after: null }])
 }
 

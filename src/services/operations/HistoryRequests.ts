@@ -3,6 +3,7 @@ import { Clock, Effect } from "effect"
 import { formatExchangeTime } from "../../domain/ExchangeTime.ts"
 import { describeGroupContainer } from "../../domain/GroupContainer.ts"
 import type { Incarnation } from "../../domain/Incarnation.ts"
+import { clockWarning } from "../ledger/ClockJumps.ts"
 import { SessionStore } from "../SessionStore.ts"
 import { Sweep } from "../Sweep.ts"
 import type { Failing } from "../Trouble.ts"
@@ -56,6 +57,7 @@ export const makeHistoryRequests = Effect.fnUntraced(function* (options: {
         warnings: [
           ...(options.warnings?.() ?? []),
           ...failing,
+          ...clockWarning(reader, now),
           ...reader.liveIncarnations().flatMap(describeSkew),
         ],
         overrides: reader
