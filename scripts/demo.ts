@@ -76,7 +76,7 @@ try {
   await show("send", "demo", "please crash once", "--wait")
   await show("send", "demo", "please hang once", "--wait")
   await show("runs")
-  await show("events")
+  await show("events", "--all")
 } finally {
   const ended = new Promise((resolve) => daemon.once("exit", resolve))
   daemon.kill("SIGTERM")
