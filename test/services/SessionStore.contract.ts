@@ -911,6 +911,39 @@ export const sessionStoreContract = (name: string, ledger: Layer.Layer<LedgerDri
         }),
     )
 
+    story("a session wakes for the earliest of its messages, and of two for the more urgent", (store) =>
+      Effect.gen(function* () {
+        const wakeOf = Effect.map(
+          store.read((reader) => reader.session(SESSION)),
+          (session) => [session?.wakeAt, session?.wakePriority],
+        )
+        const seen: Array<unknown> = []
+        for (const [id, dueAt, priority] of [
+          ["m1", 5_000, 1],
+          ["m2", 9_000, 2],
+          ["m3", 5_000, 2],
+          ["m4", 4_000, 0],
+          ["m5", 4_500, 1],
+        ] as const) {
+          yield* accept(id, { dueAt, priority })
+          seen.push(yield* wakeOf)
+        }
+        yield* accept("context", { dueAt: 0, trigger: false })
+        seen.push(yield* wakeOf)
+        yield* store.cancelMessage(MessageId.make("m4"))
+        seen.push(yield* wakeOf)
+        assert.deepStrictEqual(seen, [
+          [5_000, 1],
+          [5_000, 1],
+          [5_000, 2],
+          [4_000, 0],
+          [4_000, 0],
+          [4_000, 0],
+          [4_500, 1],
+        ])
+      }),
+    )
+
     describe("the removal of a group", () => {
       const removal = (store: SessionStore["Service"], queued: "refuse" | "cancel") =>
         Effect.map(store.removeGroup(GROUP, queued), ({ _tag }) => _tag)
