@@ -135,7 +135,7 @@ const cases: ReadonlyArray<
     "a session whose wake-up was forgotten",
     [11],
     ledgerWith((tx) => ({
-      putSession: (row) => tx.putSession(row.revision % 7 === 0 ? { ...row, wakeAt: null } : row),
+      putSession: (row) => tx.putSession(row.revision % 5 === 0 ? { ...row, wakeAt: null } : row),
     })),
   ],
   ["a queue that nobody wakes for", [12], ledgerWith(() => ({ sessionsToWake: () => [] }))],
