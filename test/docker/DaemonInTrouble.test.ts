@@ -52,7 +52,9 @@ describe.skipIf(dockerMissing !== null)("a daemon whose engine is in trouble", (
         yield* Effect.promise(() => daemon.up({ ...timeouts, LAMPLIGHTER_DOCKER_SOCKET: proxy.socketPath }))
         yield* addGroup(daemon, null)
         for (const thread of THREADS) yield* sendTo(daemon, thread, `m-${thread}`, "hello")
-        yield* until("the log says what is awaited", () => daemon.said().includes("waiting for the runtime"))
+        yield* until("the log says what is awaited", () =>
+          daemon.said().includes("the list of containers fails"),
+        )
         assert.strictEqual((yield* report(daemon, "m-a")).message.state, "pending")
         const http = yield* api(daemon)
         assert.include((yield* http.status()).runtimeDown?.why ?? "", "can't be listed")
