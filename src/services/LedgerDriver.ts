@@ -227,9 +227,9 @@ export class LedgerDriver extends Context.Service<
   LedgerDriver,
   {
     /**
-     * Runs `f` once, synchronously, in one transaction: when the effect succeeds, everything that `f` wrote is durable; when
-     * it fails (a `Result` failure, a throw, a storage error), nothing of it happened. Concurrent callers are serialised and
-     * may share one commit.
+     * Runs `f` synchronously in one transaction: when the effect succeeds, everything that `f` wrote is durable; when it fails (a
+     * `Result` failure, a throw, a storage error), nothing of it happened. Concurrent callers are serialised and may share one
+     * commit. `f` is pure but for its writes, because it may be run again; only its last run counts.
      */
     readonly transaction: <A, E>(
       f: (tx: LedgerTx) => Result.Result<A, E>,

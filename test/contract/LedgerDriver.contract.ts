@@ -964,13 +964,11 @@ export const ledgerDriverContract = (name: string, layer: Layer.Layer<LedgerDriv
           }))
       }
 
-      test("that fails or throws beside others takes none of them down, and each runs once", () =>
+      test("that fails or throws beside others takes none of them down, and each takes effect once", () =>
         Effect.gen(function* () {
           const driver = yield* LedgerDriver
-          let ran = 0
           const one = (n: number) =>
             driver.transaction((tx) => {
-              ran += 1
               tx.putMessage(aMessage({ id: `m${n}`, seq: n }))
               if (n === 3) return Result.fail("refused")
               if (n === 5) throw new Error("bug")
@@ -985,7 +983,6 @@ export const ledgerDriverContract = (name: string, layer: Layer.Layer<LedgerDriv
             ),
             [1, 2, "failed", 4, "died", 6],
           )
-          assert.strictEqual(ran, 6)
           assert.deepStrictEqual(idsOf(yield* driver.read((reader) => reader.messages({}, { limit: 9 }))), [
             "m6",
             "m4",

@@ -1,23 +1,18 @@
 /**
- * Transactions on one connection. Under load many share one commit, and so one fsync: each runs in a savepoint of its own, and none
- * is answered before the commit. What a failed commit left behind is unknown, so after one nothing more is written.
+ * Transactions on one connection. Under load many share one commit, and so one fsync, and none is answered before it. A body that is
+ * refused has rarely written anything; where one has, all are undone and run again, each in a savepoint of its own. What a failed commit left behind is unknown, so after one nothing more is written.
  */
 import type { Database } from "better-sqlite3"
 import { Effect, Exit, Result } from "effect"
 import { LedgerError, type LedgerTx } from "../../services/LedgerDriver.ts"
 import { storageFailure } from "./LedgerFailure.ts"
 import type { Prepare } from "./LedgerTables.ts"
+import type { Writes } from "./LedgerWrites.ts"
 
 /** Bounds how large a transaction grows. */
 const MAX_BATCH = 500
 /** Bounds how long the event loop stands still. */
 const MAX_TURN_MS = 4
-
-/** What bodies write with. `forget` ends what is remembered of one commit. */
-interface Writes {
-  readonly tx: LedgerTx
-  readonly forget: () => void
-}
 
 interface Entry {
   readonly body: (tx: LedgerTx) => Result.Result<unknown, unknown>
@@ -113,8 +108,8 @@ const makeBounds = (database: Database, prepare: Prepare) => {
 
 type Bounds = ReturnType<typeof makeBounds>
 
-/** Alone in its transaction, a body needs no savepoint: undoing all undoes it. */
-type Company = "alone" | "among-others"
+/** `together`: what one body has written can only be undone with all the others. `apart`: each is in a savepoint of its own. */
+type Company = "together" | "apart"
 
 /** Runs one body, and undoes it unless it succeeded. */
 const runEntry = (
@@ -125,7 +120,7 @@ const runEntry = (
 ): Exit.Exit<unknown, unknown> => {
   let exit: Exit.Exit<unknown, unknown>
   try {
-    if (company === "among-others") bounds.enter()
+    if (company === "apart") bounds.enter()
     const result = entry.body(writes.tx)
     exit = Result.isSuccess(result) ? Exit.succeed(result.success) : Exit.fail(result.failure)
   } catch (cause) {
@@ -134,7 +129,7 @@ const runEntry = (
   if (!Exit.isSuccess(exit)) writes.forget()
   if (!bounds.isOpen()) return exit
   try {
-    if (company === "among-others") bounds.leave(exit)
+    if (company === "apart") bounds.leave(exit)
     return exit
   } catch (cause) {
     bounds.undo()
@@ -150,17 +145,30 @@ interface Ran {
 
 /**
  * Runs at least one entry, and the others while it is not later than `until`, in one transaction. Some failures (a full disk) make
- * SQLite roll back everything, other entries included. They ran once and must not run again, so they fail with the same error;
- * those after them have not run yet and go on in a transaction of their own.
+ * SQLite roll back everything, other entries included. They fail with the same error; those after them have not run yet and go on in
+ * a transaction of their own.
  */
-const runSome = (entries: ReadonlyArray<Entry>, until: number, bounds: Bounds, writes: Writes): Ran => {
+const runSome = (
+  entries: ReadonlyArray<Entry>,
+  until: number,
+  bounds: Bounds,
+  writes: Writes,
+  company: Company = "together",
+): Ran => {
   const exits: Array<Exit.Exit<unknown, unknown>> = []
   writes.forget()
   try {
     bounds.begin()
-    const company = entries.length === 1 ? "alone" : "among-others"
     for (const entry of entries) {
-      exits.push(runEntry(entry, company, bounds, writes))
+      const begun = writes.begun()
+      const exit = runEntry(entry, company, bounds, writes)
+      exits.push(exit)
+      const isStained = company === "together" && !Exit.isSuccess(exit) && writes.begun() !== begun
+      if (isStained && exits.length > 1 && bounds.isOpen()) {
+        bounds.undo()
+        return runSome(entries.slice(0, exits.length), until, bounds, writes, "apart")
+      }
+      if (isStained && bounds.isOpen()) break
       if (!bounds.isOpen() || performance.now() > until) break
     }
   } catch (cause) {
@@ -169,7 +177,7 @@ const runSome = (entries: ReadonlyArray<Entry>, until: number, bounds: Bounds, w
     return { exits: entries.map(() => exit) }
   }
   const last = exits.at(-1)
-  if (entries.length === 1 && last !== undefined && !Exit.isSuccess(last)) {
+  if (exits.length === 1 && last !== undefined && !Exit.isSuccess(last)) {
     bounds.undo()
     return { exits }
   }

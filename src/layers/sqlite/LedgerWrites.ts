@@ -65,11 +65,26 @@ const makePuts = (prepare: Prepare) => {
   return { put, putDifference, append }
 }
 
-/** The transaction's questions and writes. `forget` ends what is remembered of one commit: call it when one begins, or is undone. */
-export const makeWrites = (
-  prepare: Prepare,
-  reads: LedgerReader,
-): { readonly tx: LedgerTx; readonly forget: () => void } => {
+/** What transactions write with. */
+export interface Writes {
+  readonly tx: LedgerTx
+  /** Ends what is remembered of one commit: call it when one begins, or is undone. */
+  readonly forget: () => void
+  /** How many statements that write were begun so far. */
+  readonly begun: () => number
+}
+
+export const makeWrites = (prepareText: Prepare, reads: LedgerReader): Writes => {
+  let begun = 0
+  const prepare: Prepare = (sql) => {
+    const statement = prepareText(sql)
+    const run = statement.run.bind(statement)
+    statement.run = (...parameters) => {
+      begun += 1
+      return run(...parameters)
+    }
+    return statement
+  }
   const puts = makePuts(prepare)
   const remembered = rememberForCommit(reads)
   const tx = {
@@ -88,6 +103,7 @@ export const makeWrites = (
       deleteHistory: remembered.forgetting(tx.deleteHistory),
     },
     forget: remembered.forget,
+    begun: () => begun,
   }
 }
 
