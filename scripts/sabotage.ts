@@ -7,8 +7,7 @@ import { spawn } from "node:child_process"
 import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
-import type { Sabotage } from "./sabotage/Sabotage.ts"
-import { sabotages } from "./sabotage/Sabotages.ts"
+import { type Sabotage, sabotages } from "./sabotage/Sabotage.ts"
 
 const root = path.resolve(import.meta.dirname, "..")
 const WORKERS = 2
