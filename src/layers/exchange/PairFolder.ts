@@ -117,12 +117,13 @@ const makeSpare = async (images: PairImages, tmpDir: string): Promise<string> =>
 const SPARES = 8
 
 /**
- * Makes pairs in advance, because making folders is slow while others write to the disk. A wake only moves one into place. The first
- * request starts it, the end of the scope removes what is left, and after a crash the next daemon does.
+ * Makes pairs in advance, because making folders is slow while others write to the disk. A wake only moves one into place. They are
+ * made from the start on, the end of the scope removes what is left, and after a crash the next daemon does.
  */
 export const makeSpares = Effect.fnUntraced(function* (images: PairImages, tmpDir: string) {
   const ready: Array<string> = []
   const wanted = yield* Queue.sliding<true>(1)
+  Queue.offerUnsafe(wanted, true)
   const make = Effect.tryPromise(() => makeSpare(images, tmpDir))
   const remove = (spare: string) =>
     Effect.promise(() => fs.promises.rm(spare, { recursive: true, force: true }).catch(() => {}))
