@@ -162,11 +162,14 @@ const makeLanes = Effect.fnUntraced(function* (options: ReaderPoolOptions) {
       Effect.catchTag("SuspectFile", ({ why }) => suspect(why)),
     )
 
-  yield* permits.withPermit(Effect.tap(stock.start, stock.giveBack)).pipe(Effect.ignore, Effect.forkScoped)
+  const one = permits.withPermit(Effect.tap(stock.start, stock.giveBack)).pipe(Effect.ignore)
+  yield* Effect.forkScoped(
+    Effect.replicateEffect(one, options.readers, { concurrency: "unbounded", discard: true }),
+  )
   return { first, later, pids: stock.pids }
 })
 
-/** The processes start when they are needed, the first at once, and end with the scope. */
+/** The processes of the common lane start at once, so that no look waits for a start, and all end with the scope. */
 export const makeReaderPool = Effect.fnUntraced(function* (
   options: ReaderPoolOptions,
 ): Effect.fn.Return<ReaderPool, never, Scope.Scope> {
