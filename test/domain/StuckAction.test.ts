@@ -436,3 +436,13 @@ describe("every decision", () => {
     assert.strictEqual(action._tag, "Ok")
   })
 })
+
+describe("a claim that was answered once", () => {
+  it("kills nobody, though the heartbeat that answered it does not look later than the claim any more", () => {
+    const now = SPAWN + 20 * MINUTE_MS
+    const seen = (answered: boolean) =>
+      container({ heartbeatAt: SPAWN + 1, anyAck: true, claims: [claim(SPAWN + 2, { answered })] })
+    assert.strictEqual(decide(seen(true), now)._tag, "Ok")
+    assert.strictEqual(decide(seen(false), now)._tag, "KillClaim")
+  })
+})
