@@ -26,6 +26,8 @@ export interface SeenClaim {
   readonly changedAt: EpochMs | null
   readonly precision: "ms" | "s"
   readonly firstSeenAt: EpochMs
+  /** It was not there when the host looked before: whatever the container's clock says, it is no older. */
+  readonly notBefore: EpochMs
   readonly answered: boolean
 }
 
@@ -172,10 +174,11 @@ export const observe = <L extends Live>(life: L, mtime: EpochMs | null, moment: 
   if (mtime === null || mtime === life.heartbeatMtime) {
     return life.heartbeatMtime === undefined && mtime === null ? { ...seeing, heartbeatMtime: null } : seeing
   }
-  const isFresh = life.heartbeatMtime !== undefined && moment.before !== null && life.blindSince === null
-  const fileSkew = isFresh
-    ? narrowed(life.fileSkew, { lowMs: mtime - moment.now, highMs: mtime - (moment.before ?? 0) })
-    : life.fileSkew
+  const before = life.heartbeatMtime === undefined ? life.spawnedAt : moment.before
+  const fileSkew =
+    before === null || life.blindSince !== null
+      ? life.fileSkew
+      : narrowed(life.fileSkew, { lowMs: mtime - moment.now, highMs: mtime - before })
   const { heartbeatAt } = observeHeartbeat(
     { mtime: null, heartbeatAt: life.heartbeatAt },
     mtime - skewMs(fileSkew),
@@ -203,7 +206,8 @@ interface Acks {
 /** After one reading of what it wrote. */
 export const ingested = <L extends Live>(life: L, reading: Acks, moment: Moment): L => {
   const firstSeen = firstSights(life, reading, moment.now)
-  const known = new Map(life.claims.map((claim) => [keyOf(claim), claim.answered]))
+  const known = new Map(life.claims.map((claim) => [keyOf(claim), claim]))
+  const floor = floorOf(life, moment)
   const claims = reading.acks
     .filter((ack) => ack.status === "processing")
     .map((ack): SeenClaim => {
@@ -213,7 +217,8 @@ export const ingested = <L extends Live>(life: L, reading: Acks, moment: Moment)
         changedAt: ack.changedAt,
         precision: ack.precision,
         firstSeenAt: firstSeen.get(key) ?? moment.now,
-        answered: known.get(key) ?? false,
+        notBefore: known.get(key)?.notBefore ?? (life.firstSeen.has(key) ? life.spawnedAt : floor),
+        answered: known.get(key)?.answered ?? false,
       }
     })
   return withAnswers(
@@ -247,11 +252,12 @@ const keyOf = (claim: { readonly messageId: string; readonly changedAt: EpochMs 
 
 /**
  * The difference of the clocks after this reading, from which `inHostTime` translates it: what is newer than all that was read before was
- * written between the two looks.
+ * written between the two looks. Each life has files of its own, so what is in them was written since the spawn, whoever reads it first.
  */
-export const measured = <L extends Live>(life: L, { newestAt }: Acks, { before, now }: Moment): L => {
-  if (newestAt === null || before === null || life.newestAt === undefined) return life
-  if (life.newestAt !== null && newestAt <= life.newestAt) return life
+export const measured = <L extends Live>(life: L, { newestAt }: Acks, moment: Moment): L => {
+  const before = life.newestAt === undefined ? life.spawnedAt : moment.before
+  const { now } = moment
+  if (newestAt === null || before === null || newestAt <= (life.newestAt ?? -Infinity)) return life
   const sample = { lowMs: newestAt - now, highMs: newestAt + CUT_MS - before }
   return { ...life, rowSkew: narrowed(life.rowSkew, sample) }
 }
@@ -278,13 +284,26 @@ export const skewMs = (skew: Skew | null): number => {
   return Math.abs(least) < MIN_SKEW_MS ? 0 : skew.lowMs
 }
 
-/** The reading with every time that the container wrote in the host's time. Without a difference it is the same object. */
-export const inHostTime = <R extends Acks>(life: { readonly rowSkew: Skew | null }, reading: R): R => {
+/** Nothing that is new at this moment is older. */
+const floorOf = (life: Live, { before }: Moment): EpochMs =>
+  life.newestAt === undefined ? life.spawnedAt : Math.max(life.spawnedAt, before ?? 0)
+
+/**
+ * The reading with every time that the container wrote in the host's time. Without a difference it is the same object. A claim that was not
+ * there at the look before is no older than that look, however wrong the difference is.
+ */
+export const inHostTime = <R extends Acks>(life: Live | Dead, reading: R, moment?: Moment): R => {
   const skew = skewMs(life.rowSkew)
   if (skew === 0) return reading
+  const isNew = (ack: Acks["acks"][number]): boolean =>
+    ack.status === "processing" && life._tag !== "Dead" && !life.firstSeen.has(keyOf(ack))
+  const floor = life._tag === "Dead" || moment === undefined ? life.spawnedAt : floorOf(life, moment)
   return {
     ...reading,
-    acks: reading.acks.map((ack) => ({ ...ack, changedAt: translated(ack.changedAt, skew) })),
+    acks: reading.acks.map((ack) => {
+      const changedAt = translated(ack.changedAt, skew)
+      return { ...ack, changedAt: changedAt !== null && isNew(ack) ? Math.max(changedAt, floor) : changedAt }
+    }),
     tool: toolInHostTime(reading.tool, skew),
   }
 }
@@ -385,7 +404,11 @@ const settledSigns = (life: Live, now: EpochMs): Signs =>
     {
       ...life,
       heartbeatAt: earlier(life.heartbeatAt, now),
-      claims: life.claims.map((claim) => ({ ...claim, firstSeenAt: Math.min(claim.firstSeenAt, now) })),
+      claims: life.claims.map((claim) => ({
+        ...claim,
+        firstSeenAt: Math.min(claim.firstSeenAt, now),
+        notBefore: Math.min(claim.notBefore, now),
+      })),
       firstSeen: new Map([...life.firstSeen].map(([key, at]) => [key, Math.min(at, now)])),
       workDueSince: earlier(life.workDueSince, now),
       activeAt: Math.min(life.activeAt, now),
@@ -402,6 +425,9 @@ export const clockJumped = (life: Life, now: EpochMs): Life => {
   return at._tag === "Running" || at._tag === "Stopping" ? { ...at, rowSkew: null, fileSkew: null } : at
 }
 
+const bounded = (at: EpochMs | null, { firstSeenAt, notBefore }: SeenClaim): EpochMs | null =>
+  at === null ? null : Math.min(Math.max(at, notBefore), firstSeenAt)
+
 /** The evidence that `decideStuckAction` judges. */
 export const livenessOf = (life: Live): Liveness => {
   const skew = skewMs(life.rowSkew)
@@ -411,7 +437,7 @@ export const livenessOf = (life: Live): Liveness => {
     heartbeatAt: life.heartbeatAt,
     claims: life.claims.map((claim) => ({
       messageId: claim.messageId,
-      claimedAt: translated(claim.changedAt, skew),
+      claimedAt: skew === 0 ? claim.changedAt : bounded(translated(claim.changedAt, skew), claim),
       precision: claim.precision,
       firstSeenAt: claim.firstSeenAt,
       answered: claim.answered,

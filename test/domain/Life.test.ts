@@ -119,6 +119,32 @@ describe("the difference of the clocks", () => {
     assert.strictEqual(skewMs(seen.fileSkew), 0)
   })
 
+  it("is measured by whoever reads first, because nothing in a life's files is older than its spawn", () => {
+    const now = SPAWN + 26 * SECOND_MS
+    const first = adopted(anIncarnation({ spawnedAt: SPAWN, activeAt: SPAWN }), now, 0)
+    const read = ingested(first, claims(SPAWN + 100 - HOUR_MS), at(now, null))
+    const verdict = (when: number) => decideStuckAction(livenessOf(read), when, defaultPolicy)._tag
+    assert.strictEqual(verdict(now), "Ok")
+    assert.strictEqual(verdict(now + defaultPolicy.claimToleranceMs + 1), "KillClaim")
+    const beaten = observe(first, SPAWN + 100 - HOUR_MS, at(now, null))
+    assert.isAtLeast(beaten.heartbeatAt ?? 0, SPAWN)
+  })
+
+  it("that a lie made large takes no claim for older than the look that did not see it", () => {
+    const lied = ingested(born(), claims(SPAWN + HOUR_MS), at(SPAWN + 2_000))
+    const now = SPAWN + 10 * MINUTE_MS
+    const reading = {
+      acks: [{ ...claims(now - 100).acks[0]!, messageId: "m2" }],
+      tool: null,
+      newestAt: now - 100,
+    }
+    const moment = at(now)
+    const [ack] = inHostTime(measured(lied, reading, moment), reading, moment).acks
+    assert.isAtLeast(ack?.changedAt ?? 0, now - SECOND_MS)
+    const [claim] = livenessOf(ingested(lied, reading, moment)).claims
+    assert.isAtLeast(claim?.claimedAt ?? 0, now - SECOND_MS)
+  })
+
   it("translates a reading, and leaves one alone where the clocks agree", () => {
     const reading = claims(SPAWN - HOUR_MS + 400)
     assert.strictEqual(inHostTime(born(), reading), reading)

@@ -134,7 +134,7 @@ const backlogOf = (member: LiveMember, raw: Reading, stamp: string, at: Moment):
   const { reported } = member.files
   const unsaid = raw.rejected.filter((row) => !reported.has(`${row.table}/${row.id}`))
   const rejected = unsaid.slice(0, Math.max(0, MAX_REPORTED - reported.size))
-  const { first, last } = slicesOf({ ...inHostTime(measured(member.life, raw, at), raw), rejected })
+  const { first, last } = slicesOf({ ...inHostTime(measured(member.life, raw, at), raw, at), rejected })
   return { slices: first, last, raw, stamp, at }
 }
 
