@@ -91,23 +91,8 @@ const make = Effect.gen(function* () {
     }
   })
 
-  const recover: Effect.Effect<void, LedgerError> = reconcile().pipe(
-    Effect.andThen(starts.runtimeUp),
-    Effect.andThen(starts.listing.worked),
-    Effect.catchTag("RuntimeUnavailable", ({ message }) =>
-      starts
-        .runtimeDown(message)
-        .pipe(
-          Effect.andThen(starts.listing.failed(message)),
-          Effect.andThen(Effect.sleep(RECOVER_EVERY_MS)),
-          Effect.andThen(Effect.suspend(() => recover)),
-        ),
-    ),
-    Effect.provideContext(services),
-  )
-
   return Sweep.of({
-    recover,
+    recover: recover.pipe(Effect.provideContext(services)),
     pass: sweepOnce("all"),
     attend: sweepOnce("named"),
     onEvent: Effect.fnUntraced(function* (event: RuntimeEvent) {
@@ -126,26 +111,49 @@ const make = Effect.gen(function* () {
       const pair = { groupId: session.groupId, sessionId, incarnation: session.incarnation }
       yield* signals.stopLive(pair, "operator", why)
     }),
-    wake: Effect.fnUntraced(function* (sessionId: SessionId, how = "within-caps") {
-      const found = yield* store.read((reader) => {
-        const session = reader.session(sessionId)
-        if (session === undefined) return undefined
-        return { session, policy: policyOf(reader, session.groupId, store.options.policy) }
-      })
-      if (found === undefined) return "started"
-      const { liveByGroup, liveTotal } = roomTaken(fleet, starts)
-      const groupId = found.session.groupId
-      const isFull =
-        liveTotal >= store.options.limits.maxContainers ||
-        (liveByGroup.get(groupId) ?? 0) >= found.policy.maxContainersPerGroup
-      if (isFull && !found.session.live && !starts.underWay.has(sessionId) && how !== "force") return "at-cap"
-      yield* launch(sessionId, groupId, "operator").pipe(Effect.provideContext(services))
-      return "started"
-    }),
+    wake: (sessionId, how = "within-caps") =>
+      wakeByHand(sessionId, how).pipe(Effect.provideContext(services)),
     shutdown: shutdown.pipe(Effect.provideContext(services)),
     down: Effect.sync(starts.down),
     failing: Effect.sync(() =>
       [store.trouble.current(), starts.listing.current()].filter((failing) => failing !== null),
     ),
   })
+})
+
+/** A daemon that starts while the runtime is down waits for it. */
+const recover: Effect.Effect<void, LedgerError, SessionStore | ContainerRuntime | Fleet | Starts> =
+  Effect.gen(function* () {
+    const starts = yield* Starts
+    yield* reconcile().pipe(
+      Effect.andThen(starts.runtimeUp),
+      Effect.andThen(starts.listing.worked),
+      Effect.catchTag("RuntimeUnavailable", ({ message }) =>
+        Effect.all([starts.runtimeDown(message), starts.listing.failed(message)]).pipe(
+          Effect.andThen(Effect.sleep(RECOVER_EVERY_MS)),
+          Effect.andThen(Effect.suspend(() => recover)),
+        ),
+      ),
+    )
+  })
+
+/** An operator's wake: due work or not, but within the caps unless it is forced. */
+const wakeByHand = Effect.fnUntraced(function* (sessionId: SessionId, how: "within-caps" | "force") {
+  const store = yield* SessionStore
+  const fleet = yield* Fleet
+  const starts = yield* Starts
+  const found = yield* store.read((reader) => {
+    const session = reader.session(sessionId)
+    if (session === undefined) return undefined
+    return { session, policy: policyOf(reader, session.groupId, store.options.policy) }
+  })
+  if (found === undefined) return "started" as const
+  const { groupId, live } = found.session
+  const { liveByGroup, liveTotal } = roomTaken(fleet, starts)
+  const isFull =
+    liveTotal >= store.options.limits.maxContainers ||
+    (liveByGroup.get(groupId) ?? 0) >= found.policy.maxContainersPerGroup
+  if (isFull && !live && !starts.underWay.has(sessionId) && how !== "force") return "at-cap" as const
+  yield* launch(sessionId, groupId, "operator")
+  return "started" as const
 })
