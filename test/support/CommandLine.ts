@@ -12,6 +12,7 @@ import { format } from "node:util"
 import { Screen } from "../../src/cli/Output.ts"
 import { exitCodeOf, runWords } from "../../src/cli/Run.ts"
 import { patience } from "./Patience.ts"
+import { inherited } from "./Environment.ts"
 
 const main = path.resolve(import.meta.dirname, "../../src/main.ts")
 const COMMAND_MS = 30_000
@@ -67,7 +68,7 @@ export const commandLine = (): CommandLine => {
   const runWith: CommandLine["runWith"] = ({ input, env }, ...words) =>
     new Promise((resolve, reject) => {
       const child = spawn(process.execPath, [main, "--data", dataDir, ...words], {
-        env: { ...process.env, ...env },
+        env: { ...inherited, ...env },
         stdio: [input === undefined ? "ignore" : "pipe", "pipe", "pipe"],
         timeout: COMMAND_MS,
       })
@@ -92,7 +93,7 @@ export const commandLine = (): CommandLine => {
     },
     up: (env = {}) => {
       const child = spawn(process.execPath, [main, "--data", dataDir, "up"], {
-        env: { ...process.env, ...env },
+        env: { ...inherited, ...env },
         stdio: ["ignore", "pipe", "pipe"],
       })
       daemons.push(child)

@@ -9,6 +9,7 @@ import type { ShownMessage } from "../../src/domain/Message.ts"
 import { MessageId, GroupId } from "../../src/domain/Ids.ts"
 import { plainGroup } from "../../src/domain/Group.ts"
 import { patience } from "./Patience.ts"
+import { inherited } from "./Environment.ts"
 
 const main = path.resolve(import.meta.dirname, "../../src/main.ts")
 const crashingMain = path.resolve(import.meta.dirname, "CrashingMain.ts")
@@ -46,7 +47,7 @@ export const liveDaemon: Effect.Effect<LiveDaemon, never, Scope.Scope> = Effect.
           process.execPath,
           ["CRASH_AT" in env ? crashingMain : main, "--data", dataDir, "up", ...words],
           {
-            env: { ...process.env, ...env },
+            env: { ...inherited, ...env },
             stdio: ["ignore", "pipe", "pipe"],
           },
         )

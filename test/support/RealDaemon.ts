@@ -15,6 +15,7 @@ import * as SqliteLedger from "../../src/layers/sqlite/SqliteLedger.ts"
 import { LedgerDriver, type LedgerReader } from "../../src/services/LedgerDriver.ts"
 import { plainGroup } from "../../src/domain/Group.ts"
 import { patience } from "./Patience.ts"
+import { inherited } from "./Environment.ts"
 
 const SETTLE_LIMIT_MS = patience(60_000)
 const BOOT_LIMIT_MS = patience(30_000)
@@ -99,7 +100,7 @@ export const realDaemon = (options: RealDaemonOptions = {}): RealDaemon => {
     heard = ""
     const born = spawn(command[0] as string, command.slice(1), {
       stdio: ["ignore", "pipe", "pipe"],
-      env: { ...process.env, ...options.env },
+      env: { ...inherited, ...options.env },
     })
     const listen = (chunk: Buffer): void => {
       heard = (heard + chunk.toString()).slice(-20_000)
