@@ -2,13 +2,22 @@
 import Database from "better-sqlite3"
 import { Effect, Result } from "effect"
 import * as path from "node:path"
-import { pendingDelivery } from "../src/domain/Delivery.ts"
-import { DeliveryId, OutboundId } from "../src/domain/Ids.ts"
 import { LedgerDriver } from "../src/services/LedgerDriver.ts"
 import { Operations } from "../src/services/Operations.ts"
 import { openLedgerFile } from "../src/layers/sqlite/LedgerFile.ts"
-import { addSessions, dataDirectory, ledgerLayer, message, messages, onHost, sessionId } from "./Host.ts"
-import { type Bench, median, perSecond, type Row, stopwatch } from "./Measure.ts"
+import {
+  addSessions,
+  dataDirectory,
+  ledgerFile,
+  ledgerLayer,
+  message,
+  messages,
+  onHost,
+  sessionId,
+  upTo,
+  waiting,
+} from "./Host.ts"
+import { type Bench, elapsed, median, perSecond, type Row } from "./Measure.ts"
 
 const BURST = 100
 const ROUNDS = 5
@@ -26,23 +35,28 @@ interface Taken {
   readonly burstMs: number
 }
 
-/** Rounds of singles and rounds of bursts by turns, of work that is synchronous; medians. */
-const bare = ({ bursts, singles }: Amounts, database: Database.Database, one: () => void): Taken => {
+/** Rounds of singles and rounds of bursts by turns, so that both see the ledger grow alike; medians. */
+const byTurns = <E, R>(single: Effect.Effect<unknown, E, R>, burst: Effect.Effect<unknown, E, R>) =>
+  Effect.gen(function* () {
+    const taken: Array<readonly [singleMs: number, burstMs: number]> = []
+    for (let round = 0; round < ROUNDS; round++) taken.push([yield* elapsed(single), yield* elapsed(burst)])
+    return {
+      singleMs: median(taken.map(([singleMs]) => singleMs)),
+      burstMs: median(taken.map(([, burstMs]) => burstMs)),
+    } satisfies Taken
+  })
+
+/** Of work that is synchronous. */
+const bare = ({ bursts, singles }: Amounts, database: Database.Database, one: () => void) => {
   const burst = database.transaction(() => {
     for (let n = 0; n < BURST; n++) one()
   })
   const alone = database.transaction(one)
-  const singleMs: Array<number> = []
-  const burstMs: Array<number> = []
-  for (let round = 0; round < ROUNDS; round++) {
-    const readSingle = stopwatch()
-    for (let n = 0; n < singles; n++) alone()
-    singleMs.push(readSingle())
-    const readBurst = stopwatch()
-    for (let n = 0; n < bursts; n++) burst()
-    burstMs.push(readBurst())
-  }
-  return { singleMs: median(singleMs), burstMs: median(burstMs) }
+  const times = (count: number, act: () => void) =>
+    Effect.sync(() => {
+      for (let n = 0; n < count; n++) act()
+    })
+  return byTurns(times(singles, alone), times(bursts, burst))
 }
 
 /** What the disk and SQLite give today: the same numbers of the plainest rows, a commit for each and a commit for a hundred. */
@@ -56,7 +70,7 @@ const plainRows = (amounts: Amounts): Promise<Taken> =>
       database.exec("CREATE TABLE plain (id INTEGER PRIMARY KEY, content TEXT)")
       const insert = database.prepare("INSERT INTO plain (content) VALUES (?)")
       const content = "x".repeat(CONTROL_BYTES)
-      return bare(amounts, database, () => void insert.run(content))
+      return yield* bare(amounts, database, () => void insert.run(content))
     }).pipe(Effect.scoped),
   )
 
@@ -64,12 +78,12 @@ const plainRows = (amounts: Amounts): Promise<Taken> =>
 const sameRows = (amounts: Amounts, sessions: number): Promise<Taken> =>
   Effect.runPromise(
     Effect.gen(function* () {
-      const file = path.join(yield* dataDirectory, "lamplighter.db")
+      const dataDir = yield* dataDirectory
       yield* Effect.gen(function* () {
         yield* addSessions(sessions)
         yield* messages(0, 1, Date.now() + FAR_MS)
-      }).pipe(Effect.provide(ledgerLayer(file)))
-      const database = openLedgerFile({ path: file, mode: "read-write" })
+      }).pipe(Effect.provide(ledgerLayer(dataDir)))
+      const database = openLedgerFile({ path: ledgerFile(dataDir), mode: "read-write" })
       yield* Effect.addFinalizer(() => Effect.sync(() => database.close()))
       const [first] = database.prepare<[], Record<string, unknown>>("SELECT * FROM messages").all()
       const { position: _, ...row } = first ?? {}
@@ -83,7 +97,7 @@ const sameRows = (amounts: Amounts, sessions: number): Promise<Taken> =>
       const values = Object.values(row)
       const at = (name: string) => columns.indexOf(name)
       let next = 0
-      return bare(amounts, database, () => {
+      return yield* bare(amounts, database, () => {
         const session = sessionId(next % sessions)
         insert.run(
           values
@@ -99,38 +113,28 @@ const sameRows = (amounts: Amounts, sessions: number): Promise<Taken> =>
 
 const FAR_MS = 3_600_000
 
-/** Rounds of singles and rounds of bursts by turns, so that both see the ledger grow alike. */
-const alternate = <E, R>({ bursts, singles }: Amounts, one: Effect.Effect<unknown, E, R>) =>
-  Effect.gen(function* () {
-    const single: Array<number> = []
-    const burst: Array<number> = []
-    const together = Effect.all(
-      Array.from({ length: BURST }, () => one),
-      { concurrency: BURST, discard: true },
-    )
-    for (let round = 0; round < ROUNDS; round++) {
-      const readSingle = stopwatch()
-      for (let n = 0; n < singles; n++) yield* one
-      single.push(readSingle())
-      const readBurst = stopwatch()
-      for (let n = 0; n < bursts; n++) yield* together
-      burst.push(readBurst())
-    }
-    return { singleMs: median(single), burstMs: median(burst) } satisfies Taken
-  })
+/** Sessions take turns. Each message is due in the far future, so that nothing wakes. */
+const accepting = <E, R>(
+  { bursts, singles }: Amounts,
+  sessions: number,
+  accept: (session: number, dueAt: number) => Effect.Effect<unknown, E, R>,
+) => {
+  const dueAt = Date.now() + FAR_MS
+  let next = 0
+  const one = Effect.suspend(() => accept(next++ % sessions, dueAt))
+  const together = Effect.all(
+    upTo(BURST).map(() => one),
+    { concurrency: BURST, discard: true },
+  )
+  const times = (count: number, work: Effect.Effect<unknown, E, R>) =>
+    Effect.gen(function* () {
+      for (let n = 0; n < count; n++) yield* work
+    })
+  return byTurns(times(singles, one), times(bursts, together))
+}
 
 const bySessions = (sessions: number, amounts: Amounts): Promise<Taken> =>
-  onHost(() =>
-    Effect.gen(function* () {
-      yield* addSessions(sessions)
-      const dueAt = Date.now() + FAR_MS
-      let next = 0
-      return yield* alternate(
-        amounts,
-        Effect.suspend(() => message(next++ % sessions, dueAt)),
-      )
-    }),
-  )
+  onHost(() => Effect.andThen(addSessions(sessions), accepting(amounts, sessions, message)))
 
 /** The whole way of a `send`: content checked, command gate, ledger. */
 const bySending = (amounts: Amounts): Promise<Taken> =>
@@ -138,18 +142,9 @@ const bySending = (amounts: Amounts): Promise<Taken> =>
     Effect.gen(function* () {
       yield* addSessions(100)
       const operations = yield* Operations
-      const dueAt = Date.now() + FAR_MS
-      let next = 0
-      return yield* alternate(
-        amounts,
-        Effect.suspend(() =>
-          operations.send({
-            sessionId: sessionId(next++ % 100),
-            kind: "chat",
-            content: { text: "hello" },
-            dueAt,
-          }),
-        ),
+      const content = { text: "hello" }
+      return yield* accepting(amounts, 100, (n, dueAt) =>
+        operations.send({ sessionId: sessionId(n), kind: "chat", content, dueAt }),
       )
     }),
   )
@@ -163,41 +158,10 @@ const nearlyFull = (amounts: Amounts): Promise<Taken> =>
       yield* addSessions(100)
       const driver = yield* LedgerDriver
       yield* driver.transaction((tx) => {
-        for (let n = 1; n < WAITING; n++) {
-          tx.putDelivery(
-            pendingDelivery({
-              id: DeliveryId.make(`waiting${n}`),
-              sessionId: sessionId(0),
-              outboundId: OutboundId.make(`waiting${n}`),
-              incarnation: 1,
-              position: 0,
-              seq: n * 2 + 1,
-              inReplyTo: null,
-              answers: [],
-              hops: 0,
-              kind: "chat",
-              channelType: "stdout",
-              platformId: null,
-              threadId: null,
-              content: `{"text":"hello"}`,
-              lane: "waiting",
-              nextAttemptAt: null,
-              deliverAfter: null,
-              platformMessageId: null,
-              revision: 1,
-              createdAt: 0,
-              endedAt: null,
-            }),
-          )
-        }
+        for (let n = 1; n < WAITING; n++) tx.putDelivery(waiting(n))
         return Result.succeed(undefined)
       })
-      const dueAt = Date.now() + FAR_MS
-      let next = 0
-      return yield* alternate(
-        amounts,
-        Effect.suspend(() => message(next++ % 100, dueAt)),
-      )
+      return yield* accepting(amounts, 100, message)
     }),
   )
 

@@ -2,15 +2,15 @@
 import Database from "better-sqlite3"
 import { Effect, Result } from "effect"
 import * as path from "node:path"
-import { pendingDelivery, transitionDelivery } from "../src/domain/Delivery.ts"
-import { DeliveryId, MessageId, OutboundId } from "../src/domain/Ids.ts"
+import { transitionDelivery } from "../src/domain/Delivery.ts"
+import { MessageId } from "../src/domain/Ids.ts"
 import { LedgerDriver } from "../src/services/LedgerDriver.ts"
 import { Mailbox } from "../src/services/Mailbox.ts"
 import { SessionStore } from "../src/services/SessionStore.ts"
 import { Sweep } from "../src/services/Sweep.ts"
 import { amended, moved } from "../src/domain/MessageTransition.ts"
-import { addSessions, GROUP, message, onHost, sessionId } from "./Host.ts"
-import { atMost, type Bench, elapsed, median, ms, stopwatch, until } from "./Measure.ts"
+import { addSessions, GROUP, message, onHost, sessionId, upTo, waiting } from "./Host.ts"
+import { type Bench, elapsed, median, stopwatch, timed, until } from "./Measure.ts"
 
 const ACKS = 10
 const GLANCES = 1_000
@@ -26,32 +26,11 @@ const addHistory = Effect.fnUntraced(function* (count: number) {
     const past = Result.getOrThrow(moved(claimed, "complete", { endedAt: Date.now() }))
     tx.putMessage(past)
     for (let n = 1; n < count; n++) {
-      tx.putMessage(amended(past, { id: MessageId.make(`past${n}`), seq: -2 * n }))
-      const waiting = pendingDelivery({
-        id: DeliveryId.make(`s0/past${n}`),
-        sessionId: SESSION,
-        outboundId: OutboundId.make(`past${n}`),
-        incarnation: 0,
-        position: 0,
-        seq: 2 * n - 1,
-        inReplyTo: MessageId.make(`past${n}`),
-        answers: [],
-        hops: 0,
-        kind: "chat",
-        channelType: "stdout",
-        platformId: "p0",
-        threadId: null,
-        content: `{"text":"hello"}`,
-        lane: "s0",
-        nextAttemptAt: null,
-        deliverAfter: null,
-        platformMessageId: null,
-        revision: 0,
-        createdAt: 0,
-        endedAt: null,
-      })
+      const id = MessageId.make(`past${n}`)
+      tx.putMessage(amended(past, { id, seq: -2 * n }))
+      const answer = waiting(n, { incarnation: 0, seq: 2 * n - 1, inReplyTo: id })
       const sent = { _tag: "send", platformMessageId: null } as const
-      tx.putDelivery(transitionDelivery(waiting, sent, { now: Date.now(), revision: 0 }) ?? waiting)
+      tx.putDelivery(transitionDelivery(answer, sent, { now: Date.now(), revision: 0 }) ?? answer)
     }
     const session = tx.session(SESSION)
     if (session !== undefined) tx.putSession({ ...session, queued: 0, wakeAt: null })
@@ -59,67 +38,52 @@ const addHistory = Effect.fnUntraced(function* (count: number) {
   })
 })
 
-const measure = (history: number, rounds: number) => {
-  const seen = { started: 0 }
-  return onHost(
-    () =>
-      Effect.gen(function* () {
-        const sweep = yield* Sweep
-        const store = yield* SessionStore
-        const mailbox = yield* Mailbox
-        yield* addSessions(1)
-        if (history > 0) yield* addHistory(history)
-        yield* message(0, Date.now())
-        yield* until(
-          "its container started",
-          () => seen.started > 0,
-          Effect.andThen(sweep.pass, Effect.sleep(5)),
-        )
-        const pair = { groupId: GROUP, sessionId: SESSION, incarnation: 1 }
-        const outbound = new Database(path.join(mailbox.paths(pair).outDir, "outbound.db"))
-        yield* Effect.addFinalizer(() => Effect.sync(() => outbound.close()))
-        const acknowledge = outbound.prepare(
-          "INSERT OR REPLACE INTO processing_ack (message_id, status, status_changed) VALUES (?, 'completed', ?)",
-        )
-        const ingests: Array<number> = []
-        for (let round = 0; round < rounds; round++) {
-          const accepted = yield* Effect.forEach(Array.from({ length: ACKS }), () => message(0, Date.now()))
-          yield* sweep.pass
-          const changed = new Date().toISOString()
-          outbound.transaction(() => {
-            for (const { message } of accepted) acknowledge.run(message.id, changed)
-          })()
-          let open: number = accepted.length
-          // One pass, but for the first: the process that reads is starting then.
-          ingests.push(
-            yield* elapsed(
-              until(
-                "ingested",
-                () => open === 0,
-                Effect.andThen(
-                  sweep.pass,
-                  store.read((reader) => {
-                    open = accepted.filter(
-                      ({ message }) => reader.message(message.id)?.state !== "completed",
-                    ).length
-                  }),
-                ),
-              ),
-            ),
-          )
-        }
-        const glance = stopwatch()
-        for (let n = 0; n < GLANCES; n++) mailbox.glance(pair)
-        const glanceMs = glance() / GLANCES
-        // A file that was written to just now is read again: its time stamp is no finer than a few milliseconds.
-        yield* Effect.sleep(SETTLES_MS)
+const measure = (history: number, rounds: number) =>
+  onHost(({ started }) =>
+    Effect.gen(function* () {
+      const sweep = yield* Sweep
+      const store = yield* SessionStore
+      const mailbox = yield* Mailbox
+      yield* addSessions(1)
+      if (history > 0) yield* addHistory(history)
+      yield* message(0, Date.now())
+      yield* until(
+        "its container started",
+        () => started.size > 0,
+        Effect.andThen(sweep.pass, Effect.sleep(5)),
+      )
+      const pair = { groupId: GROUP, sessionId: SESSION, incarnation: 1 }
+      const outbound = new Database(path.join(mailbox.paths(pair).outDir, "outbound.db"))
+      yield* Effect.addFinalizer(() => Effect.sync(() => outbound.close()))
+      const acknowledge = outbound.prepare(
+        "INSERT OR REPLACE INTO processing_ack (message_id, status, status_changed) VALUES (?, 'completed', ?)",
+      )
+      const ingests: Array<number> = []
+      for (let round = 0; round < rounds; round++) {
+        const accepted = yield* Effect.forEach(upTo(ACKS), () => message(0, Date.now()))
         yield* sweep.pass
-        const passes = yield* Effect.forEach(Array.from({ length: rounds }), () => elapsed(sweep.pass))
-        return { ingestMs: median(ingests), glanceMs, quietMs: median(passes) }
-      }),
-    () => void seen.started++,
+        const changed = new Date().toISOString()
+        outbound.transaction(() => {
+          for (const { message } of accepted) acknowledge.run(message.id, changed)
+        })()
+        let open: number = accepted.length
+        const look = store.read((reader) => {
+          open = accepted.filter(({ message }) => reader.message(message.id)?.state !== "completed").length
+        })
+        // One pass, but for the first: the process that reads is starting then.
+        const ingest = until("ingested", () => open === 0, Effect.andThen(sweep.pass, look))
+        ingests.push(yield* elapsed(ingest))
+      }
+      const glance = stopwatch()
+      for (let n = 0; n < GLANCES; n++) mailbox.glance(pair)
+      const glanceMs = glance() / GLANCES
+      // A file that was written to just now is read again: its time stamp is no finer than a few milliseconds.
+      yield* Effect.sleep(SETTLES_MS)
+      yield* sweep.pass
+      const passes = yield* Effect.forEach(upTo(rounds), () => elapsed(sweep.pass))
+      return { ingestMs: median(ingests), glanceMs, quietMs: median(passes) }
+    }),
   )
-}
 
 export const ackBench: Bench = {
   name: "acks",
@@ -129,28 +93,14 @@ export const ackBench: Bench = {
     const none = await measure(0, rounds)
     const old = await measure(much, rounds)
     const history = `${much.toLocaleString("en")} messages of history`
+    const over = (value: number): { readonly over: readonly [string, number] } => ({
+      over: ["no history", value],
+    })
     return [
-      { what: `${ACKS} acks, no history`, ours: ms(none.ingestMs) },
-      {
-        what: `${ACKS} acks, ${history}`,
-        ours: ms(old.ingestMs),
-        beside: `no history ${ms(none.ingestMs)}`,
-        ratio: `${(old.ingestMs / none.ingestMs).toFixed(2)} ×`,
-        target: atMost(5, old.ingestMs),
-      },
-      {
-        what: `look at its files, ${history}`,
-        ours: ms(old.glanceMs),
-        beside: `no history ${ms(none.glanceMs)}`,
-        ratio: `${(old.glanceMs / none.glanceMs).toFixed(2)} ×`,
-        target: atMost(0.1, old.glanceMs),
-      },
-      {
-        what: `whole pass over it, ${history}`,
-        ours: ms(old.quietMs),
-        beside: `no history ${ms(none.quietMs)}`,
-        ratio: `${(old.quietMs / none.quietMs).toFixed(2)} ×`,
-      },
+      timed(`${ACKS} acks, no history`, none.ingestMs),
+      timed(`${ACKS} acks, ${history}`, old.ingestMs, 5, over(none.ingestMs)),
+      timed(`look at its files, ${history}`, old.glanceMs, 0.1, over(none.glanceMs)),
+      timed(`whole pass over it, ${history}`, old.quietMs, undefined, over(none.quietMs)),
     ]
   },
 }

@@ -3,7 +3,7 @@ import { execFileSync, spawn } from "node:child_process"
 import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
-import { atMost, type Bench, median, ms, type Row, times } from "./Measure.ts"
+import { type Bench, median, type Row, timed } from "./Measure.ts"
 
 const root = path.resolve(import.meta.dirname, "..")
 const program = path.join(root, "dist/program/main.js")
@@ -30,13 +30,7 @@ const costs = (count: number, ...words: ReadonlyArray<string>) => {
 }
 
 const rowsOf = (what: string, limitMs: number, bare: number, cost: ReturnType<typeof costs>): Row[] => [
-  {
-    what,
-    ours: ms(cost.ms),
-    beside: `bare Node ${ms(bare)}`,
-    ratio: times(cost.ms / bare),
-    target: atMost(limitMs, cost.ms),
-  },
+  timed(what, cost.ms, limitMs, { over: ["bare Node", bare] }),
   {
     what: `${what}, memory`,
     ours: `${Math.round(cost.mb)} MB`,

@@ -9,8 +9,8 @@ import { ingested, type Live, livenessOf, observe, started, starting } from "../
 import { decideStuckAction } from "../src/domain/StuckAction.ts"
 import { planSweep, type SweepSnapshot } from "../src/domain/SweepPlan.ts"
 import { planWakes, type WakeInput } from "../src/domain/WakeAdmission.ts"
-import { sessionId } from "./Host.ts"
-import { atLeast, type Bench, ms, perSecond, repeat, type Row, times } from "./Measure.ts"
+import { sessionId, upTo } from "./Host.ts"
+import { atLeast, type Bench, perSecond, repeat, type Row, timed } from "./Measure.ts"
 
 const NOW = 1_800_000_000_000
 const DAY_MS = 86_400_000
@@ -40,7 +40,7 @@ const lifeOf = (n: number): Live => {
 const liveness = livenessOf(lifeOf(0))
 
 const wakesOf = (count: number): WakeInput => ({
-  candidates: Array.from({ length: count }, (_, n) => ({
+  candidates: upTo(count).map((n) => ({
     sessionId: sessionId(n),
     groupId: group(n),
     priority: n % 3,
@@ -55,7 +55,7 @@ const wakesOf = (count: number): WakeInput => ({
 })
 
 const snapshotOf = (count: number): SweepSnapshot => ({
-  live: Array.from({ length: count }, (_, n) => ({
+  live: upTo(count).map((n) => ({
     life: lifeOf(n),
     due: "nothing" as const,
     needsFresh: false,
@@ -83,13 +83,14 @@ const cronRow = (count: number, cron: (typeof CRONS)[number]): Row => {
         .next()
         .getTime(),
     ) / fewer
-  return {
-    what: `next: ${cron.name}`,
-    ours: ms(oursMs),
-    beside: `cron-parser ${ms(theirsMs)}`,
-    ratio: times(theirsMs / oursMs),
-  }
+  return timed(`next: ${cron.name}`, oursMs, undefined, { under: ["cron-parser", theirsMs] })
 }
+
+const thousands = (what: string, plans: number, tookMs: number, whom: string): Row => ({
+  what,
+  ours: perSecond(plans, tookMs),
+  beside: `${perSecond(plans * 1_000, tookMs)} ${whom}`,
+})
 
 export const decisionBench: Bench = {
   name: "decisions",
@@ -121,17 +122,9 @@ export const decisionBench: Bench = {
         target: atLeast(10_000_000, count, stuckMs),
       },
       { what: "decideRetry", ours: perSecond(count, retryMs) },
-      {
-        what: "planSweep, 1,000 running",
-        ours: perSecond(plans, sweepMs),
-        beside: `${perSecond(plans * 1_000, sweepMs)} containers`,
-      },
-      {
-        what: "planWakes, 1,000 due",
-        ours: perSecond(plans, wakesMs),
-        beside: `${perSecond(plans * 1_000, wakesMs)} candidates`,
-      },
-      { what: "next: an interval", ours: ms(intervalMs) },
+      thousands("planSweep, 1,000 running", plans, sweepMs, "containers"),
+      thousands("planWakes, 1,000 due", plans, wakesMs, "candidates"),
+      timed("next: an interval", intervalMs),
       ...CRONS.map((cron) => cronRow(slots, cron)),
     ]
   },

@@ -4,17 +4,16 @@ import { Effect, Fiber } from "effect"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import { buildContainerSpec } from "../src/domain/ContainerSpec.ts"
-import { IncarnationNumber, type InstallId, SessionId } from "../src/domain/Ids.ts"
+import { IncarnationNumber, type InstallId, MessageId, SessionId } from "../src/domain/Ids.ts"
 import { containerBody } from "../src/layers/docker/ContainerBody.ts"
 import { engineLabels } from "../src/layers/docker/DockerLabels.ts"
-import { MessageId } from "../src/domain/Ids.ts"
 import { Operations } from "../src/services/Operations.ts"
 import { SessionStore } from "../src/services/SessionStore.ts"
 import { Sweep } from "../src/services/Sweep.ts"
 import { startDaemon } from "../src/testing/Timeline.ts"
 import { image, maxOutputBytes, onDockerHost, runnerEntry, sandbox } from "./DockerHost.ts"
-import { addSessions, GROUP, message, sessionId } from "./Host.ts"
-import { atMost, type Bench, elapsed, median, ms, percentile, times, until } from "./Measure.ts"
+import { addSessions, forEach, GROUP, message, sessionId, upTo } from "./Host.ts"
+import { type Bench, elapsed, median, ms, percentile, timed, until } from "./Measure.ts"
 
 const docker = new Docker()
 
@@ -117,28 +116,20 @@ const added = (count: number) =>
 const sendTo = (sessions: ReadonlyArray<number>, round: number) =>
   Effect.gen(function* () {
     const operations = yield* Operations
-    const ids = sessions.map((n) => MessageId.make(`bench-${round}-${n}`))
+    const idOf = (n: number) => MessageId.make(`bench-${round}-${n}`)
     const claimed = new Set<string>()
     const look = Effect.gen(function* () {
       yield* Effect.sleep(1)
-      for (const id of ids) {
-        const { message: found } = yield* operations.message({ id: id })
-        if (found.claimedAt !== null) claimed.add(id)
+      for (const n of sessions) {
+        const { message: found } = yield* operations.message({ id: idOf(n) })
+        if (found.claimedAt !== null) claimed.add(found.id)
       }
     })
     const all = Effect.gen(function* () {
-      yield* Effect.forEach(
-        sessions,
-        (n, index) =>
-          operations.send({
-            id: ids[index] ?? MessageId.make("none"),
-            sessionId: sessionId(n),
-            kind: "chat",
-            content: { text: "hello" },
-          }),
-        { concurrency: "unbounded", discard: true },
+      yield* forEach(sessions, (n) =>
+        operations.send({ id: idOf(n), sessionId: sessionId(n), kind: "chat", content: { text: "hello" } }),
       )
-      yield* until("every claim", () => claimed.size === ids.length, look)
+      yield* until("every claim", () => claimed.size === sessions.length, look)
     })
     return yield* elapsed(all)
   })
@@ -156,10 +147,8 @@ const claims = (rounds: number, together: number) =>
         yield* Effect.sleep(1_000)
         warm.push(yield* sendTo([n], 1))
       }
-      const burst = yield* sendTo(
-        Array.from({ length: together }, (_, n) => rounds + n),
-        0,
-      )
+      const others = upTo(together).map((n) => rounds + n)
+      const burst = yield* sendTo(others, 0)
       yield* Fiber.interrupt(daemon)
       return { cold, warm, burst }
     }),
@@ -172,42 +161,24 @@ export const dockerBench: Bench = {
   run: async (size) => {
     const [starts, rounds] = size === "smoke" ? [3, 2] : [25, 10]
     const figures = await added(starts)
-    const bare = median(figures.map((figure) => figure.bare))
+    const bares = figures.map((figure) => figure.bare)
+    const bare = median(bares)
     const whole = median(figures.map((figure) => figure.whole))
     const more = median(figures.map((figure) => figure.whole - figure.bare))
     const together = 10
     const { burst, cold, warm } = await claims(rounds, together)
     return [
+      timed("wake, p50, beside a bare create and start", whole, undefined, { over: ["bare", bare] }),
+      timed("what the wake adds, p50", more, 25),
+      timed("bare p90, for the engine's own scatter", percentile(bares, 0.9)),
       {
-        what: "wake, p50, beside a bare create and start",
-        ours: ms(whole),
-        beside: ms(bare),
-        ratio: times(whole / bare),
-      },
-      { what: "what the wake adds, p50", ours: ms(more), target: atMost(25, more) },
-      {
-        what: "bare p90, for the engine's own scatter",
-        ours: ms(
-          percentile(
-            figures.map((figure) => figure.bare),
-            0.9,
-          ),
-        ),
-      },
-      {
-        what: "send → claim seen, cold, p50",
-        ours: ms(median(cold)),
+        ...timed("send → claim seen, cold, p50", median(cold), 300),
         beside: `bare start ${ms(bare)}`,
-        target: atMost(300, median(cold)),
       },
-      { what: "send → claim seen, warm, p50", ours: ms(median(warm)), target: atMost(40, median(warm)) },
-      {
-        what: `${together} sessions woken at once, all claimed`,
-        ours: ms(burst),
-        beside: `${together} bare, one by one ${ms(together * bare)}`,
-        ratio: times(burst / (together * bare)),
-        target: atMost(Math.round(1.2 * together * bare), burst),
-      },
+      timed("send → claim seen, warm, p50", median(warm), 40),
+      timed(`${together} sessions woken at once, all claimed`, burst, Math.round(1.2 * together * bare), {
+        over: [`${together} bare, one by one`, together * bare],
+      }),
     ]
   },
 }

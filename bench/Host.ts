@@ -1,36 +1,43 @@
 /** A whole host for measuring: the real services on a real ledger and real exchange files, with a runtime that starts nothing. */
-import { Effect, Layer, type Scope } from "effect"
+import { Effect, Layer, Queue, type Scope, Stream } from "effect"
+import { randomBytes } from "node:crypto"
 import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
-import { InstallId, MessageId, SessionId } from "../src/domain/Ids.ts"
+import { type Delivery, pendingDelivery } from "../src/domain/Delivery.ts"
+import { DeliveryId, InstallId, MessageId, OutboundId, SessionId } from "../src/domain/Ids.ts"
 import { defaultHostLimits, defaultPolicy } from "../src/domain/Policy.ts"
 import * as MemoryChannels from "../src/layers/memory/MemoryChannels.ts"
 import * as MemoryWorkspace from "../src/layers/memory/MemoryWorkspace.ts"
 import * as SqliteLedger from "../src/layers/sqlite/SqliteLedger.ts"
 import * as SqliteMailbox from "../src/layers/exchange/SqliteMailbox.ts"
-import type { ContainerRef } from "../src/services/ContainerRuntime.ts"
+import {
+  type ContainerRef,
+  ContainerRuntime,
+  type ContainerStatus,
+  type RuntimeEvent,
+} from "../src/services/ContainerRuntime.ts"
 import { plainDraft } from "../src/services/ledger/Accept.ts"
-import { makeNudge, type Nudge } from "../src/services/Nudge.ts"
 import { Operations } from "../src/services/Operations.ts"
 import { SessionStore } from "../src/services/SessionStore.ts"
 import { Sweep } from "../src/services/Sweep.ts"
-import { group, GROUP } from "../src/testing/Timeline.ts"
-import { stubRuntime } from "./StubRuntime.ts"
+import type { Workspace } from "../src/services/Workspace.ts"
+import { group, GROUP, makeNudges } from "../src/testing/Timeline.ts"
 
 export { GROUP }
-const install = InstallId.make("benchhost")
 
-export interface HostOptions {
+export interface Host {
   readonly dataDir: string
-  readonly nudges: { readonly look: Nudge; readonly deliver: Nudge }
-  readonly onStart?: (ref: ContainerRef) => void
+  readonly install: InstallId
+  readonly nudges: Effect.Success<typeof makeNudges>
+  /** When the container of each session was started, by the stub. */
+  readonly started: Map<string, number>
 }
 
 export type HostServices = Layer.Success<ReturnType<typeof hostLayer>>
 
 /** No cap and no rate of starts stands in the way: they are policy, and what is measured is the machinery. */
-export const ledgerLayer = (file: string) =>
+export const ledgerLayer = (dataDir: string) =>
   SessionStore.layer({
     policy: {
       ...defaultPolicy,
@@ -46,23 +53,62 @@ export const ledgerLayer = (file: string) =>
       maxPendingDeliveries: 1_000_000,
     },
     zone: "UTC",
-  }).pipe(Layer.provideMerge(SqliteLedger.layer({ path: file, mode: "read-write", commit: "group" })))
-
-export const hostLayer = (options: HostOptions) => {
-  const base = Layer.mergeAll(
-    ledgerLayer(path.join(options.dataDir, "lamplighter.db")),
-    stubRuntime(options.onStart),
-    MemoryChannels.layer(["stdout"]),
-    MemoryWorkspace.layer,
-    SqliteMailbox.layer({ dataDir: options.dataDir }),
+  }).pipe(
+    Layer.provideMerge(
+      SqliteLedger.layer({ path: ledgerFile(dataDir), mode: "read-write", commit: "group" }),
+    ),
   )
-  return Operations.layer({ runtime: "stub", owners: [], globalAdmins: [], ...options.nudges }).pipe(
+
+export const ledgerFile = (dataDir: string): string => path.join(dataDir, "lamplighter.db")
+
+/** The services, on this runtime and this workspace. */
+export const servicesOn = <A, E, R>(
+  { dataDir, install, nudges }: Host,
+  runtime: string,
+  below: Layer.Layer<A | ContainerRuntime | Workspace, E, R>,
+) =>
+  Operations.layer({ runtime, owners: [], globalAdmins: [], ...nudges }).pipe(
     Layer.provideMerge(Sweep.layer(install)),
-    Layer.provideMerge(base),
+    Layer.provideMerge(Layer.mergeAll(ledgerLayer(dataDir), MemoryChannels.layer(["stdout"]), below)),
+    Layer.provideMerge(SqliteMailbox.layer({ dataDir })),
   )
-}
 
-export const makeNudges = Effect.all({ look: makeNudge, deliver: makeNudge })
+export const hostLayer = (host: Host) =>
+  servicesOn(host, "stub", Layer.merge(stubRuntime(host.started), MemoryWorkspace.layer))
+
+/** Containers that exist in a list only: what a wake costs on it is the host's part, and nothing but the host is measured. */
+const stubRuntime = (started: Map<string, number>) =>
+  Layer.effect(
+    ContainerRuntime,
+    Effect.gen(function* () {
+      const running = new Map<string, ContainerStatus>()
+      const events = yield* Queue.unbounded<RuntimeEvent>()
+      const exit = { exitCode: 0, signal: null, oomKilled: false, at: null }
+      const end = (ref: ContainerRef) =>
+        Effect.suspend(() => {
+          running.delete(ref.handle)
+          return Effect.asVoid(Queue.offer(events, { _tag: "Exited", ref, exit }))
+        })
+      return ContainerRuntime.of({
+        kind: "stub",
+        bootId: "bench",
+        start: ({ labels }) =>
+          Effect.sync(() => {
+            const ref = { labels, handle: `${labels.session}/${labels.incarnation}` }
+            running.set(ref.handle, { _tag: "Running", ref, startedAt: null })
+            started.set(labels.session, performance.timeOrigin + performance.now())
+            return ref
+          }),
+        stop: end,
+        kill: end,
+        list: Effect.sync(() => [...running.values()]),
+        adopt: () => Effect.void,
+        output: () => Effect.succeed({ stdout: "", stderr: "", text: "" }),
+        remove: () => Effect.void,
+        events: Stream.fromQueue(events),
+      })
+    }),
+  )
 
 /** A directory on the disk that the host would use, removed with the scope. */
 export const dataDirectory = Effect.acquireRelease(
@@ -70,17 +116,36 @@ export const dataDirectory = Effect.acquireRelease(
   (directory) => Effect.sync(() => fs.rmSync(directory, { recursive: true, force: true })),
 )
 
+/** Runs on a host in this directory, of these services. */
+export const runOn = <A, E, S, E2>(
+  dataDir: string,
+  services: (host: Host) => Layer.Layer<S, E2>,
+  use: (host: Host) => Effect.Effect<A, E, S | Scope.Scope>,
+) =>
+  Effect.gen(function* () {
+    const install = InstallId.make(`bench${randomBytes(6).toString("hex")}`)
+    const host = { dataDir, install, nudges: yield* makeNudges, started: new Map<string, number>() }
+    return yield* Effect.scoped(use(host)).pipe(Effect.provide(services(host)))
+  })
+
 /** Runs on a host of its own, which is gone afterwards. */
-export const onHost = <A, E>(
-  use: (host: HostOptions) => Effect.Effect<A, E, HostServices | Scope.Scope>,
-  onStart: (ref: ContainerRef) => void = () => undefined,
+export const onNewHost = <A, E, S, E2>(
+  services: (host: Host) => Layer.Layer<S, E2>,
+  use: (host: Host) => Effect.Effect<A, E, S | Scope.Scope>,
 ): Promise<A> =>
-  Effect.runPromise(
-    Effect.gen(function* () {
-      const host = { dataDir: yield* dataDirectory, nudges: yield* makeNudges, onStart }
-      return yield* Effect.scoped(use(host)).pipe(Effect.provide(hostLayer(host)))
-    }).pipe(Effect.scoped),
-  )
+  Effect.runPromise(Effect.scoped(Effect.flatMap(dataDirectory, (dataDir) => runOn(dataDir, services, use))))
+
+export const onHost = <A, E>(use: (host: Host) => Effect.Effect<A, E, HostServices | Scope.Scope>) =>
+  onNewHost(hostLayer, use)
+
+/** Numbers from 0 on. */
+export const upTo = (count: number): ReadonlyArray<number> => Array.from({ length: count }, (_, n) => n)
+
+/** Does it for each, a hundred at a time. */
+export const forEach = <A, X, E, R>(
+  items: ReadonlyArray<A>,
+  act: (item: A, index: number) => Effect.Effect<X, E, R>,
+) => Effect.forEach(items, act, { concurrency: 100, discard: true })
 
 export const sessionId = (n: number): SessionId => SessionId.make(`s${n}`)
 
@@ -88,16 +153,13 @@ export const sessionId = (n: number): SessionId => SessionId.make(`s${n}`)
 export const addSessions = Effect.fnUntraced(function* (count: number) {
   const store = yield* SessionStore
   yield* store.putGroup({ ...group, createdAt: 0, revision: 1 })
-  yield* Effect.forEach(
-    Array.from({ length: count }, (_, n) => n),
-    (n) =>
-      store.resolveSession({
-        id: sessionId(n),
-        groupId: GROUP,
-        mode: "shared",
-        address: { channelType: "stdout", platformId: `p${n}`, threadId: null },
-      }),
-    { concurrency: 200, discard: true },
+  yield* forEach(upTo(count), (n) =>
+    store.resolveSession({
+      id: sessionId(n),
+      groupId: GROUP,
+      mode: "shared",
+      address: { channelType: "stdout", platformId: `p${n}`, threadId: null },
+    }),
   )
 })
 
@@ -119,8 +181,31 @@ export const message = (session: number, dueAt: number) =>
 
 /** One message to each of `count` sessions from `first` on, in bursts. */
 export const messages = (first: number, count: number, dueAt: number) =>
-  Effect.forEach(
-    Array.from({ length: count }, (_, n) => first + n),
-    (n) => message(n, dueAt),
-    { concurrency: 100, discard: true },
-  )
+  forEach(upTo(count), (n) => message(first + n, dueAt))
+
+/** An answer of the first session that waits to be sent, number `n` of its kind. */
+export const waiting = (n: number, more: Partial<Pick<Delivery, "incarnation" | "seq" | "inReplyTo">> = {}) =>
+  pendingDelivery({
+    id: DeliveryId.make(`waiting${n}`),
+    sessionId: sessionId(0),
+    outboundId: OutboundId.make(`waiting${n}`),
+    incarnation: 1,
+    position: 0,
+    seq: n * 2 + 1,
+    inReplyTo: null,
+    answers: [],
+    hops: 0,
+    kind: "chat",
+    channelType: "stdout",
+    platformId: null,
+    threadId: null,
+    content: `{"text":"hello"}`,
+    lane: "waiting",
+    nextAttemptAt: null,
+    deliverAfter: null,
+    platformMessageId: null,
+    revision: 1,
+    createdAt: 0,
+    endedAt: null,
+    ...more,
+  })

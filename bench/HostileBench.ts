@@ -3,7 +3,7 @@ import { Effect } from "effect"
 import { onBesiegedHost } from "../test/hostile/BesiegedHost.ts"
 import { corpus } from "../test/hostile/Corpus.ts"
 import type { HostileCase } from "../test/hostile/HostileCase.ts"
-import { atMost, type Bench, longestStall, ms, percentile, type Row } from "./Measure.ts"
+import { type Bench, longestStall, ms, percentile, type Row, timed } from "./Measure.ts"
 
 const TARGET_MS = 50
 
@@ -41,18 +41,10 @@ export const hostileBench: Bench = {
     for (const [name, cases] of Object.entries(corpus)) {
       const idle = await measure([], turns, cases.length + 1)
       const attacked = await measure(cases, turns, cases.length + 1)
+      const what = `${cases.length} hostile ${name}`
       rows.push(
-        {
-          what: `${cases.length} hostile ${name}: stall`,
-          ours: ms(attacked.stallMs),
-          beside: `all honest ${ms(idle.stallMs)}`,
-          target: atMost(TARGET_MS, attacked.stallMs),
-        },
-        {
-          what: `${cases.length} hostile ${name}: honest turn`,
-          ours: ms(attacked.turnMs),
-          beside: `all honest ${ms(idle.turnMs)}`,
-        },
+        { ...timed(`${what}: stall`, attacked.stallMs, TARGET_MS), beside: `all honest ${ms(idle.stallMs)}` },
+        { ...timed(`${what}: honest turn`, attacked.turnMs), beside: `all honest ${ms(idle.turnMs)}` },
       )
     }
     return rows

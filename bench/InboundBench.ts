@@ -2,8 +2,10 @@
 import { Effect } from "effect"
 import { GroupId, MessageId, SessionId } from "../src/domain/Ids.ts"
 import type { Message } from "../src/domain/Message.ts"
+import { accepted } from "../src/domain/MessageTransition.ts"
 import * as SqliteMailbox from "../src/layers/exchange/SqliteMailbox.ts"
 import { Mailbox, type Pair, type Projection } from "../src/services/Mailbox.ts"
+import { plainDraft } from "../src/services/ledger/Accept.ts"
 import { dataDirectory } from "./Host.ts"
 import { atLeast, type Bench, median, perSecond, rounds } from "./Measure.ts"
 
@@ -11,40 +13,31 @@ const ROUNDS = 5
 
 const pair: Pair = { groupId: GroupId.make("g1"), sessionId: SessionId.make("s1"), incarnation: 1 }
 
-const row = (n: number): Message => ({
-  id: MessageId.make(`m${n}`),
-  sessionId: pair.sessionId,
-  seq: n * 2,
-  kind: "chat",
-  state: "pending",
-  trigger: true,
-  onWake: false,
-  priority: 1,
-  dueAt: 1_000,
-  firstDueAt: 1_000,
-  expiresAt: null,
-  content: `{"text":"hello"}`,
-  channelType: "stdout",
-  platformId: "p1",
-  threadId: null,
-  sourceSessionId: null,
-  hops: 0,
-  seriesId: null,
-  slot: null,
-  slotOrigin: null,
-  tries: 0,
-  attempts: 0,
-  admittedIn: 1,
-  revision: 1,
-  suspect: false,
-  acceptedAt: 1_000,
-  wokenAt: null,
-  claimedAt: null,
-  endedAt: null,
-  error: null,
-  result: null,
-  redriveOf: null,
-})
+const row = (n: number): Message =>
+  accepted({
+    ...plainDraft({
+      id: MessageId.make(`m${n}`),
+      kind: "chat",
+      content: `{"text":"hello"}`,
+      dueAt: 1_000,
+      channelType: "stdout",
+      platformId: "p1",
+    }),
+    sessionId: pair.sessionId,
+    seq: n * 2,
+    firstDueAt: 1_000,
+    tries: 0,
+    attempts: 0,
+    admittedIn: 1,
+    revision: 1,
+    suspect: false,
+    acceptedAt: 1_000,
+    wokenAt: null,
+    claimedAt: null,
+    endedAt: null,
+    error: null,
+    result: null,
+  })
 
 const projection = (first: number, count: number): Projection => ({
   revision: first + count,

@@ -112,11 +112,11 @@ export const ms = (value: number): string => {
 export const perSecond = (count: number, durationMs: number): string =>
   `${Math.round((count / durationMs) * 1000).toLocaleString("en")}/s`
 
-export const times = (ratio: number): string =>
+const times = (ratio: number): string =>
   `${ratio >= 100 ? Math.round(ratio).toLocaleString("en") : ratio.toFixed(ratio >= 10 ? 0 : 2)} ×`
 
 /** A duration in ms that shall not pass a limit. */
-export const atMost = (limitMs: number, value: number): Target => ({
+const atMost = (limitMs: number, value: number): Target => ({
   text: `≤ ${limitMs} ms`,
   verdict: value <= limitMs ? "meets" : "misses",
 })
@@ -126,6 +126,27 @@ export const atLeast = (limit: number, count: number, durationMs: number): Targe
   text: `≥ ${limit.toLocaleString("en")}/s`,
   verdict: (count / durationMs) * 1000 >= limit ? "meets" : "misses",
 })
+
+type Beside = readonly [name: string, ms: number]
+
+/** A row of a duration: how many times as long as what it is `over`, or as short as what it is `under`, and what it shall not pass. */
+export const timed = (
+  what: string,
+  value: number,
+  limitMs?: number,
+  beside: { readonly over?: Beside; readonly under?: Beside } = {},
+): Row => {
+  const { over, under } = beside
+  const [name, other] = over ?? under ?? ["", 0]
+  return {
+    what,
+    ours: ms(value),
+    ...(name === ""
+      ? {}
+      : { beside: `${name} ${ms(other)}`, ratio: times(over ? value / other : other / value) }),
+    ...(limitMs === undefined ? {} : { target: atMost(limitMs, value) }),
+  }
+}
 
 const HEADER = ["", "ours", "beside", "ratio", "target", "verdict"]
 

@@ -5,14 +5,13 @@
  */
 import { Effect, Fiber, Result } from "effect"
 import { SeriesId } from "../src/domain/Ids.ts"
-import type { ContainerRef } from "../src/services/ContainerRuntime.ts"
 import { LedgerDriver } from "../src/services/LedgerDriver.ts"
 import { amendedSeries } from "../src/domain/SeriesTransition.ts"
 import { type NewSeries } from "../src/services/ledger/SeriesTransitions.ts"
 import { SessionStore } from "../src/services/SessionStore.ts"
 import { Sweep } from "../src/services/Sweep.ts"
 import { startDaemon } from "../src/testing/Timeline.ts"
-import { addSessions, hostLayer, makeNudges, sessionId } from "./Host.ts"
+import { addSessions, forEach, type Host, hostLayer, runOn, sessionId, upTo } from "./Host.ts"
 import { rounds, stopwatch, until } from "./Measure.ts"
 import type { SeriesFigures } from "./SeriesBench.ts"
 
@@ -81,8 +80,7 @@ const run = Effect.fnUntraced(function* (
   idleMs: number,
   burst: number,
   read: () => number,
-  started: ReadonlyMap<string, number>,
-  nudges: Effect.Success<typeof makeNudges>,
+  { nudges, started }: Host,
 ) {
   const store = yield* SessionStore
   const driver = yield* LedgerDriver
@@ -93,10 +91,8 @@ const run = Effect.fnUntraced(function* (
   const { rss } = process.memoryUsage()
   const daemon = yield* startDaemon(nudges)
   const fireAt = Effect.fnUntraced(function* (name: string, from: number, due: ReadonlyArray<number>) {
-    yield* Effect.forEach(
-      due,
-      (slot, n) => store.createSeries(sessionId(from + n), wanted(`${name}${n}`, DAY_MS, slot)),
-      { concurrency: 100, discard: true },
+    yield* forEach(due, (slot, n) =>
+      store.createSeries(sessionId(from + n), wanted(`${name}${n}`, DAY_MS, slot)),
     )
     yield* nudges.look.ring
     yield* until("every slot's container started", () => started.size >= from + due.length, Effect.sleep(20))
@@ -106,7 +102,7 @@ const run = Effect.fnUntraced(function* (
   yield* fireAt(
     "first",
     0,
-    Array.from({ length: WARM_UP }, () => Date.now() + HEAD_START_MS),
+    upTo(WARM_UP).map(() => Date.now() + HEAD_START_MS),
   )
   yield* Effect.sleep(SETTLES_MS)
   const before = process.cpuUsage()
@@ -118,7 +114,7 @@ const run = Effect.fnUntraced(function* (
   const lateMs = yield* fireAt(
     "due",
     WARM_UP,
-    Array.from({ length: slots }, (_, n) => first + n * APART_MS),
+    upTo(slots).map((n) => first + n * APART_MS),
   )
   yield* Fiber.interrupt(daemon)
   const commitMs = yield* rounds(COMMITS, (n) =>
@@ -167,20 +163,12 @@ const burstOf = Effect.fnUntraced(function* (count: number) {
 
 const [, , dataDir = "", what, ...amounts] = process.argv
 const [first = 0, second = 0, third = 0] = amounts.map(Number)
-const started = new Map<string, number>()
 const read = stopwatch()
-await Effect.runPromise(
-  Effect.gen(function* () {
-    const host = {
-      dataDir,
-      nudges: yield* makeNudges,
-      onStart: ({ labels }: ContainerRef) =>
-        void started.set(labels.session, performance.timeOrigin + performance.now()),
-    }
-    if (what === "fill") return yield* fill(first).pipe(Effect.provide(hostLayer(host)))
-    const figures = yield* run(first, second, third, read, started, host.nudges).pipe(
-      Effect.provide(hostLayer(host)),
-    )
-    process.stdout.write(`\n${JSON.stringify(figures)}\n`)
-  }).pipe(Effect.scoped),
+const figures = await Effect.runPromise(
+  Effect.scoped(
+    what === "fill"
+      ? runOn(dataDir, hostLayer, () => fill(first))
+      : runOn(dataDir, hostLayer, (host) => run(first, second, third, read, host)),
+  ),
 )
+process.stdout.write(`\n${JSON.stringify(figures ?? null)}\n`)

@@ -2,8 +2,8 @@
 import { Effect } from "effect"
 import * as path from "node:path"
 import { Sweep } from "../src/services/Sweep.ts"
-import { addSessions, messages, onHost } from "./Host.ts"
-import { atMost, type Bench, elapsed, longestStall, median, ms, type Row, times, until } from "./Measure.ts"
+import { addSessions, messages, onHost, upTo } from "./Host.ts"
+import { type Bench, elapsed, longestStall, median, type Row, timed, until } from "./Measure.ts"
 import { naiveHost } from "./NaiveSweep.ts"
 
 const ROUNDS = 7
@@ -20,37 +20,33 @@ const medians = (taken: ReadonlyArray<{ readonly value: number; readonly stallMs
 })
 
 /** One after another on the same host: all idle, then with a tenth running and a hundredth newly due in each round. */
-const ours = (sessions: number) => {
-  const seen = { started: 0 }
-  return onHost(
-    () =>
-      Effect.gen(function* () {
-        const sweep = yield* Sweep
-        const again = Effect.andThen(sweep.pass, Effect.sleep(5))
-        const untilStarted = (wanted: number) =>
-          until(`${wanted} containers started`, () => seen.started >= wanted, again)
-        const round = longestStall(elapsed(sweep.pass))
-        yield* addSessions(sessions)
+const ours = (sessions: number) =>
+  onHost(({ started }) =>
+    Effect.gen(function* () {
+      const sweep = yield* Sweep
+      const again = Effect.andThen(sweep.pass, Effect.sleep(5))
+      const untilStarted = (wanted: number) =>
+        until(`${wanted} containers started`, () => started.size >= wanted, again)
+      const round = longestStall(elapsed(sweep.pass))
+      yield* addSessions(sessions)
+      yield* sweep.pass
+      const idle = yield* Effect.forEach(upTo(ROUNDS), () => round)
+      const running = sessions / 10
+      const due = sessions / 100
+      yield* messages(0, running, Date.now())
+      yield* untilStarted(running)
+      yield* sweep.pass
+      const resting = yield* Effect.forEach(upTo(ROUNDS), () => round)
+      const mixed: Array<{ readonly value: number; readonly stallMs: number }> = []
+      for (let n = 0; n < ROUNDS; n++) {
+        yield* messages(running + n * due, due, Date.now())
+        mixed.push(yield* round)
+        yield* untilStarted(running + (n + 1) * due)
         yield* sweep.pass
-        const idle = yield* Effect.forEach(Array.from({ length: ROUNDS }), () => round)
-        const running = sessions / 10
-        const due = sessions / 100
-        yield* messages(0, running, Date.now())
-        yield* untilStarted(running)
-        yield* sweep.pass
-        const resting = yield* Effect.forEach(Array.from({ length: ROUNDS }), () => round)
-        const mixed: Array<{ readonly value: number; readonly stallMs: number }> = []
-        for (let n = 0; n < ROUNDS; n++) {
-          yield* messages(running + n * due, due, Date.now())
-          mixed.push(yield* round)
-          yield* untilStarted(running + (n + 1) * due)
-          yield* sweep.pass
-        }
-        return { idle: medians(idle), resting: medians(resting), mixed: medians(mixed) }
-      }),
-    () => void seen.started++,
+      }
+      return { idle: medians(idle), resting: medians(resting), mixed: medians(mixed) }
+    }),
   )
-}
 
 /** It does the same work for an idle session as for any other, so that one figure stands for both. */
 const naive = (sessions: number) =>
@@ -59,7 +55,7 @@ const naive = (sessions: number) =>
       const host = naiveHost(path.join(dataDir, "naive"), sessions, sessions / 100)
       const pass = longestStall(elapsed(Effect.sync(host.sweep)))
       yield* Effect.sync(host.sweep)
-      const taken = yield* Effect.forEach(Array.from({ length: sessions > 1_000 ? 1 : 3 }), () => pass)
+      const taken = yield* Effect.forEach(upTo(sessions > 1_000 ? 1 : 3), () => pass)
       return medians(taken)
     }),
   )
@@ -67,7 +63,7 @@ const naive = (sessions: number) =>
 /** The same look at the event loop where nothing runs: what of a stall is the machine's own. */
 const control = async () => {
   const taken = await onHost(() =>
-    Effect.forEach(Array.from({ length: ROUNDS }), () => longestStall(elapsed(Effect.sleep(10)))),
+    Effect.forEach(upTo(ROUNDS), () => longestStall(elapsed(Effect.sleep(10)))),
   )
   return medians(taken).stallMs
 }
@@ -76,22 +72,10 @@ const rowsOf = (
   what: string,
   figures: Figures,
   baseline: Figures,
-  limits: { readonly passMs: number; readonly stallMs: number } | undefined,
+  limits?: { readonly passMs: number; readonly stallMs: number },
 ): ReadonlyArray<Row> => [
-  {
-    what: `${what}: pass`,
-    ours: ms(figures.passMs),
-    beside: `naive ${ms(baseline.passMs)}`,
-    ratio: times(baseline.passMs / figures.passMs),
-    ...(limits === undefined ? {} : { target: atMost(limits.passMs, figures.passMs) }),
-  },
-  {
-    what: `${what}: longest stall`,
-    ours: ms(figures.stallMs),
-    beside: `naive ${ms(baseline.stallMs)}`,
-    ratio: times(baseline.stallMs / figures.stallMs),
-    ...(limits === undefined ? {} : { target: atMost(limits.stallMs, figures.stallMs) }),
-  },
+  timed(`${what}: pass`, figures.passMs, limits?.passMs, { under: ["naive", baseline.passMs] }),
+  timed(`${what}: longest stall`, figures.stallMs, limits?.stallMs, { under: ["naive", baseline.stallMs] }),
 ]
 
 export const sweepBench: Bench = {
@@ -99,7 +83,7 @@ export const sweepBench: Bench = {
   about:
     "one pass; idle: all sessions sleep; mixed: 10 % run and 1 % have just come due. Naive: opens every session's databases",
   run: async (size) => {
-    const rows: Array<Row> = [{ what: "control, nothing runs: longest stall", ours: ms(await control()) }]
+    const rows: Array<Row> = [timed("control, nothing runs: longest stall", await control())]
     for (const sessions of size === "smoke" ? [100] : [100, 1_000, 10_000]) {
       const baseline = await naive(sessions)
       const { idle, mixed, resting } = await ours(sessions)
@@ -107,11 +91,11 @@ export const sweepBench: Bench = {
       const shown = sessions.toLocaleString("en")
       rows.push(
         ...rowsOf(`${shown} idle`, idle, baseline, largest ? { passMs: 1, stallMs: 5 } : undefined),
-        {
-          what: `${shown}: one running session that nothing happened to`,
-          ours: ms((resting.passMs - idle.passMs) / (sessions / 10)),
-          ...(largest ? { target: atMost(0.02, (resting.passMs - idle.passMs) / (sessions / 10)) } : {}),
-        },
+        timed(
+          `${shown}: one running session that nothing happened to`,
+          (resting.passMs - idle.passMs) / (sessions / 10),
+          largest ? 0.02 : undefined,
+        ),
         ...rowsOf(`${shown} mixed`, mixed, baseline, largest ? { passMs: 30, stallMs: 5 } : undefined),
       )
     }
