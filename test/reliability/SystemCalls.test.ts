@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { type ChildProcess, execFileSync, spawn } from "node:child_process"
 import * as fs from "node:fs"
+import * as net from "node:net"
 import * as os from "node:os"
 import * as path from "node:path"
 import {
@@ -14,6 +15,7 @@ import {
   stopCleanly,
   untilSettled,
 } from "../support/RealDaemon.ts"
+import { socketPath } from "../../src/cli/Connection.ts"
 import { patience } from "../support/Patience.ts"
 
 /** Whether strace can attach to a process here; else why not. */
@@ -79,8 +81,18 @@ const WATCHED_MS = 1_500
 const INJECTION_LIMIT_MS = 8_000
 const SENDERS = 3
 
+/** The senders keep their connections: only somebody new has the daemon accept one. */
+const knock = (dataDir: string): void => {
+  const caller = net.connect(socketPath(dataDir), () => caller.destroy()).on("error", () => {})
+}
+
 /** Attaches strace with the fault, leaves it there for a while, and says how many calls it made fail. */
-const injure = async (child: ChildProcess, fault: Case, log: string): Promise<number> => {
+const injure = async (
+  { dataDir }: RealDaemon,
+  child: ChildProcess,
+  fault: Case,
+  log: string,
+): Promise<number> => {
   fs.rmSync(log, { force: true })
   const when = fault.when === "once" ? ":when=1" : ""
   const tracer = spawn(
@@ -108,8 +120,10 @@ const injure = async (child: ChildProcess, fault: Case, log: string): Promise<nu
     }
   }
   const started = Date.now()
-  while (injected() === 0 && Date.now() - started < INJECTION_LIMIT_MS && child.exitCode === null)
+  while (injected() === 0 && Date.now() - started < INJECTION_LIMIT_MS && child.exitCode === null) {
+    if (fault.call.includes("accept")) knock(dataDir)
     await pause(20)
+  }
   if (child.exitCode === null) await pause(WATCHED_MS)
   tracer.kill("SIGTERM")
   await gone
@@ -145,7 +159,7 @@ describe.skipIf(missing !== null)("system calls that fail", () => {
             load.state = "running"
           }
           const before = load.acknowledged.size
-          const injected = await injure(child, fault, path.join(scratch, "strace.log"))
+          const injected = await injure(world, child, fault, path.join(scratch, "strace.log"))
           const next = await recovered(world, child, told)
           if (next !== child) restarts += 1
           child = next
