@@ -249,7 +249,9 @@ describe("from init to down", () => {
 
   it("prints the answer of a turn to everybody whose message it answers", async () => {
     const say = ["--mode", "per-thread", "--thread", "both"]
-    const { message } = await lamplighter.json("send", "g1", "zero", ...say)
+    // Its end is waited for: a hold that stops its container before it is answered would have it answered with the others.
+    const { message } = await lamplighter.json("send", "g1", "zero", ...say, "--wait")
+    assert.strictEqual(message.state, "completed")
     await lamplighter.run("session", "hold", message.sessionId)
     await lamplighter.until(
       () => lamplighter.json("session", "show", message.sessionId),
@@ -263,15 +265,38 @@ describe("from init to down", () => {
     )
     await lamplighter.run("session", "release", message.sessionId)
     const ran = await Promise.all([one, two])
-    for (const { code, stderr, stdout } of ran) {
+    for (const [{ code, stderr, stdout }, other] of [
+      [ran[0], "both-2"],
+      [ran[1], "both-1"],
+    ] as const) {
       assert.strictEqual(code, 0, stderr)
       assert.include(stdout, "one")
       assert.include(stdout, "two")
-      // The message before them is in the same turn if its own had not begun when the session was held.
-      assert.match(stderr, /answered together with .*\bboth-[12]\b/)
+      assert.include(stderr, `answered together with ${other}\n`)
     }
     const shown = await lamplighter.run("messages", "show", "both-1")
-    assert.match(shown.stdout, /answered together with: .*\bboth-2\b/)
+    assert.include(shown.stdout, "answered together with: both-2\n")
+  })
+
+  it("answers what a hold kept from its container together with what came meanwhile", async () => {
+    const say = ["--mode", "per-thread", "--thread", "kept"]
+    const later = await lamplighter.json("send", "g1", "later", ...say, "--at", "2099-01-01T00:00:00Z")
+    const { sessionId } = later.message
+    await lamplighter.run("session", "hold", sessionId)
+    const ids = ["kept-1", "kept-2", "kept-3"]
+    for (const id of ids) await lamplighter.run("send", "g1", id, ...say, "--id", id)
+    await lamplighter.run("session", "release", sessionId)
+    for (const id of ids) {
+      const report = await lamplighter.until(
+        () => lamplighter.json("messages", "show", id),
+        ({ message }) => message.state === "completed",
+      )
+      assert.deepStrictEqual(
+        report.answeredWith,
+        ids.filter((other) => other !== id),
+      )
+      assert.deepStrictEqual(report.answers.length, 1)
+    }
   })
 
   it("copies its ledger while it runs, and never over a file", async () => {
