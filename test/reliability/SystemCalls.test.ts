@@ -138,6 +138,13 @@ const recovered = async (world: RealDaemon, child: ChildProcess, told: string): 
   return world.bootAndWait()
 }
 
+/** Settles with false when it has ended. */
+const ended = (child: ChildProcess): Promise<boolean> =>
+  new Promise((resolve) => {
+    if (child.exitCode !== null || child.signalCode !== null) resolve(false)
+    else child.once("exit", () => resolve(false))
+  })
+
 describe.skipIf(missing !== null)("system calls that fail", () => {
   it(
     "lose nothing that was accepted: the daemon goes on, or ends and another one goes on",
@@ -160,15 +167,20 @@ describe.skipIf(missing !== null)("system calls that fail", () => {
           }
           const before = load.acknowledged.size
           const injected = await injure(world, child, fault, path.join(scratch, "strace.log"))
-          const next = await recovered(world, child, told)
-          if (next !== child) restarts += 1
-          child = next
+          const injured = child
           load.state = "paused"
-          await untilSettled(world, load)
+          // It may end at any time from now on: a write that can't be vouched for ends it, and it stops its agents first.
+          for (let isSettled = false; !isSettled;) {
+            const next = await recovered(world, child, told)
+            if (next !== child) restarts += 1
+            child = next
+            const settled = untilSettled(world, load).then(() => true)
+            isSettled = await Promise.race([settled, ended(child)])
+          }
           load.state = "running"
           console.log(
             `${told}: ${injected} calls failed, ${load.acknowledged.size - before} messages, ` +
-              (next === child ? "" : "restarted"),
+              (injured === child ? "" : "restarted"),
           )
           assert.isAbove(injected, 0, `${told} was never called`)
           failed += injected
