@@ -8,21 +8,27 @@ import type { LedgerEvent } from "../domain/LedgerEvent.ts"
 import { connectDaemon, connectReading } from "./Connection.ts"
 import { untilInterrupted } from "./Interruption.ts"
 import { instant, oneLine, print, show, table } from "./Output.ts"
-import { formed, text, whether } from "./Flags.ts"
-import { positionFlags } from "./PageFlags.ts"
+import { formed, number, text, whether } from "./Flags.ts"
+import { limitFlag } from "./Asking.ts"
 import { jsonFlag } from "./Root.ts"
 import { instantOf } from "./TimeFlags.ts"
 
 const FOLLOW_EVERY_MS = 250
 
-const lines = (rows: ReadonlyArray<LedgerEvent>) =>
-  table(
-    ["at", "event", "session", "message", "what"],
-    rows.map((row) => [instant(row.at), row.type, row.sessionId ?? "-", row.messageId ?? "-", row.text]),
-  )
+const columns = {
+  at: (row: LedgerEvent) => instant(row.at),
+  event: (row: LedgerEvent) => row.type,
+  session: (row: LedgerEvent) => row.sessionId ?? "-",
+  message: (row: LedgerEvent) => row.messageId ?? "-",
+  what: (row: LedgerEvent) => row.text,
+}
+
+const lines = (rows: ReadonlyArray<LedgerEvent>) => table(rows, columns)
 
 const line = (row: LedgerEvent): string =>
-  [instant(row.at), row.type, row.sessionId ?? "-", row.messageId ?? "-", row.text].map(oneLine).join("  ")
+  Object.values(columns)
+    .map((column) => oneLine(column(row)))
+    .join("  ")
 
 /** Of an instant, or of a length of time that leads back from now. */
 const sinceOf = Effect.fnUntraced(function* (text: string) {
@@ -62,7 +68,8 @@ export const eventsCommand = Command.make(
       Flag.withDescription("Only the last so many; 50 where nothing is said"),
       Flag.withDefault(50),
     ),
-    ...positionFlags("this position"),
+    limit: limitFlag,
+    after: number("after", "Start after this position"),
     json: jsonFlag,
   },
   (input) =>

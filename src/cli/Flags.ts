@@ -1,6 +1,6 @@
 /** The flags of commands: each with what its help says. One that is left out says nothing, so that what it is about stays as it is. */
 import { Option, type Schema } from "effect"
-import { Flag } from "effect/cli"
+import { type Command, Flag } from "effect/cli"
 
 const optional = <A>(flag: Flag.Flag<A>, says: string) => flag.pipe(Flag.withDescription(says), Flag.optional)
 
@@ -24,10 +24,18 @@ export const choice = <const Choices extends ReadonlyArray<string>>(
 export const whether = (name: string, says: string) =>
   Flag.Boolean(name).pipe(Flag.withDescription(says), Flag.withDefault(false))
 
+/** What flags say, without those that were left out. */
+export type Said<Flags extends Command.Command.Config> = Given<Command.Command.Config.InferValue<Flags>>
+
+type Left<A, Name extends keyof A> = A[Name] extends Option.Option<unknown> ? Name : never
+type Given<A> = { readonly [Name in keyof A as Exclude<Name, Left<A, Name>>]: A[Name] } & {
+  readonly [Name in keyof A as Left<A, Name>]?: A[Name] extends Option.Option<infer Value> ? Value : never
+}
+
 /** What the flags say, and nothing of those that were left out. */
-export const given = <A extends Readonly<Record<string, Option.Option<unknown>>>>(options: A) =>
+export const given = <A extends object>(options: A) =>
   Object.fromEntries(
-    Object.entries(options).flatMap(([name, option]) =>
-      Option.isSome(option) ? [[name, option.value]] : [],
+    Object.entries(options).flatMap(([name, value]) =>
+      Option.isOption(value) ? Option.toArray(value).map((said) => [name, said]) : [[name, value]],
     ),
-  ) as { readonly [Name in keyof A]?: Option.Option.Value<A[Name]> }
+  ) as Given<A>

@@ -6,7 +6,8 @@ import { type Destination, type Group, plainGroup } from "../domain/Group.ts"
 import { describeGroupContainer } from "../domain/GroupContainer.ts"
 import { GroupId } from "../domain/Ids.ts"
 import { PolicyText } from "../domain/Policy.ts"
-import { connectDaemon, connectReading } from "./Connection.ts"
+import { changing, reading } from "./Asking.ts"
+import { connectDaemon } from "./Connection.ts"
 import { hints } from "./Invocation.ts"
 import { containerChange, containerFlags } from "./ContainerFlags.ts"
 import { show, table } from "./Output.ts"
@@ -211,23 +212,20 @@ const set = Command.make(
     }),
 ).pipe(Command.withDescription("Change a group; containers that run keep what they started with"))
 
-const list = Command.make("list", { json: jsonFlag }, (input) =>
-  Effect.gen(function* () {
-    const groups = yield* (yield* connectReading).groups()
-    yield* show(input.json, groups, () =>
-      table(
-        ["id", "name", "provider", "zone", "destinations"],
-        groups.map((group) => [
-          group.id,
-          group.name,
-          group.provider.name,
-          group.zone ?? "-",
-          group.destinations.map(({ name }) => name).join(",") || "-",
-        ]),
-      ),
-    )
-  }),
-).pipe(Command.withDescription("List agent groups"))
+const list = reading(
+  (api) => api.groups,
+  "list",
+  "List agent groups",
+  {},
+  (groups) =>
+    table(groups, {
+      id: (group) => group.id,
+      name: (group) => group.name,
+      provider: (group) => group.provider.name,
+      zone: (group) => group.zone ?? "-",
+      destinations: (group) => group.destinations.map(({ name }) => name).join(",") || "-",
+    }),
+)
 
 const lines = (group: Group): ReadonlyArray<string> => [
   `id: ${group.id}`,
@@ -247,15 +245,12 @@ const lines = (group: Group): ReadonlyArray<string> => [
   `revision: ${group.revision}`,
 ]
 
-const showGroup = Command.make("show", { id, json: jsonFlag }, (input) =>
-  Effect.gen(function* () {
-    const group = yield* (yield* connectReading).group({ id: input.id })
-    yield* show(input.json, group, () => lines(group))
-  }),
-).pipe(Command.withDescription("Show one group"))
+const showGroup = reading((api) => api.group, "show", "Show one group", { id }, lines)
 
-const remove = Command.make(
+const remove = changing(
+  (api) => api.removeGroup,
   "remove",
+  "Remove a group; what it did stays in the history",
   {
     id,
     queued: Flag.Literals("queued", ["refuse", "cancel"]).pipe(
@@ -264,14 +259,9 @@ const remove = Command.make(
       ),
       Flag.withDefault("refuse" as const),
     ),
-    json: jsonFlag,
   },
-  (input) =>
-    Effect.gen(function* () {
-      const group = yield* (yield* connectDaemon).removeGroup({ id: input.id, queued: input.queued })
-      yield* show(input.json, group, () => [`group ${group.id} is removed; its history stays`])
-    }),
-).pipe(Command.withDescription("Remove a group; what it did stays in the history"))
+  (group) => [`group ${group.id} is removed; its history stays`],
+)
 
 export const groupCommand = Command.make("group").pipe(
   Command.withSubcommands([add, list, showGroup, set, remove]),

@@ -12,9 +12,9 @@ import { DockerEngine } from "../layers/docker/DockerEngine.ts"
 import { imageOf } from "../layers/docker/GroupImage.ts"
 import { makeImageBuilder } from "../layers/docker/ImageBuilder.ts"
 import { listImages } from "../layers/docker/ImageCollection.ts"
+import { reading } from "./Asking.ts"
 import { connectDaemon, connectReading } from "./Connection.ts"
 import { builderOptions, engineOptions } from "./DockerOptions.ts"
-import { hints } from "./Invocation.ts"
 import { instant, show, table } from "./Output.ts"
 import { CommandError, dataDirectory, dataOption, jsonFlag } from "./Root.ts"
 
@@ -134,17 +134,14 @@ const list = Command.make("list", { json: jsonFlag }, (input) =>
         })),
     ]
     yield* show(input.json, rows, () =>
-      table(
-        ["image", "kind", "made", "MiB", "groups", "state"],
-        rows.map((row) => [
-          row.tags.join(" ") || (row.id ?? "").slice(0, 19),
-          row.kind,
-          instant(row.createdAt),
-          row.bytes === null ? "-" : String(Math.round(row.bytes / 1024 ** 2)),
-          row.usedBy.join(",") || "-",
-          row.state,
-        ]),
-      ),
+      table(rows, {
+        image: (row) => row.tags.join(" ") || (row.id ?? "").slice(0, 19),
+        kind: (row) => row.kind,
+        made: (row) => instant(row.createdAt),
+        MiB: (row) => (row.bytes === null ? "-" : String(Math.round(row.bytes / 1024 ** 2))),
+        groups: (row) => row.usedBy.join(",") || "-",
+        state: (row) => row.state,
+      }),
     )
   }),
 ).pipe(Command.withDescription("List the images that Lamplighter made, and those that groups name"))
@@ -152,23 +149,24 @@ const list = Command.make("list", { json: jsonFlag }, (input) =>
 const packagesText = ({ apt, npm }: ImagePackages): string =>
   [...apt.map((name) => `apt ${name}`), ...npm.map((name) => `npm ${name}`)].join(", ")
 
-const requests = Command.make("requests", { json: jsonFlag }, (input) =>
-  Effect.gen(function* () {
-    const groups = yield* (yield* connectReading).groups()
-    const say = yield* hints
-    const waiting = groups
-      .filter(({ container }) => hasPackages(container.requested))
-      .map(({ container, id }) => ({ group: id, ...container.requested }))
-    yield* show(input.json, waiting, () =>
-      waiting.length === 0
-        ? ["no agent waits for a package"]
-        : waiting.map(
-            (row) =>
-              `${row.group}: ${packagesText(row)}; ${say(`'lamplighter image approve ${row.group}' installs them, 'lamplighter image deny ${row.group}' drops them`)}`,
-          ),
-    )
-  }),
-).pipe(Command.withDescription("Show the packages that agents asked for"))
+const requests = reading(
+  (api) => () =>
+    Effect.map(api.groups(), (groups) =>
+      groups
+        .filter(({ container }) => hasPackages(container.requested))
+        .map(({ container, id }) => ({ group: id, ...container.requested })),
+    ),
+  "requests",
+  "Show the packages that agents asked for",
+  {},
+  (waiting, _, say) =>
+    waiting.length === 0
+      ? ["no agent waits for a package"]
+      : waiting.map(
+          (row) =>
+            `${row.group}: ${packagesText(row)}; ${say(`'lamplighter image approve ${row.group}' installs them, 'lamplighter image deny ${row.group}' drops them`)}`,
+        ),
+)
 
 const settle = (verb: "approve" | "deny", description: string) =>
   Command.make(verb, { group, json: jsonFlag }, (input) =>
@@ -180,25 +178,18 @@ const settle = (verb: "approve" | "deny", description: string) =>
         return yield* new CommandError({
           message: `no agent of the group '${input.group}' waits for a package`,
         })
+      const all = {
+        apt: [...packages.apt, ...requested.apt],
+        npm: [...packages.npm, ...requested.npm],
+      }
+      const approved = verb === "deny" ? packages : normalPackages(all)
       const changed = yield* api.updateGroup({
         id: input.group,
         revision: stored.revision,
-        container: {
-          ...stored.container,
-          packages:
-            verb === "deny"
-              ? packages
-              : normalPackages({
-                  apt: [...packages.apt, ...requested.apt],
-                  npm: [...packages.npm, ...requested.npm],
-                }),
-          requested: noPackages,
-        },
+        container: { ...stored.container, packages: approved, requested: noPackages },
       })
       yield* show(input.json, changed, () => [
-        verb === "deny"
-          ? `${packagesText(requested)}: denied`
-          : `${packagesText(requested)}: in the image of the group's next container`,
+        `${packagesText(requested)}: ${verb === "deny" ? "denied" : "in the image of the group's next container"}`,
       ])
     }),
   ).pipe(Command.withDescription(description))

@@ -13,7 +13,7 @@ import { untilInterrupted } from "./Interruption.ts"
 import { keptLogs } from "./KeptLogs.ts"
 import { instant, print, show, table } from "./Output.ts"
 import { counted, number, whether } from "./Flags.ts"
-import { limitFlag } from "./PageFlags.ts"
+import { limitFlag } from "./Asking.ts"
 import { CommandError, dataDirectory, jsonFlag } from "./Root.ts"
 
 const FOLLOW_EVERY_MS = 250
@@ -117,10 +117,13 @@ const listLogs = Effect.fnUntraced(function* (input: {
       new CommandError({ message: `the logs in ${dataDir} can't be listed: ${String(error)}` }),
   })
   yield* show(input.json, logs, () =>
-    table(
-      ["at", "session", "incarnation", "bytes", "file"],
-      logs.map((log) => [instant(log.at), log.session, String(log.incarnation), String(log.bytes), log.file]),
-    ),
+    table(logs, {
+      at: (log) => instant(log.at),
+      session: (log) => log.session,
+      incarnation: (log) => String(log.incarnation),
+      bytes: (log) => String(log.bytes),
+      file: (log) => log.file,
+    }),
   )
 })
 

@@ -1,74 +1,53 @@
 /** `messages` and `deliveries`: what went in, what came out, and what to do about either. */
-import { Effect, Option } from "effect"
+import { Effect } from "effect"
 import { Argument, Command } from "effect/cli"
 import { DeliveryStatus } from "../domain/Delivery.ts"
 import { DeliveryId, MessageId, SeriesId, SessionId } from "../domain/Ids.ts"
 import { MessageKind, MessageState, type ShownMessage } from "../domain/Message.ts"
-import { DEFAULT_PAGE, MAX_PAGE } from "../services/operations/Requests.ts"
 import { readableText, visible } from "../layers/channels/DeliveryContent.ts"
-import { connectDaemon, connectReading } from "./Connection.ts"
-import { fields, instant, show, table } from "./Output.ts"
-import { choice, formed, whether, given } from "./Flags.ts"
-import { pageFlags, positionFlags } from "./PageFlags.ts"
-import { jsonFlag } from "./Root.ts"
+import type { InputOf } from "../services/operations/Contract.ts"
+import { DEFAULT_PAGE, MAX_PAGE } from "../services/operations/Requests.ts"
+import { changing, pageFlags, positionFlags, reading } from "./Asking.ts"
+import { choice, formed, whether } from "./Flags.ts"
+import { fields, instant, table } from "./Output.ts"
 
 const id = Argument.String("id").pipe(Argument.withSchema(MessageId))
 const session = formed("session", SessionId, "Only this session's")
 
-const list = Command.make(
+const list = reading(
+  (api) => (said) => ofKind(said, api.messages),
   "list",
+  "List messages, newest first",
   {
-    session,
-    task: formed("task", SeriesId, "Only this task's"),
+    sessionId: session,
+    taskId: formed("task", SeriesId, "Only this task's"),
     state: choice("state", MessageState.literals, "Only those in this state"),
     kind: choice("kind", MessageKind.literals, "Only those of this kind"),
-    ...pageFlags("the id of the last row of the page before"),
-    json: jsonFlag,
+    ...pageFlags,
   },
-  (input) =>
-    Effect.gen(function* () {
-      const api = yield* connectReading
-      const query = given({ sessionId: input.session, taskId: input.task, state: input.state })
-      const limit = Option.getOrElse(input.limit, () => DEFAULT_PAGE)
-      const messages = yield* ofKind({
-        kind: Option.getOrUndefined(input.kind),
-        limit,
-        after: Option.getOrUndefined(input.after),
-        page: (page) => api.messages({ ...query, ...page }),
-      })
-      yield* show(input.json, messages, () =>
-        table(
-          ["id", "session", "kind", "state", "tries", "due", "error"],
-          messages.map((row) => [
-            row.id,
-            row.sessionId,
-            row.kind,
-            row.state,
-            String(row.tries),
-            row.dueAt === null ? "waits for the run before it" : instant(row.dueAt),
-            row.error ?? "",
-          ]),
-        ),
-      )
+  (messages) =>
+    table(messages, {
+      id: (row) => row.id,
+      session: (row) => row.sessionId,
+      kind: (row) => row.kind,
+      state: (row) => row.state,
+      tries: (row) => String(row.tries),
+      due: (row) => (row.dueAt === null ? "waits for the run before it" : instant(row.dueAt)),
+      error: (row) => row.error ?? "",
     }),
-).pipe(Command.withDescription("List messages, newest first"))
+)
 
 /** The ledger has no index of kinds: the pages are read one by one, so that none of them holds the daemon up. */
-const ofKind = Effect.fnUntraced(function* <E, R>(wanted: {
-  readonly kind: MessageKind | undefined
-  readonly limit: number
-  readonly after: string | undefined
-  readonly page: (page: {
-    readonly limit: number
-    readonly after: string | undefined
-  }) => Effect.Effect<ReadonlyArray<ShownMessage>, E, R>
-}) {
-  const { kind, limit } = wanted
-  if (kind === undefined) return yield* wanted.page({ limit, after: wanted.after })
+const ofKind = Effect.fnUntraced(function* <E>(
+  { kind, ...query }: InputOf<"messages"> & { readonly kind?: MessageKind },
+  read: (page: InputOf<"messages">) => Effect.Effect<ReadonlyArray<ShownMessage>, E>,
+) {
+  if (kind === undefined) return yield* read(query)
+  const { limit = DEFAULT_PAGE } = query
   const found: Array<ShownMessage> = []
-  let after = wanted.after
+  let { after } = query
   while (found.length < limit) {
-    const rows = yield* wanted.page({ limit: MAX_PAGE, after })
+    const rows = yield* read({ ...query, limit: MAX_PAGE, after })
     found.push(...rows.filter((row) => row.kind === kind))
     after = rows.at(-1)?.id
     if (rows.length < MAX_PAGE) break
@@ -76,88 +55,73 @@ const ofKind = Effect.fnUntraced(function* <E, R>(wanted: {
   return found.slice(0, limit)
 })
 
-const showMessage = Command.make("show", { id, json: jsonFlag }, (input) =>
-  Effect.gen(function* () {
-    const report = yield* (yield* connectReading).message({ id: input.id })
-    yield* show(input.json, report, () => [
-      ...fields(report.message),
-      `session: ${report.sessionStatus}${report.statusReason === null ? "" : ` (${report.statusReason})`}`,
-      ...(report.wakeError === null ? [] : [`can't start: ${report.wakeError}`]),
-      ...(report.answeredWith.length === 0
-        ? []
-        : [`answered together with: ${report.answeredWith.join(", ")}`]),
-      ...visible(report.answers).map((row) => `answer: ${readableText(row)}`),
-    ])
-  }),
-).pipe(Command.withDescription("Show one message and what was answered"))
+const showMessage = reading(
+  (api) => api.message,
+  "show",
+  "Show one message and what was answered",
+  { id },
+  (report) => [
+    ...fields(report.message),
+    `session: ${report.sessionStatus}${report.statusReason === null ? "" : ` (${report.statusReason})`}`,
+    ...(report.wakeError === null ? [] : [`can't start: ${report.wakeError}`]),
+    ...(report.answeredWith.length === 0
+      ? []
+      : [`answered together with: ${report.answeredWith.join(", ")}`]),
+    ...visible(report.answers).map((row) => `answer: ${readableText(row)}`),
+  ],
+)
 
-const cancel = Command.make(
+const cancel = changing(
+  (api) => (said) => api.cancelMessage({ id: said.id, which: said.running ? "running" : "waiting" }),
   "cancel",
+  "Cancel a message that no agent has claimed, or a running one",
   {
     id,
     running: whether("running", "Also one that an agent works on: its container is stopped for it"),
-    json: jsonFlag,
   },
-  (input) =>
-    Effect.gen(function* () {
-      const message = yield* (yield* connectDaemon).cancelMessage({
-        id: input.id,
-        which: input.running ? "running" : "waiting",
-      })
-      yield* show(input.json, message, () => [`${message.id} is ${message.state}`])
-    }),
-).pipe(Command.withDescription("Cancel a message that no agent has claimed, or a running one"))
+  (message) => [`${message.id} is ${message.state}`],
+)
 
-const redrive = Command.make("redrive", { id, json: jsonFlag }, (input) =>
-  Effect.gen(function* () {
-    const message = yield* (yield* connectDaemon).redriveMessage({ id: input.id })
-    yield* show(input.json, message, () => [`${message.id} repeats ${input.id} and is ${message.state}`])
-  }),
-).pipe(Command.withDescription("Send an ended message again, as a new one that names the old"))
+const redrive = changing(
+  (api) => api.redriveMessage,
+  "redrive",
+  "Send an ended message again, as a new one that names the old",
+  { id },
+  (message, said) => [`${message.id} repeats ${said.id} and is ${message.state}`],
+)
 
 export const messagesCommand = Command.make("messages").pipe(
   Command.withSubcommands([list, showMessage, cancel, redrive]),
 )
 
-const listDeliveries = Command.make(
+const listDeliveries = reading(
+  (api) => api.deliveries,
   "list",
+  "List deliveries, newest first",
   {
-    session,
+    sessionId: session,
     status: choice("status", DeliveryStatus.literals, "Only those in this state"),
-    ...positionFlags("the position of the last row of the page before"),
-    json: jsonFlag,
+    ...positionFlags,
   },
-  (input) =>
-    Effect.gen(function* () {
-      const rows = yield* (yield* connectReading).deliveries(
-        given({ sessionId: input.session, status: input.status, limit: input.limit, after: input.after }),
-      )
-      yield* show(input.json, rows, () =>
-        table(
-          ["position", "id", "channel", "status", "attempts", "next", "error"],
-          rows.map((row) => [
-            String(row.position),
-            row.id,
-            row.channelType ?? "-",
-            row.status,
-            String(row.attempts),
-            instant(row.nextAttemptAt),
-            row.lastError ?? "",
-          ]),
-        ),
-      )
+  (rows) =>
+    table(rows, {
+      position: (row) => String(row.position),
+      id: (row) => row.id,
+      channel: (row) => row.channelType ?? "-",
+      status: (row) => row.status,
+      attempts: (row) => String(row.attempts),
+      next: (row) => instant(row.nextAttemptAt),
+      error: (row) => row.lastError ?? "",
     }),
-).pipe(Command.withDescription("List deliveries, newest first"))
+)
 
-const redriveDelivery = Command.make(
+const redriveDelivery = changing(
+  (api) => api.redriveDelivery,
   "redrive",
-  { id: Argument.String("id").pipe(Argument.withSchema(DeliveryId)), json: jsonFlag },
-  (input) =>
-    Effect.gen(function* () {
-      const row = yield* (yield* connectDaemon).redriveDelivery({ id: input.id })
-      yield* show(input.json, row, () => [`delivery ${row.id} is ${row.status}`])
-    }),
-).pipe(Command.withDescription("Try a dead delivery again"))
+  "Try a dead delivery again",
+  { id: Argument.String("id").pipe(Argument.withSchema(DeliveryId)) },
+  (row) => [`delivery ${row.id} is ${row.status}`],
+)
 
 export const deliveriesCommand = Command.make("deliveries").pipe(
   Command.withSubcommands([listDeliveries, redriveDelivery]),

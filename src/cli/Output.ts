@@ -32,13 +32,14 @@ export const show = (
 
 export const instant = (at: number | null): string => (at === null ? "-" : new Date(at).toISOString())
 
-/** One line per row, the columns aligned. */
-export const table = (
-  header: ReadonlyArray<string>,
-  rows: ReadonlyArray<ReadonlyArray<string>>,
+/** One line per row, the columns aligned: each has its heading, and what it shows of a row. */
+export const table = <Row>(
+  rows: ReadonlyArray<Row>,
+  columns: Readonly<Record<string, (row: Row) => string>>,
 ): ReadonlyArray<string> => {
-  const all = [header, ...rows].map((row) => row.map(oneLine))
-  const widths = header.map((_, column) => Math.max(...all.map((row) => row[column]?.length ?? 0)))
+  const cells = rows.map((row) => Object.values(columns).map((column) => oneLine(column(row))))
+  const all = [Object.keys(columns), ...cells]
+  const widths = Object.keys(columns).map((_, at) => Math.max(...all.map((row) => row[at]?.length ?? 0)))
   return all.map((row) =>
     row
       .map((cell, column) => cell.padEnd(widths[column] ?? 0))

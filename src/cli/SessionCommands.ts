@@ -1,105 +1,84 @@
 /** `session`: what conversations there are, how they stand, and an operator's hand on them. */
-import { Effect } from "effect"
 import { Argument, Command } from "effect/cli"
 import { GroupId, SessionId } from "../domain/Ids.ts"
 import { SessionStatus } from "../domain/Session.ts"
 import type { SessionVerb } from "../services/operations/Requests.ts"
-import { connectDaemon, connectReading } from "./Connection.ts"
-import { fields, instant, show, table } from "./Output.ts"
-import { choice, formed, whether, given } from "./Flags.ts"
-import { pageFlags } from "./PageFlags.ts"
-import { jsonFlag } from "./Root.ts"
+import { changing, pageFlags, reading } from "./Asking.ts"
+import { choice, formed, whether } from "./Flags.ts"
+import { fields, instant, table } from "./Output.ts"
 
 const id = Argument.String("id").pipe(Argument.withSchema(SessionId))
 
-const list = Command.make(
+const list = reading(
+  (api) => api.sessions,
   "list",
+  "List sessions, by id",
   {
-    group: formed("group", GroupId, "Only this group's"),
+    groupId: formed("group", GroupId, "Only this group's"),
     status: choice("status", SessionStatus.literals, "Only those that stand so"),
-    ...pageFlags("the id of the last row of the page before"),
-    json: jsonFlag,
+    ...pageFlags,
   },
-  (input) =>
-    Effect.gen(function* () {
-      const rows = yield* (yield* connectReading).sessions(
-        given({ groupId: input.group, status: input.status, limit: input.limit, after: input.after }),
-      )
-      yield* show(input.json, rows, () =>
-        table(
-          ["id", "group", "key", "status", "live", "queued", "next look", "reason"],
-          rows.map((row) => [
-            row.id,
-            row.groupId,
-            row.key,
-            row.status,
-            row.live ? `incarnation ${row.incarnation}` : "-",
-            String(row.queued),
-            instant(row.wakeAt),
-            row.statusReason ?? row.wakeError ?? "",
-          ]),
-        ),
-      )
+  (rows) =>
+    table(rows, {
+      id: (row) => row.id,
+      group: (row) => row.groupId,
+      key: (row) => row.key,
+      status: (row) => row.status,
+      live: (row) => (row.live ? `incarnation ${row.incarnation}` : "-"),
+      queued: (row) => String(row.queued),
+      "next look": (row) => instant(row.wakeAt),
+      reason: (row) => row.statusReason ?? row.wakeError ?? "",
     }),
-).pipe(Command.withDescription("List sessions, by id"))
+)
 
-const showSession = Command.make("show", { id, json: jsonFlag }, (input) =>
-  Effect.gen(function* () {
-    const report = yield* (yield* connectReading).session({ id: input.id })
-    yield* show(input.json, report, () => [
-      ...fields(report.session),
-      "",
-      ...table(
-        ["life", "phase", "spawned", "ended", "reason", "exit", "error"],
-        report.incarnations.map((row) => [
-          String(row.number),
-          row.phase,
-          instant(row.spawnedAt),
-          instant(row.endedAt),
-          row.reason ?? "-",
-          row.oomKilled ? "out of memory" : (row.signal ?? String(row.exitCode ?? "unknown")),
-          row.error ?? "",
-        ]),
-      ),
-    ])
-  }),
-).pipe(Command.withDescription("Show one session and its last lives"))
+const showSession = reading(
+  (api) => api.session,
+  "show",
+  "Show one session and its last lives",
+  { id },
+  (report) => [
+    ...fields(report.session),
+    "",
+    ...table(report.incarnations, {
+      life: (row) => String(row.number),
+      phase: (row) => row.phase,
+      spawned: (row) => instant(row.spawnedAt),
+      ended: (row) => instant(row.endedAt),
+      reason: (row) => row.reason ?? "-",
+      exit: (row) => (row.oomKilled ? "out of memory" : (row.signal ?? String(row.exitCode ?? "unknown"))),
+      error: (row) => row.error ?? "",
+    }),
+  ],
+)
 
-const descriptions: Readonly<Record<SessionVerb, string>> = {
-  stop: "Stop its container; what is due wakes the next",
-  hold: "Stop its container and wake none until it is released",
-  wake: "Start a container now, due work or not",
-  release: "End a hold or a quarantine",
-}
-
-const control = Effect.fnUntraced(function* (
-  what: SessionVerb,
-  input: { readonly id: SessionId; readonly json: boolean; readonly force?: boolean },
-) {
-  const { force, id: session, json } = input
-  const after = yield* (yield* connectDaemon).controlSession({
-    id: session,
+const control = (what: Exclude<SessionVerb, "wake">, says: string) =>
+  changing(
+    (api) => (said) => api.controlSession({ ...said, what }),
     what,
-    ...(force === undefined ? {} : { force }),
-  })
-  yield* show(json, after, () => [
-    what === "stop" && after.live
-      ? `session ${session} is stopping its container`
-      : `session ${session} is ${after.status}`,
-  ])
-})
-
-const verb = (what: Exclude<SessionVerb, "wake">) =>
-  Command.make(what, { id, json: jsonFlag }, (input) => control(what, input)).pipe(
-    Command.withDescription(descriptions[what]),
+    says,
+    { id },
+    (after) => [
+      what === "stop" && after.live
+        ? `session ${after.id} is stopping its container`
+        : `session ${after.id} is ${after.status}`,
+    ],
   )
 
-const force = whether("force", "Although as many containers run as the settings allow")
-
-const wake = Command.make("wake", { id, force, json: jsonFlag }, (input) => control("wake", input)).pipe(
-  Command.withDescription(descriptions.wake),
+const wake = changing(
+  (api) => (said) => api.controlSession({ ...said, what: "wake" }),
+  "wake",
+  "Start a container now, due work or not",
+  { id, force: whether("force", "Although as many containers run as the settings allow") },
+  (after) => [`session ${after.id} is ${after.status}`],
 )
 
 export const sessionCommand = Command.make("session").pipe(
-  Command.withSubcommands([list, showSession, verb("stop"), verb("hold"), wake, verb("release")]),
+  Command.withSubcommands([
+    list,
+    showSession,
+    control("stop", "Stop its container; what is due wakes the next"),
+    control("hold", "Stop its container and wake none until it is released"),
+    wake,
+    control("release", "End a hold or a quarantine"),
+  ]),
 )

@@ -3,13 +3,12 @@ import { Effect, Option } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
 import { GroupId, SeriesId, SessionId } from "../domain/Ids.ts"
 import { describeSchedule } from "../domain/Recurrence.ts"
-import { SeriesStatus } from "../domain/Series.ts"
+import { type Series, SeriesStatus } from "../domain/Series.ts"
 import { PageLimit } from "../services/operations/Requests.ts"
-import type { TaskChange } from "../services/operations/Tasks.ts"
+import { changing, pageFlags, reading } from "./Asking.ts"
 import { connectDaemon, connectReading } from "./Connection.ts"
 import { instant, show, table } from "./Output.ts"
 import { choice, formed, number, text, whether, given } from "./Flags.ts"
-import { pageFlags } from "./PageFlags.ts"
 import { jsonFlag as json } from "./Root.ts"
 import {
   echo,
@@ -62,47 +61,39 @@ const taskAdd = Command.make(
   }),
 ).pipe(Command.withDescription("Add a recurring or one-off task"))
 
-const taskList = Command.make(
+const taskList = reading(
+  (api) => api.tasks,
   "list",
+  "List tasks, by id",
   {
-    group: formed("group", GroupId, "Only this group's"),
-    session: formed("session", SessionId, "Only this session's"),
+    groupId: formed("group", GroupId, "Only this group's"),
+    sessionId: formed("session", SessionId, "Only this session's"),
     status: choice("status", SeriesStatus.literals, "Only those that stand so"),
-    ...pageFlags("the id of the last row of the page before"),
-    json,
+    ...pageFlags,
   },
-  (input) =>
-    Effect.gen(function* () {
-      const tasks = yield* (yield* connectReading).tasks(
-        given({
-          groupId: input.group,
-          sessionId: input.session,
-          status: input.status,
-          limit: input.limit,
-          after: input.after,
-        }),
-      )
-      yield* show(input.json, tasks, () =>
-        table(
-          ["id", "group", "status", "schedule", "next", "prompt"],
-          tasks.map((task) => [
-            task.id,
-            task.groupId,
-            task.status,
-            describeSchedule(task.schedule),
-            instant(task.nextSlot),
-            task.prompt.slice(0, SHOWN_CHARS),
-          ]),
-        ),
-      )
+  (tasks) =>
+    table(tasks, {
+      id: (task) => task.id,
+      group: (task) => task.groupId,
+      status: (task) => task.status,
+      schedule: (task) => describeSchedule(task.schedule),
+      next: (task) => instant(task.nextSlot),
+      prompt: (task) => task.prompt.slice(0, SHOWN_CHARS),
     }),
-).pipe(Command.withDescription("List tasks, by id"))
+)
 
-const taskShow = Command.make("show", { id, json }, (input) =>
-  Effect.gen(function* () {
-    const report = yield* (yield* connectReading).task({ id: input.id })
+/** What each mark of a run means. */
+const legend = Object.entries(marks).map(([outcome, mark]) => `${mark} ${outcome}`)
+
+const taskShow = reading(
+  (api) => api.task,
+  "show",
+  `Show one task, its next instants and its last runs: ${legend.join(", ")}`,
+  { id },
+  (report) => {
     const { runs, task } = report
-    yield* show(input.json, report, () => [
+    const lastRuns = runs.map((run) => marks[run.outcome]).toReversed()
+    return [
       `task: ${task.id}${task.name === null ? "" : ` (${task.name})`}, ${task.status}${task.note === null ? "" : `: ${task.note}`}`,
       `session: ${task.sessionId} of group ${task.groupId}`,
       `schedule: ${scheduleLine(report)}`,
@@ -112,21 +103,10 @@ const taskShow = Command.make("show", { id, json }, (input) =>
       ...settingLines(task),
       nextLine(report),
       ...statisticsLines(report.statistics),
-      `runs: ${
-        runs
-          .map((run) => marks[run.outcome])
-          .toReversed()
-          .join("") || "-"
-      }`,
+      `runs: ${lastRuns.join("") || "-"}`,
       `revision: ${task.revision}`,
-    ])
-  }),
-).pipe(
-  Command.withDescription(
-    `Show one task, its next instants and its last runs: ${Object.entries(marks)
-      .map(([outcome, mark]) => `${mark} ${outcome}`)
-      .join(", ")}`,
-  ),
+    ]
+  },
 )
 
 const taskUpdate = Command.make(
@@ -162,43 +142,53 @@ const taskUpdate = Command.make(
     }),
 ).pipe(Command.withDescription("Change a task; a claimed occurrence finishes as it was"))
 
-const changed = Effect.fnUntraced(function* (series: SeriesId, change: TaskChange, asJson: boolean) {
-  const task = yield* (yield* connectDaemon).changeTask({ id: series, change })
-  yield* show(asJson, task, () => [
-    `task ${task.id} is ${task.status}${task.note === null ? "" : `: ${task.note}`}, next ${task.status === "active" ? instant(task.nextSlot) : "-"}`,
-  ])
-})
+/** One line of how a task stands after a change. */
+const standing = (task: Series): ReadonlyArray<string> => [
+  `task ${task.id} is ${task.status}${task.note === null ? "" : `: ${task.note}`}, next ${task.status === "active" ? instant(task.nextSlot) : "-"}`,
+]
 
-const taskPause = Command.make(
+const taskPause = changing(
+  (api) => (said) => api.changeTask({ id: said.id, change: { _tag: "Pause", note: said.note ?? null } }),
   "pause",
-  {
-    id,
-    note: text("note", "Why, for whoever looks at it"),
-    json,
-  },
-  (input) => changed(input.id, { _tag: "Pause", note: Option.getOrNull(input.note) }, input.json),
-).pipe(Command.withDescription("Fire nothing until it is resumed; a claimed occurrence finishes"))
+  "Fire nothing until it is resumed; a claimed occurrence finishes",
+  { id, note: text("note", "Why, for whoever looks at it") },
+  standing,
+)
 
-const taskResume = Command.make(
+const taskResume = changing(
+  (api) => (said) =>
+    api.changeTask({
+      id: said.id,
+      change: { _tag: "Resume", pausedSlots: said.catchUp ? "catch-up" : "record" },
+    }),
   "resume",
+  "End a pause, its own included",
   {
     id,
     catchUp: whether(
       "catch-up",
       "Deal with the slots of the pause by the catch-up policy, instead of recording them only",
     ),
-    json,
   },
-  (input) =>
-    changed(input.id, { _tag: "Resume", pausedSlots: input.catchUp ? "catch-up" : "record" }, input.json),
-).pipe(Command.withDescription("End a pause, its own included"))
+  standing,
+)
 
-const taskCancel = Command.make("cancel", { id, json }, (input) =>
-  changed(input.id, { _tag: "Cancel" }, input.json),
-).pipe(Command.withDescription("End it for good; a claimed occurrence finishes"))
+const taskCancel = changing(
+  (api) => (said) => api.changeTask({ id: said.id, change: { _tag: "Cancel" } }),
+  "cancel",
+  "End it for good; a claimed occurrence finishes",
+  { id },
+  standing,
+)
 
-const taskBackfill = Command.make(
+const taskBackfill = changing(
+  (api) =>
+    Effect.fnUntraced(function* (said) {
+      const from = yield* instantOf("from", said.from)
+      return yield* api.backfillTask({ ...said, from, to: yield* instantOf("to", said.to) })
+    }),
   "backfill",
+  "Run the slots of a range, each once, beside the schedule",
   {
     id,
     from: Flag.String("from").pipe(Flag.withDescription("The first instant of the range")),
@@ -207,21 +197,9 @@ const taskBackfill = Command.make(
       Flag.withDescription("Repeating a backfill under the same name runs nothing twice"),
       Flag.withDefault("backfill"),
     ),
-    json,
   },
-  (input) =>
-    Effect.gen(function* () {
-      const from = yield* instantOf("from", input.from)
-      const to = yield* instantOf("to", input.to)
-      const made = yield* (yield* connectDaemon).backfillTask({
-        id: input.id,
-        name: input.name,
-        from,
-        to,
-      })
-      yield* show(input.json, made, () => [`${made.length} runs of task ${input.id} are queued`])
-    }),
-).pipe(Command.withDescription("Run the slots of a range, each once, beside the schedule"))
+  (made, said) => [`${made.length} runs of task ${said.id} are queued`],
+)
 
 const taskPreview = Command.make(
   "preview",
@@ -238,11 +216,12 @@ const taskPreview = Command.make(
     }),
 ).pipe(Command.withDescription("Print the next instants of a task, its bounds considered"))
 
-const taskRun = Command.make("run", { id, json }, (input) =>
-  Effect.gen(function* () {
-    const message = yield* (yield* connectDaemon).runTask({ id: input.id })
-    yield* show(input.json, message, () => [`run ${message.id}`])
-  }),
+const taskRun = changing(
+  (api) => api.runTask,
+  "run",
+  "Run it once, now, beside the schedule",
+  { id },
+  (message) => [`run ${message.id}`],
 )
 
 export const taskCommand = Command.make("task").pipe(
