@@ -35,6 +35,7 @@ const idleSweep = Layer.succeed(
   Sweep,
   Sweep.of({
     recover: refused,
+    broken: Effect.never,
     down: Effect.succeed(null),
     pass: refused,
     attend: refused,

@@ -37,6 +37,7 @@ export const daemon = Effect.fnUntraced(function* (options: DaemonOptions) {
     eventLoop(options),
     deliveryLoop(options.deliver, options.look),
     retentionLoop,
+    sweep.broken,
     // Whoever supervises this process starts another one.
     Effect.orDie(store.lost),
   ]).pipe(

@@ -46,6 +46,8 @@ export class Sweep extends Context.Service<
     ) => Effect.Effect<"started" | "at-cap", LedgerError>
     /** Stops every container, waits out the grace, and ends every incarnation: no orphan, no try spent. */
     readonly shutdown: Effect.Effect<void, LedgerError>
+    /** Dies when something that goes on beside the passes died of a defect. */
+    readonly broken: Effect.Effect<void>
     /** What keeps all sessions waiting; null: nothing does. */
     readonly down: Effect.Effect<RuntimeDown | null>
     /** What fails again and again at present. */
@@ -114,6 +116,7 @@ const make = Effect.gen(function* () {
     wake: (sessionId, how = "within-caps") =>
       wakeByHand(sessionId, how).pipe(Effect.provideContext(services)),
     shutdown: shutdown.pipe(Effect.provideContext(services)),
+    broken: errands.broken,
     down: Effect.sync(starts.down),
     failing: Effect.sync(() =>
       [store.trouble.current(), starts.listing.current()].filter((failing) => failing !== null),

@@ -41,8 +41,12 @@ export const wake = Effect.fnUntraced(function* (sessionId: SessionId, cause: Wa
   if (begun === null) return { _tag: "NotNeeded" } satisfies Woken
   const { pair } = fleet.begin(begun.incarnation, begun.incarnation.spawnedAt)
   return yield* start(begun, pair).pipe(
-    // Whatever interrupted it, a list finds out what is there.
-    Effect.onError(() => Effect.sync(() => fleet.leave(pair))),
+    // Whatever interrupted it, a list finds out what is there. One that is known to run keeps its room until then.
+    Effect.onError(() =>
+      Effect.sync(() => {
+        if (fleet.of(sessionId)?.ref == null) fleet.leave(pair)
+      }),
+    ),
   )
 })
 

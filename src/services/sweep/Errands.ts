@@ -15,12 +15,14 @@ export class Errands extends Context.Service<
     /** The same for a signal: of these only so many go on at the same time. */
     readonly signal: (key: string, errand: Effect.Effect<void>) => Effect.Effect<void>
     readonly underWay: Effect.Effect<number>
+    /** Never ends, unless an errand dies of a defect: then it dies of the same. */
+    readonly broken: Effect.Effect<void>
   }
 >()("lamplighter/services/sweep/Errands") {
   static readonly layer = Layer.effect(
     Errands,
     Effect.gen(function* () {
-      const fibers = yield* FiberMap.make<string>()
+      const fibers = yield* FiberMap.make<string, void, never>()
       const signals = yield* Semaphore.make(MAX_SIGNALS)
       const run = (key: string, errand: Effect.Effect<void>) =>
         Effect.asVoid(FiberMap.run(fibers, key, errand, { onlyIfMissing: true, startImmediately: true }))
@@ -28,6 +30,7 @@ export class Errands extends Context.Service<
         run,
         signal: (key, errand) => run(key, signals.withPermit(errand)),
         underWay: FiberMap.size(fibers),
+        broken: FiberMap.join(fibers),
       })
     }),
   )

@@ -96,7 +96,10 @@ export class Fleet extends Context.Service<
     readonly of: (id: SessionId) => Member | undefined
     /** A life that this daemon begins. */
     readonly begin: (incarnation: Incarnation, now: EpochMs) => Member
-    /** The member of a life that the ledger has: the one that is known, or a new one for what an earlier daemon left. */
+    /**
+     * The member of a life that the ledger has: the one that is known, or a new one for what an earlier daemon left. A row that was read
+     * before the session's next life began displaces nobody.
+     */
     readonly adopt: (incarnation: Incarnation, ref: ContainerRef | null, now: EpochMs) => Member
     /**
      * Changes the member if that very life is still the session's, and still in a state that the change is for. Looks, signals and events
@@ -158,7 +161,7 @@ const make = (): Fleet["Service"] => {
     begin: (incarnation, now) => join(memberOf(incarnation, starting(incarnation, now, jumpedAt), null)),
     adopt: (incarnation, ref, now) => {
       const known = members.get(incarnation.sessionId)
-      return known?.pair.incarnation === incarnation.number
+      return known !== undefined && known.pair.incarnation >= incarnation.number
         ? known
         : join(memberOf(incarnation, adopted(incarnation, now, jumpedAt), ref))
     },

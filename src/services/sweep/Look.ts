@@ -58,7 +58,11 @@ const standNow = Effect.fnUntraced(function* (pair: Pair, now: EpochMs) {
   const fleet = yield* Fleet
   const known = fleet.changeLive(pair, (member) => member)
   const stands = known === undefined ? undefined : yield* readStanding(known, now)
-  if (stands === undefined) return undefined
+  if (stands === undefined) {
+    // A list that was being compared while its last reading went on may have brought it back: it would take room for ever.
+    if (known !== undefined) fleet.leave(pair)
+    return undefined
+  }
   const member = fleet.changeLive(pair, (current) => {
     const life = stands.incarnation.phase === "stopping" ? stopped(current.life) : current.life
     const auditAt = nextAudit(now, pair.sessionId)

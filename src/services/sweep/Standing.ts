@@ -23,14 +23,15 @@ export interface Stands {
   readonly standing: Standing
 }
 
-/** Nothing where the ledger knows no such life. */
+/** Nothing where the ledger knows no such life, or has ended it. */
 export const readStanding = (member: LiveMember, now: EpochMs) =>
   SessionStore.use((store) =>
     store.read((reader): Stands | undefined => {
       const { incarnation: number, sessionId } = member.pair
       const session = reader.session(sessionId)
       const incarnation = reader.incarnation(sessionId, number)
-      if (session === undefined || incarnation === undefined) return undefined
+      if (session === undefined || incarnation === undefined || incarnation.phase === "ended")
+        return undefined
       const policy = policyOf(reader, session.groupId, store.options.policy)
       const asked = mayBeCondemned(member.life, now, policy)
       const runs =

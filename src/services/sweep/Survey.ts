@@ -57,7 +57,10 @@ export const roomTaken = (fleet: Fleet["Service"], starts: Starts["Service"]) =>
   }
   for (const { life } of fleet.all()) if (life._tag !== "Dead") count(life.groupId)
   // A start that is decided on and not recorded yet takes its room all the same.
-  for (const [id, groupId] of starts.underWay) if (fleet.of(id) === undefined) count(groupId)
+  // So does one beside its session's last life, which counts no more.
+  for (const [id, groupId] of starts.underWay) {
+    if ((fleet.of(id)?.life._tag ?? "Dead") === "Dead") count(groupId)
+  }
   return { liveByGroup, liveTotal }
 }
 
