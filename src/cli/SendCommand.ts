@@ -49,7 +49,7 @@ const input = {
   onWake: whether("on-wake", "Show it only to a container that starts"),
   batch: whether(
     "batch",
-    'Send a message for each line of stdin, as JSON, e.g. {"groupId":"g1","text":"hello"}; one result a line',
+    'Send a message for each line of stdin, as JSON, e.g. {"text":"hello"} to the group that is named, or {"groupId":"g1","text":"hello"}; one result a line',
   ),
   wait: whether("wait", "Wait for the message's end and print what is answered"),
   timeout: Flag.String("timeout").pipe(
@@ -79,13 +79,15 @@ const saidOf = Effect.fnUntraced(function* (given: Given) {
 export const sendCommand = Command.make("send", input, (given) =>
   Effect.gen(function* () {
     if (given.batch) {
-      if (given.words.length > 0 || given.wait || Option.isSome(given.id)) {
+      const [word, ...more] = given.words
+      if (more.length > 0 || given.wait || Option.isSome(given.id)) {
         return yield* wrongWords(
           "send",
-          "--batch takes its messages from stdin; leave out words, --wait and --id",
+          "--batch takes its messages from stdin; leave out their words, --wait and --id",
         )
       }
-      return yield* sendBatch(yield* connectDaemon, yield* saidOf(given))
+      const { group } = word === undefined ? given : yield* readWords({ ...given, words: [word, "-"] })
+      return yield* sendBatch(yield* connectDaemon, yield* saidOf({ ...given, group }))
     }
     const { group, text } = yield* readWords(given)
     if (given.wait && given.context) {

@@ -6,7 +6,7 @@ const Sender = Schema.Struct({ id: Schema.String, name: Schema.optionalKey(Schem
 
 const contents = {
   chat: Schema.Struct({
-    text: Schema.String,
+    text: Schema.String.check(Schema.isPattern(/\S/, { message: "a text that is not empty" })),
     sender: Schema.optionalKey(Schema.Union([Schema.String, Sender])),
   }),
   task: Schema.Struct({
