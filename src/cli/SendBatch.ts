@@ -6,6 +6,7 @@ import { Effect, Result, Schema } from "effect"
 import { createInterface } from "node:readline"
 import type { Client } from "../layers/http/SocketClient.ts"
 import { MAX_SEND_BATCH, SendRequest } from "../services/operations/Requests.ts"
+import { hints } from "./Invocation.ts"
 import { print } from "./Output.ts"
 import { CommandError } from "./Root.ts"
 
@@ -53,6 +54,7 @@ export const sendBatch = Effect.fnUntraced(function* (
   defaults: Readonly<Record<string, unknown>>,
 ) {
   const read = reader(defaults)
+  const asTyped = yield* hints
   const chunks = chunksOfStdin()
   let number = 0
   let refused = 0
@@ -76,7 +78,7 @@ export const sendBatch = Effect.fnUntraced(function* (
           id: reply?.message?.id ?? null,
           sessionId: reply?.message?.sessionId ?? null,
           error: reply === undefined ? "Invalid" : reply.error,
-          reason: Result.isFailure(line) ? line.failure : (reply?.reason ?? null),
+          reason: Result.isFailure(line) ? line.failure : reply?.reason ? asTyped(reply.reason) : null,
         }),
       )
     }
