@@ -47,5 +47,5 @@ export const withHints =
 /** Gives a text's hints the way this program was called. */
 export const hints = Effect.map(
   Program,
-  (program) => (text: string) => text.replaceAll(/\blamplighter (?=[a-z])/g, () => `${program} `),
+  (program) => (text: string) => text.replaceAll(/\blamplighter (?=[a-z]|--)/g, () => `${program} `),
 )

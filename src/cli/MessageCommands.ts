@@ -67,7 +67,7 @@ const showMessage = reading(
     ...(report.answeredWith.length === 0
       ? []
       : [`answered together with: ${report.answeredWith.join(", ")}`]),
-    ...visible(report.answers).map((row) => `answer: ${readableText(row)}`),
+    ...visible(report).map((row) => `answer: ${readableText(row)}`),
   ],
 )
 

@@ -9,15 +9,15 @@ import { escaped } from "./Output.ts"
 
 const WRONG_WORDS = 2
 
-/** One line on stderr, with its hints as this person would type them. */
-const complain = (message: string): Effect.Effect<void> =>
-  Effect.flatMap(hints, (say) => Console.error(`lamplighter: ${escaped(say(message))}`))
+/** One line on stderr, with its hints as this person would type them; what is said before them stays as it is. */
+const complain = (hinted: string, before = ""): Effect.Effect<void> =>
+  Effect.flatMap(hints, (say) => Console.error(`lamplighter: ${escaped(before + say(hinted))}`))
 
 const presenter = CliOutput.layerPresenter({
   present: (event) => {
     if (event._tag !== "InvalidInvocation") return CliOutput.defaultPresenter.present(event)
     const said = event.errors.map(({ message }) => message.replaceAll(/\s+/g, " ")).join("; ")
-    return complain(`${said}; see '${[...event.commandPath, "--help"].join(" ")}'`)
+    return complain(`see '${[...event.commandPath, "--help"].join(" ")}'`, `${said}; `)
   },
 })
 

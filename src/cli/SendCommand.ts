@@ -131,9 +131,9 @@ const printAnswers = Effect.fnUntraced(function* <E, R>(
     id,
     timeoutMs,
     look,
-    looked: ({ answers }) =>
+    looked: (seen) =>
       Effect.forEach(
-        asJson ? [] : visible(answers).filter((row) => !printed.has(row.id)),
+        asJson ? [] : visible(seen).filter((row) => !printed.has(row.id)),
         (row) => {
           printed.add(row.id)
           return print(readableText(row))

@@ -33,6 +33,7 @@ describe("agents that talk to each other", () => {
     )
     const sent = await lamplighter.run("send", "first", "ask the others", "--wait")
     assert.strictEqual(sent.code, 0, sent.stderr)
+    assert.notMatch(sent.stdout, /^please help/m, "what went to another agent, or nowhere, is no answer")
     const received = await lamplighter.until(
       async () => {
         const [session] = await lamplighter.json("session", "list", "--group", "second")
@@ -43,6 +44,8 @@ describe("agents that talk to each other", () => {
     assert.strictEqual(received.length, 1)
     assert.include(received[0].content, "please help")
     assert.isNotNull(received[0].sourceSessionId)
+    const shown = await lamplighter.run("messages", "show", received[0].id)
+    assert.match(shown.stdout, /^answer: /m, "but what an agent is answered is")
     assert.include(received[0].content, `"sender":"first"`)
     const [asker] = await lamplighter.json("session", "list", "--group", "first")
     const answers = await lamplighter.until(

@@ -18,6 +18,10 @@ describe("wrong words", () => {
       /^lamplighter: Unexpected positional argument: "there"; see '.* send --help'\n$/,
     ],
     [["task", "show"], /^lamplighter: Missing required argument: id; see '.* task show --help'\n$/],
+    [
+      ["task", "ad"],
+      /^lamplighter: Unknown subcommand "ad" for "lamplighter task" .*; see '.* task --help'\n$/,
+    ],
     [["send"], /^lamplighter: say to whom and what: .*; see '.* send --help'\n$/],
     [["send", "g1", "x", "--wiat"], /^lamplighter: Unrecognized flag: --wiat .*; see '.* send --help'\n$/],
     [["next", "@daily", "--count", "some"], /^lamplighter: .*--count.*; see '.* next --help'\n$/],
@@ -93,6 +97,7 @@ describe("hints", () => {
   it("begin as the program was called, and lead to the same data directory", async () => {
     const { stderr } = await runHere(["--data", "/tmp/lamplighter-none", "status"])
     assert.match(stderr, /make it with: \S*node src\/main\.ts --data \/tmp\/lamplighter-none init; then/)
+    assert.match((await runHere(["snd", "x"])).stderr, /; see '\S*node src\/main\.ts --help'\n$/)
   })
 })
 

@@ -174,6 +174,7 @@ describe("the command provider", () => {
     const lines = [
       '::lamplighter::outbound {"content":"half way"}',
       '::lamplighter::outbound {"kind":"card","content":{"title":"T"},"channelType":"mail","platformId":"a@b","deliverAfter":"2026-11-22T08:00:00Z"}',
+      '::lamplighter::outbound {"content":"no time","deliverAfter":"tomorrow"}',
       '::lamplighter::system {"action":"cancel_task","taskId":"t1"}',
     ]
     await using pair = RunnerPair.ofCommand(
@@ -181,9 +182,9 @@ describe("the command provider", () => {
     )
     pair.send({ id: "m1", seq: 2, content: "x", address: ["chat", "A", null] })
     const runner = pair.start()
-    await pair.until("three rows", () => pair.outbound().length === 3)
+    await pair.until("four rows", () => pair.outbound().length === 4)
     assert.strictEqual(pair.ack("m1")?.status, "processing")
-    await pair.until("a bell for the claim and each row", () => runner.stdout.split(DOORBELL).length === 5)
+    await pair.until("a bell for the claim and each row", () => runner.stdout.split(DOORBELL).length === 6)
     pair.touch("go")
     await pair.untilAck("m1", "completed")
     const rows = pair.outbound()
@@ -192,8 +193,9 @@ describe("the command provider", () => {
       [
         [3, "chat", '{"text":"half way"}', "chat", "A", null],
         [5, "card", '{"title":"T"}', "mail", "a@b", "2026-11-22T08:00:00Z"],
-        [7, "system", '{"action":"cancel_task","taskId":"t1"}', "chat", "A", null],
-        [9, "chat", '{"text":"before\\n::lamplighter::outbound broken\\nafter"}', "chat", "A", null],
+        [7, "chat", '{"text":"no time"}', "chat", "A", "tomorrow"],
+        [9, "system", '{"action":"cancel_task","taskId":"t1"}', "chat", "A", null],
+        [11, "chat", '{"text":"before\\n::lamplighter::outbound broken\\nafter"}', "chat", "A", null],
       ],
     )
     assert.isTrue(rows.every((row) => row.inReplyTo === "m1"))

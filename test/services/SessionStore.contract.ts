@@ -1161,6 +1161,7 @@ export const sessionStoreContract = (name: string, ledger: Layer.Layer<LedgerDri
         ["a task that does not exist", { action: "cancel_task", taskId: "nobody" }],
         ["a schedule that never fires", { ...schedule, recurrence: "0 0 30 2 *" }],
         ["an action that needs an operator", { action: "install_packages", packages: ["curl"] }],
+        ["an action that nobody knows", { action: "create_agent", name: "x" }],
         ["a revision that somebody has changed since", { action: "update_task", taskId: "t0", revision: 9 }],
       ] as const)
         story(`${why}: refused, and the agent is told`, (store) =>
@@ -1175,6 +1176,7 @@ export const sessionStoreContract = (name: string, ledger: Layer.Layer<LedgerDri
             assert.strictEqual(delivery?.status, "refused")
             const refusals = (yield* notices(store)).filter((text) => text.includes("refused"))
             assert.strictEqual(refusals.length, 1)
+            assert.include(refusals[0], content.action, "the notice names what was refused")
           }),
         )
 

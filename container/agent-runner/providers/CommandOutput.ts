@@ -7,7 +7,6 @@
  * Only `content` is required; a text as `content` means `{"text": …}`. A marked line that does not parse stays in the answer,
  * so that nothing is lost silently.
  */
-import { parseInstant } from "../ExchangeTime.ts"
 import { log } from "../Log.ts"
 import { MAX_CONTENT_BYTES } from "../Outbox.ts"
 import { type Draft, ProviderError } from "./Provider.ts"
@@ -125,12 +124,8 @@ const outboundOf = (fields: Fields): Draft | string => {
   if (!isOptionalText(channelType) || !isOptionalText(platformId) || !isOptionalText(threadId)) {
     return "'channelType', 'platformId' and 'threadId' must be texts"
   }
-  if (
-    !isOptionalText(deliverAfter) ||
-    (typeof deliverAfter === "string" && parseInstant(deliverAfter) === null)
-  ) {
-    return "'deliverAfter' must be an ISO 8601 time"
-  }
+  // A text that is no time is refused by the host, which tells the agent.
+  if (!isOptionalText(deliverAfter)) return "'deliverAfter' must be a text"
   if (typeof channelType !== "string" && (typeof platformId === "string" || typeof threadId === "string")) {
     return "'platformId' and 'threadId' need a 'channelType'"
   }

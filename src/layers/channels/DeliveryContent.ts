@@ -4,6 +4,7 @@
  */
 import { Option, Schema } from "effect"
 import type { Delivery } from "../../domain/Delivery.ts"
+import type { MessageReport } from "../../services/operations/Requests.ts"
 
 const decodeJson = Schema.decodeUnknownOption(Schema.fromJsonString(Schema.Unknown))
 const decodeReadable = Schema.decodeUnknownOption(
@@ -20,9 +21,17 @@ export const readableText = ({ content }: Pick<Delivery, "content">): string => 
   return typeof readable === "string" ? readable : readable.text
 }
 
-/** Without what an agent asked of the host: people are told what comes of it. */
-export const visible = (rows: ReadonlyArray<Delivery>): ReadonlyArray<Delivery> =>
-  rows.filter(({ kind }) => kind !== "system")
+/**
+ * The answers that whoever wrote the message sees: without what an agent asked of the host, what was refused, and what one agent told
+ * another when it was a person who wrote.
+ */
+export const visible = ({ answers, message }: Pick<MessageReport, "answers" | "message">) =>
+  answers.filter(
+    ({ channelType, kind, status }) =>
+      kind !== "system" &&
+      status !== "refused" &&
+      (channelType !== "agent" || message.channelType === "agent"),
+  )
 
 /** One line of JSON: the envelope's fields, then `content` as a JSON value. */
 export const encodeWithContent = (

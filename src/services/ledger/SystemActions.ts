@@ -14,6 +14,10 @@ import { performTaskAction, TaskAction } from "./TaskActions.ts"
 
 const decode = Schema.decodeUnknownOption(Schema.fromJsonString(TaskAction))
 
+const decodeName = Schema.decodeUnknownOption(Schema.fromJsonString(Schema.Struct({ action: Schema.String })))
+/** Of the name of an action that is not known, in what the agent is told. */
+const MAX_NAME = 100
+
 const KNOWN = TaskAction.members.flatMap(({ fields }) =>
   "literals" in fields.action ? fields.action.literals : [fields.action.literal],
 )
@@ -24,9 +28,10 @@ export const applySystemAction = (unit: SessionUnit, row: NewDelivery): void => 
   const action = decode(row.content)
   const packages = requestPackages(unit, row.content)
   const name = Option.isNone(action)
-    ? packages === undefined
-      ? "unknown action"
-      : "install_packages"
+    ? Option.match(decodeName(row.content), {
+        onNone: () => "unknown action",
+        onSome: ({ action: asked }) => asked.slice(0, MAX_NAME),
+      })
     : `${action.value.action}${"taskId" in action.value ? ` ${action.value.taskId}` : ""}`
   const done = Option.isNone(action)
     ? (packages ??
