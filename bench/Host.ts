@@ -203,9 +203,7 @@ export const waiting = (n: number, more: Partial<Pick<Delivery, "incarnation" | 
     lane: "waiting",
     nextAttemptAt: null,
     deliverAfter: null,
-    platformMessageId: null,
     revision: 1,
     createdAt: 0,
-    endedAt: null,
     ...more,
   })

@@ -2,7 +2,7 @@
 import { text } from "./Flags.ts"
 import { Clock, Effect, Option, Result } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
-import { describeSchedule, nextSlot, parseSchedule } from "../domain/Recurrence.ts"
+import { describeSchedule, MAX_PREVIEW, parseSchedule, preview } from "../domain/Recurrence.ts"
 import { describeProblem } from "../domain/TextProblem.ts"
 import { parseZone } from "../domain/Zone.ts"
 import { instant, show } from "./Output.ts"
@@ -23,20 +23,16 @@ export const nextCommand = Command.make(
     const zone = yield* orCommandError(
       Result.mapError(parseZone(input.tz), (problem) => ({ message: describeProblem(input.tz, problem) })),
     )
-    if (input.count < 1 || input.count > 1_000) {
-      return yield* new CommandError({ message: `--count ${input.count} is not between 1 and 1000` })
+    if (input.count < 1 || input.count > MAX_PREVIEW) {
+      return yield* new CommandError({
+        message: `--count ${input.count} is not between 1 and ${MAX_PREVIEW}`,
+      })
     }
     const from = Option.isSome(input.from)
       ? yield* instantOf("from", input.from.value)
       : yield* Clock.currentTimeMillis
     const schedule = yield* orCommandError(parseSchedule(input.schedule, { zone, now: from }))
-    const slots: Array<number> = []
-    for (
-      let at = nextSlot(schedule, from);
-      at !== null && slots.length < input.count;
-      at = nextSlot(schedule, at)
-    )
-      slots.push(at)
+    const slots = preview(schedule, from, input.count)
     yield* show(input.json, { next: slots.map(instant) }, () => [
       `${describeSchedule(schedule)}:`,
       ...slots.map((slot) => localInstant(slot, zone)),

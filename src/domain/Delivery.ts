@@ -3,6 +3,7 @@
  * status changes by the table below and in no other way: the status of a row is a type that only this module can make.
  */
 import { Schema } from "effect"
+import { Address } from "./Address.ts"
 import { DeliveryId, IncarnationNumber, MessageId, OutboundId, SessionId } from "./Ids.ts"
 import { EpochMs } from "./Instant.ts"
 
@@ -32,9 +33,7 @@ export const Delivery = Schema.Struct({
   /** How many agents' words led to it, itself included; 0 for what the host wrote. */
   hops: Schema.Int,
   kind: Schema.String,
-  channelType: Schema.NullOr(Schema.String),
-  platformId: Schema.NullOr(Schema.String),
-  threadId: Schema.NullOr(Schema.String),
+  ...Address.fields,
   content: Schema.String,
   /** `session|channel|platform|thread`: within one lane, order holds. */
   lane: Schema.String,
@@ -100,20 +99,24 @@ export const transitionDelivery = (
   return status === undefined ? undefined : { ...row, ...change(row, event, at.now), ...ending(status, at) }
 }
 
-/** A row that begins its life. */
-export const pendingDelivery = (
-  row: Omit<Delivery, "status" | "attempts" | "firstAttemptAt" | "lastError" | "refusal" | "detail"> & {
-    readonly platformMessageId: null
-    readonly endedAt: null
-  },
-): Delivery => ({
-  ...row,
-  status: TabledStatus.make("pending"),
+/** What nothing has become of yet. */
+const fresh = {
   attempts: 0,
   firstAttemptAt: null,
   lastError: null,
   refusal: null,
   detail: null,
+  platformMessageId: null,
+  endedAt: null,
+}
+
+export type FreshDelivery = Omit<Delivery, keyof typeof fresh | "status">
+
+/** A row that begins its life. */
+export const pendingDelivery = (row: FreshDelivery): Delivery => ({
+  ...row,
+  ...fresh,
+  status: TabledStatus.make("pending"),
 })
 
 const ending = (status: DeliveryStatus, at: { readonly now: EpochMs; readonly revision: number }) =>

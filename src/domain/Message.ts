@@ -1,5 +1,6 @@
 /** A message: a durable row addressed to a session. Everything that reaches an agent is one. */
 import { Schema } from "effect"
+import { Address } from "./Address.ts"
 import { IncarnationNumber, MessageId, SeriesId, SessionId } from "./Ids.ts"
 import { EpochMs, MAX_EPOCH_MS } from "./Instant.ts"
 
@@ -48,9 +49,7 @@ export const Message = Schema.Struct({
   expiresAt: Schema.NullOr(EpochMs),
   /** JSON text; its shape depends on the kind (docs/exchange.md). */
   content: Schema.String,
-  channelType: Schema.NullOr(Schema.String),
-  platformId: Schema.NullOr(Schema.String),
-  threadId: Schema.NullOr(Schema.String),
+  ...Address.fields,
   sourceSessionId: Schema.NullOr(SessionId),
   /** How many messages of agents led to it: 0 from anybody else. */
   hops: Schema.Int,

@@ -74,14 +74,16 @@ export const countSlots = (schedule: Schedule, after: EpochMs, until: EpochMs): 
 }
 
 /** The next slots after an instant, at most `count` and at most `MAX_PREVIEW`; fewer when the schedule ends. */
-export const preview = (schedule: Schedule, after: EpochMs, count: number): ReadonlyArray<EpochMs> => {
+export const preview = (schedule: Schedule, after: EpochMs, count: number): ReadonlyArray<EpochMs> =>
+  slotsAfter((last) => nextSlot(schedule, last), after, Math.min(count, MAX_PREVIEW))
+
+/** At most `count`, each found from the one before. */
+export const slotsAfter = (
+  next: (after: EpochMs) => EpochMs | null,
+  after: EpochMs,
+  count: number,
+): ReadonlyArray<EpochMs> => {
   const slots: Array<EpochMs> = []
-  let last = after
-  while (slots.length < Math.min(count, MAX_PREVIEW)) {
-    const slot = nextSlot(schedule, last)
-    if (slot === null) break
-    slots.push(slot)
-    last = slot
-  }
+  for (let slot = next(after); slot !== null && slots.length < count; slot = next(slot)) slots.push(slot)
   return slots
 }

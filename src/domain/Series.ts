@@ -4,6 +4,7 @@
  * nothing, so a series can neither fork nor die, whatever its runs do.
  */
 import { Schema } from "effect"
+import { Address } from "./Address.ts"
 import { GroupId, SeriesId, SessionId } from "./Ids.ts"
 import { EpochMs, Millis } from "./Instant.ts"
 import { Priority } from "./Message.ts"
@@ -60,9 +61,7 @@ export const Series = Schema.Struct({
   fired: Schema.Int,
   /** Failed occurrences since the last good one. */
   failuresInRow: Schema.Int,
-  channelType: Schema.NullOr(Schema.String),
-  platformId: Schema.NullOr(Schema.String),
-  threadId: Schema.NullOr(Schema.String),
+  ...Address.fields,
   createdAt: EpochMs,
 })
 export type Series = typeof Series.Type

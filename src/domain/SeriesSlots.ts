@@ -5,7 +5,7 @@
 import { Result } from "effect"
 import { formatExchangeTime, parseExchangeTime } from "./ExchangeTime.ts"
 import { DAY_MS, type EpochMs } from "./Instant.ts"
-import { countSlots, nextSlot, previousSlot } from "./Recurrence.ts"
+import { countSlots, nextSlot, previousSlot, slotsAfter } from "./Recurrence.ts"
 import type { Series } from "./Series.ts"
 import { instantOfLocal, spanAt } from "./ZoneOffsets.ts"
 
@@ -52,17 +52,8 @@ export const previousSlotOf = (series: Slotted, before: EpochMs): EpochMs | null
 }
 
 /** The next slots after an instant, at most `count`. */
-export const previewOf = (series: Slotted, after: EpochMs, count: number): ReadonlyArray<EpochMs> => {
-  const slots: Array<EpochMs> = []
-  let last = after
-  while (slots.length < count) {
-    const slot = nextSlotOf(series, last)
-    if (slot === null) break
-    slots.push(slot)
-    last = slot
-  }
-  return slots
-}
+export const previewOf = (series: Slotted, after: EpochMs, count: number): ReadonlyArray<EpochMs> =>
+  slotsAfter((last) => nextSlotOf(series, last), after, count)
 
 /** How many slots lie after one instant and up to another, included: those of the schedule, less those of excluded dates. */
 export const countSlotsOf = ({ bounds, schedule, zone }: Slotted, after: EpochMs, until: EpochMs): number => {

@@ -1,5 +1,6 @@
 /** A session: one conversation, that is a queue of messages and at most one live container. */
 import { Schema } from "effect"
+import { Address } from "./Address.ts"
 import { GroupId, IncarnationNumber, SessionId } from "./Ids.ts"
 import { EpochMs } from "./Instant.ts"
 
@@ -24,9 +25,7 @@ export const Session = Schema.Struct({
   key: Schema.String,
   origin: SessionOrigin,
   /** Where answers go when the agent names no destination. */
-  channelType: Schema.NullOr(Schema.String),
-  platformId: Schema.NullOr(Schema.String),
-  threadId: Schema.NullOr(Schema.String),
+  ...Address.fields,
   status: SessionStatus,
   statusReason: Schema.NullOr(Schema.String),
   /** The last incarnation that was recorded; 0 before the first. */

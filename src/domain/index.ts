@@ -1,4 +1,5 @@
 /** The domain as consumers import it: the vocabulary and every decision. Pure; nothing here touches a host. */
+export * from "./Address.ts"
 export * from "./Attempt.ts"
 export * from "./Breaker.ts"
 export * from "./Check.ts"

@@ -3,6 +3,7 @@
  * hostile from the moment a container has seen it. Each incarnation has a fresh pair, fenced by path.
  */
 import { Context, type Effect, Schema } from "effect"
+import type { Address } from "../domain/Address.ts"
 import type { Destination } from "../domain/Group.ts"
 import type { GroupId, IncarnationNumber, OutboundId, SessionId } from "../domain/Ids.ts"
 import type { EpochMs } from "../domain/Instant.ts"
@@ -22,15 +23,12 @@ export interface PairPaths {
 }
 
 /** A row of `messages_out` that a new pair is born with: they keep edit-by-seq and the seq floor, and are never ingested again. */
-export interface CarriedRow {
+export interface CarriedRow extends Address {
   readonly id: OutboundId
   readonly seq: number
   readonly inReplyTo: string | null
   readonly timestampMs: EpochMs
   readonly kind: string
-  readonly channelType: string | null
-  readonly platformId: string | null
-  readonly threadId: string | null
   readonly content: string
 }
 
@@ -55,16 +53,13 @@ export const processAfterOf = ({ dueAt }: Message, now: EpochMs): EpochMs | null
   dueAt <= now ? null : dueAt
 
 /** A preview of a series, for listing only: its `process_after` is RFC 9557 text that no runner takes for due. */
-export interface ProjectedSeries {
+export interface ProjectedSeries extends Address {
   readonly id: string
   readonly seq: number
   readonly status: "pending" | "paused"
   readonly nextSlotText: string
   readonly recurrence: string | null
   readonly content: string
-  readonly channelType: string | null
-  readonly platformId: string | null
-  readonly threadId: string | null
 }
 
 /** What the host says of an outbound row: at once that it was accepted or refused, and later what became of it. */
@@ -85,11 +80,7 @@ export interface Projection {
   /** Whole lists, replaced; null leaves what is there. */
   readonly series: ReadonlyArray<ProjectedSeries> | null
   readonly destinations: ReadonlyArray<Destination> | null
-  readonly routing: {
-    readonly channelType: string | null
-    readonly platformId: string | null
-    readonly threadId: string | null
-  } | null
+  readonly routing: Address | null
 }
 
 /** A row of `processing_ack`, decoded and bounded. */
@@ -116,7 +107,7 @@ export interface AckRow {
 }
 
 /** A row of `messages_out`, decoded and bounded. */
-export interface OutboundRow {
+export interface OutboundRow extends Address {
   readonly id: OutboundId
   readonly seq: number | null
   readonly inReplyTo: string | null
@@ -124,9 +115,6 @@ export interface OutboundRow {
   readonly deliverAfter: EpochMs | null
   readonly recurrence: string | null
   readonly kind: string
-  readonly channelType: string | null
-  readonly platformId: string | null
-  readonly threadId: string | null
   /** JSON text, checked to parse. */
   readonly content: string
   /** Why it can't be done as it asks: `deliverAfter` is no time. Such a row is refused, and its agent told. */

@@ -3,6 +3,7 @@
  * and after. The rules live in `ledger/`, the storage behind `LedgerDriver`; this module only joins them with clock and policy.
  */
 import { Context, Deferred, Effect, Layer, Result } from "effect"
+import type { Address } from "../domain/Address.ts"
 import type { DeliveryId, GroupId, InstallId, MessageId, SeriesId, SessionId } from "../domain/Ids.ts"
 import type { Group } from "../domain/Group.ts"
 import type { Incarnation, ObservedExit, StopReason } from "../domain/Incarnation.ts"
@@ -11,17 +12,7 @@ import type { Outage } from "../domain/Outage.ts"
 import { type HostLimits, type Policy } from "../domain/Policy.ts"
 import type { Series } from "../domain/Series.ts"
 import type { Session, SessionMode } from "../domain/Session.ts"
-import {
-  accept,
-  type Address,
-  type Cancellable,
-  cancelMessage,
-  type Draft,
-  expireMessages,
-  redriveMessage,
-  resolveSession,
-  sessionKey,
-} from "./ledger/Accept.ts"
+import * as Accept from "./ledger/Accept.ts"
 import { admitMore, beginIncarnation, markStarted, requestStop, type WakeCause } from "./ledger/Admission.ts"
 import { forward } from "./ledger/AgentMessages.ts"
 import { redriveDelivery, type SendOutcome, settleDelivery, takeDelivery } from "./ledger/Deliveries.ts"
@@ -29,19 +20,11 @@ import { endIncarnation, failStart } from "./ledger/EndIncarnation.ts"
 import { type QueuedWork, removeGroup } from "./ledger/GroupRemoval.ts"
 import { ingest } from "./ledger/Ingest.ts"
 import { projectionOf } from "./ledger/Projection.ts"
-import { Conflict, NotFound, type Refusal } from "./ledger/Refusals.ts"
+import { conflict, NotFound, type Refusal } from "./ledger/Refusals.ts"
 import { noteClockJump, reanchorIntervals } from "./ledger/ClockJumps.ts"
 import { cancelOverdue } from "./ledger/Occurrences.ts"
 import { type Backfill, backfillSeries, runNow } from "./ledger/SeriesRuns.ts"
-import {
-  cancelSeries,
-  createSeries,
-  type NewSeries,
-  pauseSeries,
-  resumeSeries,
-  type SeriesChange,
-  updateSeries,
-} from "./ledger/SeriesTransitions.ts"
+import * as SeriesTransitions from "./ledger/SeriesTransitions.ts"
 import { type Addressee, findSession, type HostRoles, type Incoming, send } from "./ledger/Send.ts"
 import { fireSlots } from "./ledger/Slots.ts"
 import { makeTransactions, sessionOfSeries, type Transactions } from "./ledger/Transactions.ts"
@@ -59,7 +42,7 @@ export interface StoreOptions {
 
 /** One operation on one series; see `ledger/SeriesTransitions.ts`. */
 export type SeriesOperation =
-  | { readonly _tag: "Update"; readonly change: SeriesChange }
+  | { readonly _tag: "Update"; readonly change: SeriesTransitions.SeriesChange }
   | { readonly _tag: "Pause"; readonly note: string | null }
   /** `catch-up`: the slots of the pause are dealt with as if the daemon had been down; otherwise they are only recorded. */
   | { readonly _tag: "Resume"; readonly pausedSlots?: "record" | "catch-up" | undefined }
@@ -141,13 +124,10 @@ const ingress = ({ always, transact }: Transactions) => ({
       const stored = tx.group(group.id)
       const expected = (stored?.revision ?? 0) + 1
       if (group.revision !== expected) {
-        return Result.fail(
-          new Conflict({
-            message:
-              stored === undefined
-                ? `there is no group '${group.id}' to change`
-                : `group '${group.id}' exists at revision ${stored.revision}; read it again and repeat`,
-          }),
+        return conflict(
+          stored === undefined
+            ? `there is no group '${group.id}' to change`
+            : `group '${group.id}' exists at revision ${stored.revision}; read it again and repeat`,
         )
       }
       tx.putGroup(group)
@@ -168,9 +148,9 @@ const ingress = ({ always, transact }: Transactions) => ({
     readonly address: Address
   }) =>
     transact("resolveSession", (tx, known) =>
-      resolveSession(
+      Accept.resolveSession(
         tx,
-        { ...wanted, key: sessionKey(mode, address), origin: "chat", address, expiresAt: null },
+        { ...wanted, key: Accept.sessionKey(mode, address), origin: "chat", address, expiresAt: null },
         known,
       ),
     ),
@@ -185,36 +165,36 @@ const ingress = ({ always, transact }: Transactions) => ({
   /** All in one transaction: each is accepted or refused by itself, those that were refused before as they were. */
   send: (incoming: ReadonlyArray<Result.Result<Incoming, Refusal>>, roles: HostRoles) =>
     always("send", (tx, known) => incoming.map(Result.flatMap((one) => send(tx, one, roles, known)))),
-  accept: (sessionId: SessionId, draft: Draft) =>
-    transact("accept", (tx, known) => accept(tx, sessionId, draft, known)),
+  accept: (sessionId: SessionId, draft: Accept.Draft) =>
+    transact("accept", (tx, known) => Accept.accept(tx, sessionId, draft, known)),
   /** `which`: `waiting` unless said; see `ledger/Accept.ts`. */
-  cancelMessage: (id: MessageId, which: Cancellable = "waiting") =>
-    transact("cancelMessage", (tx, known) => cancelMessage(tx, id, which, known)),
+  cancelMessage: (id: MessageId, which: Accept.Cancellable = "waiting") =>
+    transact("cancelMessage", (tx, known) => Accept.cancelMessage(tx, id, which, known)),
   redriveMessage: (id: MessageId, newId: MessageId) =>
-    transact("redriveMessage", (tx, known) => redriveMessage(tx, id, newId, known)),
+    transact("redriveMessage", (tx, known) => Accept.redriveMessage(tx, id, newId, known)),
   expireMessages: (limit: number) =>
-    always("expireMessages", (tx, known) => expireMessages(tx, limit, known)),
+    always("expireMessages", (tx, known) => Accept.expireMessages(tx, limit, known)),
 })
 
 /** Tasks. */
 const seriesOf = ({ always, inUnit }: Transactions) => ({
-  createSeries: (sessionId: SessionId, series: NewSeries) =>
+  createSeries: (sessionId: SessionId, series: SeriesTransitions.NewSeries) =>
     inUnit("createSeries", sessionId, (unit): Result.Result<Series, Refusal> =>
       unit.group === undefined
         ? Result.fail(NotFound.of("group", unit.session().groupId))
-        : createSeries(unit, series),
+        : SeriesTransitions.createSeries(unit, series),
     ),
   changeSeries: (id: SeriesId, operation: SeriesOperation) =>
     inUnit("changeSeries", sessionOfSeries(id), (unit): Result.Result<Series, Refusal> => {
       switch (operation._tag) {
         case "Update":
-          return updateSeries(unit, id, operation.change)
+          return SeriesTransitions.updateSeries(unit, id, operation.change)
         case "Pause":
-          return pauseSeries(unit, id, operation.note)
+          return SeriesTransitions.pauseSeries(unit, id, operation.note)
         case "Resume":
-          return resumeSeries(unit, id, operation.pausedSlots)
+          return SeriesTransitions.resumeSeries(unit, id, operation.pausedSlots)
         case "Cancel":
-          return cancelSeries(unit, id)
+          return SeriesTransitions.cancelSeries(unit, id)
       }
     }),
   runSeriesNow: (id: SeriesId, messageId: MessageId) =>

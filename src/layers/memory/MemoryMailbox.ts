@@ -3,6 +3,7 @@
  * the same rows. What a container writes goes through the same bounds as it does on disk, and faults can be set for tests.
  */
 import { Clock, Context, Effect, Layer } from "effect"
+import { addressOf } from "../../domain/Address.ts"
 import type { EpochMs } from "../../domain/Instant.ts"
 import {
   type AckRow,
@@ -122,9 +123,7 @@ const previewRow = (series: ProjectedSeries): InboundRow => ({
   processAfter: null,
   content: series.content,
   seriesId: series.id,
-  channelType: series.channelType,
-  platformId: series.platformId,
-  threadId: series.threadId,
+  ...addressOf(series),
 })
 
 /** Both sides over one set of pairs. */
@@ -147,9 +146,7 @@ const inboundRow = ({ message, status }: ProjectedMessage, now: EpochMs): Inboun
   processAfter: processAfterOf(message, now),
   content: message.content,
   seriesId: message.seriesId ?? message.id,
-  channelType: message.channelType,
-  platformId: message.platformId,
-  threadId: message.threadId,
+  ...addressOf(message),
 })
 
 const show = (state: PairState, { messages, revision, series }: Projection, now: EpochMs): void => {

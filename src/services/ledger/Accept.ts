@@ -3,40 +3,35 @@
  * durable when their transaction is, and only then acknowledged.
  */
 import { Result } from "effect"
-import type { GroupId, MessageId, SeriesId, SessionId } from "../../domain/Ids.ts"
+import { type Address, addressOf, nowhere } from "../../domain/Address.ts"
+import type { GroupId, MessageId, SessionId } from "../../domain/Ids.ts"
 import type { EpochMs } from "../../domain/Instant.ts"
-import { isTerminal, type Message, type MessageKind, type Priority, wakes } from "../../domain/Message.ts"
+import { isTerminal, type Message, wakes } from "../../domain/Message.ts"
 import { transition } from "../../domain/MessageTransition.ts"
 import type { Session, SessionMode, SessionOrigin } from "../../domain/Session.ts"
 import type { LedgerTx } from "../LedgerDriver.ts"
 import { cancelOpen, finishMessage } from "./Finish.ts"
-import { Conflict, Full, NotFound } from "./Refusals.ts"
-import { openUnit, type SessionUnit, type TransitionContext, unitOf } from "./SessionUnit.ts"
+import { conflict, type Conflict, Full, NotFound } from "./Refusals.ts"
+import { openUnit, type SessionUnit, type TransitionContext, withUnit } from "./SessionUnit.ts"
 
-/** Where an incoming message comes from, and so where its answer goes. */
-export interface Address {
-  readonly channelType: string | null
-  readonly platformId: string | null
-  readonly threadId: string | null
+/** What nothing has become of yet. */
+const fresh = {
+  tries: 0,
+  attempts: 0,
+  admittedIn: 0,
+  suspect: false,
+  wokenAt: null,
+  claimedAt: null,
+  endedAt: null,
+  error: null,
+  result: null,
 }
 
 /** A message before the ledger has it. `content` is JSON text that has been validated for its kind. */
-export interface Draft extends Address {
-  readonly id: MessageId
-  readonly kind: MessageKind
-  readonly trigger: boolean
-  readonly onWake: boolean
-  readonly priority: Priority
-  readonly dueAt: EpochMs
-  readonly expiresAt: EpochMs | null
-  readonly content: string
-  readonly sourceSessionId: SessionId | null
-  readonly hops: number
-  readonly seriesId: SeriesId | null
-  readonly slot: EpochMs | null
-  readonly slotOrigin: string | null
-  readonly redriveOf: MessageId | null
-}
+export type Draft = Omit<
+  Message,
+  keyof typeof fresh | "sessionId" | "seq" | "state" | "revision" | "firstDueAt" | "acceptedAt"
+>
 
 export type Accepted =
   | { readonly _tag: "Accepted"; readonly message: Message; readonly session: Session }
@@ -49,9 +44,7 @@ export const plainDraft = (
   onWake: false,
   priority: 1,
   expiresAt: null,
-  channelType: null,
-  platformId: null,
-  threadId: null,
+  ...nowhere,
   sourceSessionId: null,
   hops: 0,
   seriesId: null,
@@ -93,9 +86,7 @@ export const foundOrNew = (
   const existing = tx.sessionByKey(wanted.groupId, wanted.key)
   if (existing !== undefined) return Result.succeed({ session: existing, isNew: false })
   if (tx.session(wanted.id) !== undefined) {
-    return Result.fail(
-      new Conflict({ message: `a session with the id '${wanted.id}' exists with another key` }),
-    )
+    return conflict(`a session with the id '${wanted.id}' exists with another key`)
   }
   const { address, ...named } = wanted
   const session: Session = {
@@ -153,10 +144,8 @@ export const sameAgain = (
     existing.sessionId === sessionId && existing.kind === draft.kind && existing.content === draft.content
   const session = tx.session(existing.sessionId)
   if (same && session !== undefined) return Result.succeed({ _tag: "Existing", message: existing, session })
-  return Result.fail(
-    new Conflict({
-      message: `a message with the id '${draft.id}' exists with other content or in another session; choose another id`,
-    }),
+  return conflict(
+    `a message with the id '${draft.id}' exists with other content or in another session; choose another id`,
   )
 }
 
@@ -174,22 +163,12 @@ export const insertDraft = (unit: SessionUnit, draft: Draft): Message => {
   const session = unit.session()
   return unit.insertMessage({
     ...draft,
-    channelType: draft.channelType ?? session.channelType,
-    platformId: draft.channelType === null ? session.platformId : draft.platformId,
-    threadId: draft.channelType === null ? session.threadId : draft.threadId,
+    ...fresh,
+    ...addressOf(draft.channelType === null ? session : draft),
     sessionId: session.id,
     seq: unit.nextSeq(),
     firstDueAt: draft.dueAt,
-    tries: 0,
-    attempts: 0,
-    admittedIn: 0,
-    suspect: false,
     acceptedAt: unit.context.now,
-    wokenAt: null,
-    claimedAt: null,
-    endedAt: null,
-    error: null,
-    result: null,
     expiresAt: draft.expiresAt ?? contextExpiry(unit, draft),
   })
 }
@@ -235,13 +214,10 @@ export const cancelMessage = (
   if (message === undefined) return Result.fail(NotFound.of("message", id))
   const event = which === "running" && message.state === "claimed" ? "cancel-running" : "cancel"
   const next = transition(message.state, event)
-  if (Result.isFailure(next))
-    return Result.fail(new Conflict({ message: `message '${id}': ${next.failure.message}` }))
-  const unit = openUnit(tx, message.sessionId, context)
-  if (unit === undefined) return Result.fail(NotFound.of("session", message.sessionId))
-  const ended = cancelOpen(unit, message, event === "cancel" ? null : "cancelled by an operator")
-  unit.close()
-  return Result.succeed(ended)
+  if (Result.isFailure(next)) return conflict(`message '${id}': ${next.failure.message}`)
+  const why = event === "cancel" ? null : "cancelled by an operator"
+  const ended = withUnit(tx, message.sessionId, context, (unit) => cancelOpen(unit, message, why))
+  return ended === undefined ? Result.fail(NotFound.of("session", message.sessionId)) : Result.succeed(ended)
 }
 
 /** Makes a new message of an ended one: same content, fresh tries, naming the old one. */
@@ -254,45 +230,24 @@ export const redriveMessage = (
   const old = tx.message(id)
   if (old === undefined) return Result.fail(NotFound.of("message", id))
   if (!isTerminal(old.state)) {
-    return Result.fail(
-      new Conflict({ message: `message '${id}' has not ended (${old.state}); there is nothing to redrive` }),
-    )
+    return conflict(`message '${id}' has not ended (${old.state}); there is nothing to redrive`)
   }
-  return accept(
-    tx,
-    old.sessionId,
-    plainDraft({
-      id: newId,
-      kind: old.kind,
-      content: old.content,
-      dueAt: context.now,
-      trigger: old.trigger,
-      priority: old.priority,
-      channelType: old.channelType,
-      platformId: old.platformId,
-      threadId: old.threadId,
-      sourceSessionId: old.sourceSessionId,
-      hops: old.hops,
-      redriveOf: old.id,
-    }),
-    context,
-  )
+  const { content, hops, kind, priority, sourceSessionId, trigger } = old
+  const said = { kind, content, trigger, priority, sourceSessionId, hops, ...addressOf(old) }
+  const draft = plainDraft({ ...said, id: newId, dueAt: context.now, redriveOf: id })
+  return accept(tx, old.sessionId, draft, context)
 }
 
 /** Ends what is past its TTL: pending rows only, a TTL ends at the first claim. Returns how many; call again at the limit. */
 export const expireMessages = (tx: LedgerTx, limit: number, context: TransitionContext): number => {
   const expired = tx.expired(context.now, limit)
   for (const message of expired) {
-    const session = tx.session(message.sessionId)
-    if (session === undefined) continue
-    const unit = unitOf(tx, session, context)
-    finishMessage(unit, message, "expire", {
-      error: wakes(message)
-        ? "not claimed within its time to live"
-        : "context that no container took in time",
-      result: null,
-    })
-    unit.close()
+    const error = wakes(message)
+      ? "not claimed within its time to live"
+      : "context that no container took in time"
+    withUnit(tx, message.sessionId, context, (unit) =>
+      finishMessage(unit, message, "expire", { error, result: null }),
+    )
   }
   return expired.length
 }

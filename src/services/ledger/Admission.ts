@@ -4,6 +4,7 @@
  * its limits, so pause, backoff and cancel never depend on its clock.
  */
 import { Result } from "effect"
+import { addressOf } from "../../domain/Address.ts"
 import type { Group } from "../../domain/Group.ts"
 import { type InstallId, OutboundId, type MessageId, type SessionId } from "../../domain/Ids.ts"
 import type { Incarnation, StopReason } from "../../domain/Incarnation.ts"
@@ -12,7 +13,7 @@ import type { Session } from "../../domain/Session.ts"
 import { planAdmission } from "../../domain/Suspects.ts"
 import type { LedgerReader, LedgerTx } from "../LedgerDriver.ts"
 import type { Carryover } from "../Mailbox.ts"
-import { Conflict, NotFound } from "./Refusals.ts"
+import { conflict, type Conflict, NotFound } from "./Refusals.ts"
 import { openUnit, type SessionUnit, type TransitionContext } from "./SessionUnit.ts"
 
 /** Context rows shown to one incarnation at most. */
@@ -50,20 +51,17 @@ export const beginIncarnation = (
   const unit = openUnit(tx, sessionId, context)
   if (unit === undefined || unit.group === undefined) return Result.fail(NotFound.of("session", sessionId))
   const before = unit.session()
-  if (before.live)
-    return Result.fail(new Conflict({ message: `session '${sessionId}' has a container already` }))
+  if (before.live) return conflict(`session '${sessionId}' has a container already`)
   if (before.status !== "active") {
-    return Result.fail(
-      new Conflict({
-        message: `session '${sessionId}' is ${before.status}; 'lamplighter session release ${sessionId}' makes it active again`,
-      }),
+    return conflict(
+      `session '${sessionId}' is ${before.status}; 'lamplighter session release ${sessionId}' makes it active again`,
     )
   }
   const number = before.incarnation + 1
   unit.change({ incarnation: number, live: true })
   const admitted = admitDue(unit, "first-poll")
   if (admitted.admitted === 0 && cause === "due") {
-    return Result.fail(new Conflict({ message: `session '${sessionId}' has nothing due` }))
+    return conflict(`session '${sessionId}' has nothing due`)
   }
   const incarnation: Incarnation = {
     sessionId,
@@ -114,9 +112,7 @@ const carryoverOf = (
     inReplyTo: row.inReplyTo,
     timestampMs: row.createdAt,
     kind: row.kind,
-    channelType: row.channelType,
-    platformId: row.platformId,
-    threadId: row.threadId,
+    ...addressOf(row),
     content: row.content,
   })),
   createdAt: context.now,
@@ -219,13 +215,8 @@ export const markStarted = (
   }
   tx.putIncarnation(started)
   if (incarnation.startedAt === null) {
-    tx.appendEvent({
-      at: context.now,
-      type: "started",
-      sessionId,
-      messageId: null,
-      text: `incarnation ${number}`,
-    })
+    const text = `incarnation ${number}`
+    tx.appendEvent({ at: context.now, type: "started", sessionId, messageId: null, text })
   }
   return started
 }

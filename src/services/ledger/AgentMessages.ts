@@ -4,6 +4,7 @@
  * it arrives, and what is said of it goes to whoever started it.
  */
 import { Option, Result, Schema } from "effect"
+import { type Address, nowhere } from "../../domain/Address.ts"
 import type { Delivery } from "../../domain/Delivery.ts"
 import { type DeliveryId, GroupId, MessageId, SessionId } from "../../domain/Ids.ts"
 import { HOUR_MS } from "../../domain/Instant.ts"
@@ -11,10 +12,10 @@ import type { Message } from "../../domain/Message.ts"
 import type { Session } from "../../domain/Session.ts"
 import type { LedgerTx } from "../LedgerDriver.ts"
 import type { OutboundRow } from "../Mailbox.ts"
-import { accept, type Address, plainDraft, resolveSession, sessionKey } from "./Accept.ts"
+import { accept, plainDraft, resolveSession, sessionKey } from "./Accept.ts"
 import { type SendOutcome, settleDelivery } from "./Deliveries.ts"
 import { notifyAgent } from "./Notices.ts"
-import { openUnit, policyOf, type SessionUnit, type TransitionContext } from "./SessionUnit.ts"
+import { policyOf, type SessionUnit, type TransitionContext, withUnit } from "./SessionUnit.ts"
 
 const AGENT = "agent"
 
@@ -92,15 +93,14 @@ const sharedSession = (tx: LedgerTx, delivery: Delivery, context: TransitionCont
   const groupId = Option.getOrElse(Schema.decodeUnknownOption(GroupId)(delivery.platformId), () =>
     GroupId.make("-"),
   )
-  const address = { channelType: null, platformId: null, threadId: null }
   return resolveSession(
     tx,
     {
       id: SessionId.make(`agent-${groupId}`.slice(0, 63)),
       groupId,
-      key: sessionKey("agent-shared", address),
+      key: sessionKey("agent-shared", nowhere),
       origin: "agent",
-      address,
+      address: nowhere,
       expiresAt: null,
     },
     context,
@@ -118,10 +118,8 @@ const overLimit = (
   const policy = policyOf(tx, from.groupId, context.policy)
   const tell = (why: string): string => {
     for (const { id } of [from, to]) {
-      const unit = openUnit(tx, id, context)
-      if (unit === undefined) continue
-      notifyAgent(unit, "system", `A message from ${from.groupId} to ${to.groupId} was refused: ${why}`)
-      unit.close()
+      const text = `A message from ${from.groupId} to ${to.groupId} was refused: ${why}`
+      withUnit(tx, id, context, (unit) => notifyAgent(unit, "system", text))
     }
     return why
   }

@@ -4,9 +4,11 @@
  * its lane when its time comes.
  */
 import { Result } from "effect"
+import { type Address, addressOf } from "../../domain/Address.ts"
 import {
   type Delivery,
   type DeliveryEvent,
+  type FreshDelivery,
   laneOf,
   pendingDelivery,
   transitionDelivery,
@@ -16,23 +18,12 @@ import { DeliveryId } from "../../domain/Ids.ts"
 import type { EpochMs } from "../../domain/Instant.ts"
 import type { Message } from "../../domain/Message.ts"
 import type { LedgerTx } from "../LedgerDriver.ts"
-import { Conflict, NotFound } from "./Refusals.ts"
-import { openUnit, type SessionUnit, type TransitionContext } from "./SessionUnit.ts"
+import { conflict, type Conflict, NotFound } from "./Refusals.ts"
+import { openUnit, type SessionUnit, type TransitionContext, withUnit } from "./SessionUnit.ts"
 
-export type NewDelivery = Pick<
-  Delivery,
-  | "id"
-  | "outboundId"
-  | "seq"
-  | "inReplyTo"
-  | "answers"
-  | "hops"
-  | "kind"
-  | "channelType"
-  | "platformId"
-  | "threadId"
-  | "content"
-  | "deliverAfter"
+export type NewDelivery = Omit<
+  FreshDelivery,
+  "sessionId" | "incarnation" | "position" | "lane" | "nextAttemptAt" | "revision" | "createdAt"
 >
 
 /**
@@ -51,10 +42,8 @@ export const enqueueDelivery = (unit: SessionUnit, row: NewDelivery): Delivery =
     position: 0,
     lane: later ? `${lane}#${row.id}` : lane,
     nextAttemptAt: later ? row.deliverAfter : turnIn(unit.tx, lane, now),
-    platformMessageId: null,
     revision: unit.revision(),
     createdAt: now,
-    endedAt: null,
   })
   const position = unit.tx.putDelivery(delivery)
   return { ...delivery, position }
@@ -67,7 +56,7 @@ const turnIn = (tx: LedgerTx, lane: string, now: EpochMs): EpochMs | null =>
 /** The host's own word to where a message came from. Nothing where it came from nowhere. */
 export const enqueueNotice = (
   unit: SessionUnit,
-  message: Pick<Message, "id" | "channelType" | "platformId" | "threadId">,
+  message: Pick<Message, "id"> & Address,
   content: { readonly text: string },
 ): void => {
   if (message.channelType === null) return
@@ -79,9 +68,7 @@ export const enqueueNotice = (
     answers: [],
     hops: 0,
     kind: "chat",
-    channelType: message.channelType,
-    platformId: message.platformId,
-    threadId: message.threadId,
+    ...addressOf(message),
     content: JSON.stringify(content),
     deliverAfter: null,
   })
@@ -179,11 +166,7 @@ export const settleDelivery = (
 ): Delivery | undefined => {
   const delivery = tx.delivery(id)
   if (delivery === undefined || delivery.status !== "pending") return delivery
-  const unit = openUnit(tx, delivery.sessionId, context)
-  if (unit === undefined) return delivery
-  const settled = settledRow(unit, delivery, outcome)
-  unit.close()
-  return settled
+  return withUnit(tx, delivery.sessionId, context, (unit) => settledRow(unit, delivery, outcome)) ?? delivery
 }
 
 const settledRow = (unit: SessionUnit, delivery: Delivery, outcome: SendOutcome): Delivery => {
@@ -227,8 +210,7 @@ export const redriveDelivery = (
   const delivery = tx.delivery(id)
   if (delivery === undefined) return Result.fail(NotFound.of("delivery", id))
   const unit = openUnit(tx, delivery.sessionId, context)
-  const refuse = (message: string) =>
-    Result.fail(new Conflict({ message: `delivery '${id}' is ${delivery.status}; ${message}` }))
+  const refuse = (message: string) => conflict(`delivery '${id}' is ${delivery.status}; ${message}`)
   if (unit === undefined) return refuse("its session is gone")
   if (delivery.status === "refused" && delivery.refusal !== "destination")
     return refuse(`it stays so: ${delivery.lastError ?? "no reason is known"}`)

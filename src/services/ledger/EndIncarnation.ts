@@ -32,20 +32,9 @@ export const endIncarnation = (
   const why = describeEnd(incarnation, reason, exit)
   closeOpenAttempts(unit, outcome, why)
   const waited = unadmit(unit, number)
-  const ended: Incarnation = {
-    ...incarnation,
-    phase: "ended",
-    endedAt: context.now,
-    reason,
-    exitCode: exit.exitCode,
-    signal: exit.signal,
-    oomKilled: exit.oomKilled,
-    durationMs: Math.max(0, context.now - incarnation.spawnedAt),
-    error: why,
-  }
-  tx.putIncarnation(ended)
+  const { exitCode, oomKilled, signal } = exit
+  const ended = putEnded(unit, { ...incarnation, reason, exitCode, signal, oomKilled, error: why })
   if (isHere) tx.putSessionState(sessionId, reading.sessionState)
-  unit.change({ live: false })
   if (!incarnation.claimed && waited > 0 && countsAsFailedWake(reason)) {
     failWake(unit, `container ended without a claim: ${why}`)
   }
@@ -66,20 +55,21 @@ export const failStart = (
   if (incarnation === undefined || incarnation.phase === "ended") return incarnation
   const unit = openUnit(tx, sessionId, context)
   if (unit === undefined) return undefined
-  closeOpenAttempts(unit, "host-stopped", `${failure.reason}: ${failure.message}`)
+  const error = `${failure.reason}: ${failure.message}`
+  closeOpenAttempts(unit, "host-stopped", error)
   unadmit(unit, number)
-  const ended: Incarnation = {
-    ...incarnation,
-    phase: "ended",
-    endedAt: context.now,
-    reason: incarnation.stopReason ?? "start-failed",
-    durationMs: Math.max(0, context.now - incarnation.spawnedAt),
-    error: `${failure.reason}: ${failure.message}`,
-  }
-  tx.putIncarnation(ended)
-  unit.change({ live: false })
-  if (failure.backOff === "session") failWake(unit, `${failure.reason}: ${failure.message}`)
+  const ended = putEnded(unit, { ...incarnation, reason: incarnation.stopReason ?? "start-failed", error })
+  if (failure.backOff === "session") failWake(unit, error)
   unit.close()
+  return ended
+}
+
+const putEnded = (unit: SessionUnit, incarnation: Incarnation): Incarnation => {
+  const { now } = unit.context
+  const durationMs = Math.max(0, now - incarnation.spawnedAt)
+  const ended: Incarnation = { ...incarnation, phase: "ended", endedAt: now, durationMs }
+  unit.tx.putIncarnation(ended)
+  unit.change({ live: false })
   return ended
 }
 

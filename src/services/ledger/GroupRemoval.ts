@@ -10,7 +10,7 @@ import { requestStop } from "./Admission.ts"
 import { cancelOpen } from "./Finish.ts"
 import { Conflict, NotFound } from "./Refusals.ts"
 import { cancelSeries } from "./SeriesTransitions.ts"
-import { openUnit, type TransitionContext } from "./SessionUnit.ts"
+import { openUnit, type TransitionContext, withUnit } from "./SessionUnit.ts"
 
 /** Tasks, sessions, and messages of a session that one transaction ends. */
 const MAX_STEP = 100
@@ -43,11 +43,7 @@ export const removeGroup = (
   }
   let cancelled = 0
   for (const { id: task, sessionId } of tasks) {
-    const unit = openUnit(tx, sessionId, context)
-    if (unit === undefined) continue
-    cancelSeries(unit, task)
-    unit.close()
-    cancelled += 1
+    if (withUnit(tx, sessionId, context, (unit) => cancelSeries(unit, task)) !== undefined) cancelled += 1
   }
   for (const { id: session } of busy) {
     const unit = openUnit(tx, session, context)

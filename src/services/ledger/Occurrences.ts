@@ -2,6 +2,7 @@
  * Occurrences of a series in the ledger: made in the series' own session or, isolated, in a fresh one, and cancelled when they run
  * for too long. What the end of one means to its series stands in `Finish.ts`.
  */
+import { addressOf } from "../../domain/Address.ts"
 import type { EpochMs } from "../../domain/Instant.ts"
 import { MessageId, SessionId } from "../../domain/Ids.ts"
 import { HELD_BACK, type Message, type Priority } from "../../domain/Message.ts"
@@ -37,9 +38,7 @@ export const insertOccurrence = (unit: SessionUnit, series: Series, wanted: NewO
     dueAt,
     priority: wanted.priority,
     expiresAt: series.ttlMs === null ? null : Math.max(wanted.slot ?? now, now) + series.ttlMs,
-    channelType: series.channelType,
-    platformId: series.platformId,
-    threadId: series.threadId,
+    ...addressOf(series),
     seriesId: series.id,
     slot: wanted.slot,
     slotOrigin: wanted.origin,
@@ -51,12 +50,7 @@ export const insertOccurrence = (unit: SessionUnit, series: Series, wanted: NewO
     fresh === undefined
       ? undefined
       : inSession(unit, fresh, (other) =>
-          insertDraft(other, {
-            ...draft,
-            channelType: draft.channelType ?? home.channelType,
-            platformId: draft.channelType === null ? home.platformId : draft.platformId,
-            threadId: draft.channelType === null ? home.threadId : draft.threadId,
-          }),
+          insertDraft(other, { ...draft, ...addressOf(draft.channelType === null ? home : draft) }),
         )
   return inserted ?? insertDraft(unit, draft)
 }
@@ -72,7 +66,7 @@ const isolatedSession = (unit: SessionUnit, series: Series, occurrence: MessageI
       groupId: series.groupId,
       key: runKey(occurrence),
       origin: "task",
-      address: { channelType: home.channelType, platformId: home.platformId, threadId: home.threadId },
+      address: addressOf(home),
       expiresAt: null,
     },
     unit.context,

@@ -3,6 +3,7 @@
  * the agent finds that in its `delivered` table, and is told.
  */
 import { Option, Schema } from "effect"
+import { addressOf } from "../../domain/Address.ts"
 import { DeliveryId } from "../../domain/Ids.ts"
 import { wakes } from "../../domain/Message.ts"
 import type { OutboundRow } from "../Mailbox.ts"
@@ -36,9 +37,7 @@ export const ingestOutbound = (
     answers: turn.filter(wakes).map((message) => message.id),
     hops: hops + 1,
     kind: row.kind,
-    channelType: address.channelType,
-    platformId: address.platformId,
-    threadId: address.threadId,
+    ...addressOf(address),
     content: row.content,
     deliverAfter: row.deliverAfter,
   }

@@ -1,4 +1,5 @@
 /** What inbound.db must show, as the difference from the revision that it stands at. Derived from the ledger alone. */
+import { addressOf } from "../../domain/Address.ts"
 import { formatZoned } from "../../domain/ExchangeTime.ts"
 import type { Delivery, DeliveryStatus } from "../../domain/Delivery.ts"
 import type { SessionId } from "../../domain/Ids.ts"
@@ -33,14 +34,7 @@ export const projectionOf = (
       .filter((series) => series.status === "active" || series.status === "paused")
       .flatMap(projectSeries),
     destinations: from === 0 ? (group?.destinations ?? []) : null,
-    routing:
-      from === 0
-        ? {
-            channelType: session.channelType,
-            platformId: session.platformId,
-            threadId: session.threadId,
-          }
-        : null,
+    routing: from === 0 ? addressOf(session) : null,
   }
 }
 
@@ -86,8 +80,6 @@ const projectSeries = (series: Series): ReadonlyArray<ProjectedSeries> =>
             taskId: series.taskId ?? series.id,
             status: series.status,
           }),
-          channelType: series.channelType,
-          platformId: series.platformId,
-          threadId: series.threadId,
+          ...addressOf(series),
         },
       ]

@@ -9,7 +9,7 @@ import type { EpochMs, Millis } from "../../domain/Instant.ts"
 import type { Session, SessionMode } from "../../domain/Session.ts"
 import type { LedgerTx } from "../LedgerDriver.ts"
 import { acceptNew, type Accepted, type Draft, foundOrNew, sameAgain, sessionKey } from "./Accept.ts"
-import { Conflict, Invalid, NotFound, type Refusal } from "./Refusals.ts"
+import { conflict, invalid, NotFound, type Refusal } from "./Refusals.ts"
 import { type TransitionContext, unitOf } from "./SessionUnit.ts"
 
 /** Who a request is for: a session, or the conversation of a group that its address and mode mean. */
@@ -59,11 +59,11 @@ export const findSession = (
     if (session === undefined) return Result.fail(NotFound.of("session", sessionId))
     if (groupId === undefined || session.groupId === groupId) return Result.succeed({ session, isNew: false })
     const message = `session '${sessionId}' belongs to the group '${session.groupId}', not to '${groupId}'; leave the group out`
-    return Result.fail(new Conflict({ message }))
+    return conflict(message)
   }
   if (groupId === undefined) {
     const message = "name a session, or the group whose session shall have it"
-    return Result.fail(new Invalid({ field: "groupId", message }))
+    return invalid("groupId", message)
   }
   const address = {
     channelType: to.channelType ?? "stdout",

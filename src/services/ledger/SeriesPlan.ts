@@ -6,7 +6,7 @@ import { parseSchedule } from "../../domain/Recurrence.ts"
 import type { Schedule } from "../../domain/Series.ts"
 import { describeProblem } from "../../domain/TextProblem.ts"
 import { parseZone } from "../../domain/Zone.ts"
-import { Invalid } from "./Refusals.ts"
+import { Invalid, invalid } from "./Refusals.ts"
 import type { SessionUnit } from "./SessionUnit.ts"
 
 /** A schedule as it is asked for: any form of it, and the instant of its first run. With neither it is now, once. */
@@ -38,8 +38,7 @@ export const readPlan = (
     if (recurrence === null)
       return Result.succeed({ schedule: { _tag: "Once", at: at ?? now }, firstAt: null })
     const read = parseSchedule(recurrence, { zone, now: at ?? now })
-    if (Result.isFailure(read))
-      return Result.fail(new Invalid({ field: "recurrence", message: read.failure.message }))
+    if (Result.isFailure(read)) return invalid("recurrence", read.failure.message)
     const schedule = read.success
     if (schedule._tag === "Once") return Result.succeed({ schedule, firstAt: null })
     const anchor = at ?? Math.max(now, startAt ?? now)
@@ -54,9 +53,7 @@ export const readInstant = (field: string, text: string): Result.Result<EpochMs,
   const parsed = parseExchangeTime(text)
   return Result.isSuccess(parsed)
     ? Result.succeed(parsed.success.at)
-    : Result.fail(
-        new Invalid({ field, message: `'${text}' is not an instant; write it as 2026-12-01T09:00:00Z` }),
-      )
+    : invalid(field, `'${text}' is not an instant; write it as 2026-12-01T09:00:00Z`)
 }
 
 /** A zone that is named now; absent or null when none is. Stored names are not judged again: the list may have become stricter. */

@@ -8,7 +8,7 @@ import { previewOf } from "../../domain/SeriesSlots.ts"
 import { behind, OPEN_LIMIT } from "../../domain/SlotDecision.ts"
 import { openOf } from "./Finish.ts"
 import { insertOccurrence } from "./Occurrences.ts"
-import { Conflict, Full, Invalid, type NotFound, type Refusal } from "./Refusals.ts"
+import { conflict, type Conflict, Full, invalid, type NotFound, type Refusal } from "./Refusals.ts"
 import { occurrenceId, ownSeries } from "./SeriesRows.ts"
 import type { SessionUnit } from "./SessionUnit.ts"
 
@@ -16,7 +16,7 @@ import type { SessionUnit } from "./SessionUnit.ts"
 const keptSeries = (unit: SessionUnit, id: SeriesId): Result.Result<Series, NotFound | Conflict> =>
   Result.flatMap(ownSeries(unit, id), (series) =>
     series.status === "cancelled"
-      ? Result.fail(new Conflict({ message: `task '${id}' is cancelled; make a new one` }))
+      ? conflict(`task '${id}' is cancelled; make a new one`)
       : Result.succeed(series),
   )
 
@@ -69,11 +69,9 @@ export const backfillSeries = (
   Result.flatMap(keptSeries(unit, id), (series): Result.Result<ReadonlyArray<Message>, Refusal> => {
     const slots = previewOf(series, from - 1, MAX_BACKFILL + 1).filter((slot) => slot <= to)
     if (slots.length > MAX_BACKFILL) {
-      return Result.fail(
-        new Invalid({
-          field: "to",
-          message: `from ${from} to ${to} task '${id}' has more than ${MAX_BACKFILL} slots; backfill a shorter range`,
-        }),
+      return invalid(
+        "to",
+        `from ${from} to ${to} task '${id}' has more than ${MAX_BACKFILL} slots; backfill a shorter range`,
       )
     }
     const origin = `backfill:${name}`

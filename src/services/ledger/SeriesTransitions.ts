@@ -20,7 +20,7 @@ import { bornSeries, type SeriesPatch } from "../../domain/SeriesTransition.ts"
 import { decideReschedule, decideResume, type SlotRange } from "../../domain/SlotDecision.ts"
 import { findOwnSeries } from "./FindSeries.ts"
 import { cancelPending } from "./Finish.ts"
-import { Conflict, Invalid, type NotFound, type Refusal } from "./Refusals.ts"
+import { conflict, type Conflict, Invalid, type NotFound, type Refusal } from "./Refusals.ts"
 import { type Planned, type PlanText, readInstant, readPlan, readZone } from "./SeriesPlan.ts"
 import { amendSeries, moveSeries, ownSeries, putSeries, recordSlots } from "./SeriesRows.ts"
 import { fireSlot } from "./Slots.ts"
@@ -52,9 +52,7 @@ export const createSeries = (unit: SessionUnit, wanted: NewSeries): Result.Resul
   const session = unit.session()
   const named = wanted.taskId ?? wanted.id
   if (unit.tx.series(wanted.id) !== undefined || findOwnSeries(unit.tx, named, session.id) !== undefined) {
-    return Result.fail(
-      new Conflict({ message: `a task with the id '${named}' exists; update it, or choose another id` }),
-    )
+    return conflict(`a task with the id '${named}' exists; update it, or choose another id`)
   }
   const { now } = unit.context
   const { catchUp, overlap, policy, zone: zoneText, ...plain } = wanted
@@ -110,7 +108,7 @@ const neverFires = (): Invalid =>
 const openSeries = (unit: SessionUnit, id: SeriesId): Result.Result<Series, NotFound | Conflict> =>
   Result.flatMap(ownSeries(unit, id), (series) =>
     series.status === "cancelled" || series.status === "completed"
-      ? Result.fail(new Conflict({ message: `task '${id}' is ${series.status}; make a new one` }))
+      ? conflict(`task '${id}' is ${series.status}; make a new one`)
       : Result.succeed(series),
   )
 
@@ -176,10 +174,8 @@ export const updateSeries = (
   if (Result.isFailure(found)) return Result.fail(found.failure)
   const series = found.success
   if (change.revision !== undefined && change.revision !== series.revision) {
-    return Result.fail(
-      new Conflict({
-        message: `task '${id}' is at revision ${series.revision}, not ${change.revision}: read it again and repeat`,
-      }),
+    return conflict(
+      `task '${id}' is at revision ${series.revision}, not ${change.revision}: read it again and repeat`,
     )
   }
   const zone = Result.map(readZone(change.zone), (named) => named ?? series.zone)

@@ -84,11 +84,22 @@ export const inSession = <A>(
   for (let open: SessionUnit | undefined = unit; open !== undefined; open = open.outer) {
     if (open.session().id === id) return step(open)
   }
-  const found = unit.tx.session(id)
+  return withUnit(unit.tx, id, unit.context, step, unit)
+}
+
+/** Does it in a new unit of that session, and closes that; nothing where there is no such session. */
+export const withUnit = <A>(
+  tx: LedgerTx,
+  id: SessionId,
+  context: TransitionContext,
+  step: (unit: SessionUnit) => A,
+  outer?: SessionUnit,
+): A | undefined => {
+  const found = tx.session(id)
   if (found === undefined) return undefined
-  const other = unitOf(unit.tx, found, unit.context, unit)
-  const result = step(other)
-  other.close()
+  const unit = unitOf(tx, found, context, outer)
+  const result = step(unit)
+  unit.close()
   return result
 }
 

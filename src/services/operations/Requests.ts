@@ -1,6 +1,7 @@
 /** The requests and answers of `Operations`, as schemas: the CLI, the HTTP API and programs say the same things. */
-import { Schema } from "effect"
+import { Schema, Struct } from "effect"
 import { Delivery } from "../../domain/Delivery.ts"
+import { partly } from "../../domain/Fields.ts"
 import { Group, ProviderConfig } from "../../domain/Group.ts"
 import { GroupContainer } from "../../domain/GroupContainer.ts"
 import { GroupId, MessageId, SessionId } from "../../domain/Ids.ts"
@@ -77,39 +78,24 @@ export const MessageReport = Schema.Struct({
 })
 export type MessageReport = typeof MessageReport.Type
 
-const {
-  createdAt: _createdAt,
-  revision: _revision,
-  id: _id,
-  container: _container,
-  policy: _policy,
-  ...rest
-} = Group.fields
-const changeable = { ...rest, policy: PolicyText }
+/** What a request may say of a group. */
+const settable = {
+  ...Struct.omit(Group.fields, ["id", "createdAt", "revision"]),
+  provider: ProviderConfig,
+  policy: PolicyText,
+  container: GroupContainer,
+}
 
 /** Without `container` its containers are as the daemon's settings say. */
 export const NewGroup = Schema.Struct({
+  ...settable,
   id: GroupId,
-  ...changeable,
-  provider: ProviderConfig,
   container: Schema.optionalKey(GroupContainer),
 })
 export type NewGroup = typeof NewGroup.Type
 
 /** Fields that are absent stay. With a revision, a group that somebody else has changed since is left alone. */
-export const GroupChange = Schema.Struct({
-  revision: Schema.optionalKey(Schema.Int),
-  name: Schema.optionalKey(changeable.name),
-  assistantName: Schema.optionalKey(changeable.assistantName),
-  provider: Schema.optionalKey(ProviderConfig),
-  zone: Schema.optionalKey(changeable.zone),
-  policy: Schema.optionalKey(changeable.policy),
-  destinations: Schema.optionalKey(changeable.destinations),
-  admins: Schema.optionalKey(changeable.admins),
-  imageTag: Schema.optionalKey(changeable.imageTag),
-  runnerReoffers: Schema.optionalKey(changeable.runnerReoffers),
-  container: Schema.optionalKey(GroupContainer),
-})
+export const GroupChange = partly(Schema.Struct({ ...settable, revision: Schema.Int }))
 
 /** A session with its last lives, newest first. */
 export const SessionReport = Schema.Struct({ session: Session, incarnations: Schema.Array(Incarnation) })

@@ -1,5 +1,6 @@
 /** Requests about recurring tasks: their making and changing, runs out of turn, and what is told of one. */
 import { Clock, Effect } from "effect"
+import { nowhere } from "../../domain/Address.ts"
 import { MessageId, SeriesId, SessionId } from "../../domain/Ids.ts"
 import { describeSchedule } from "../../domain/Recurrence.ts"
 import { statisticsOf } from "../../domain/RunStatistics.ts"
@@ -38,9 +39,7 @@ export const makeTaskRequests = Effect.fnUntraced(function* (options: { readonly
           schedule: { recurrence: request.schedule },
           priority: request.priority ?? 1,
           ttlMs: request.ttlMs,
-          channelType: null,
-          platformId: null,
-          threadId: null,
+          ...nowhere,
           zone: request.zone,
           overlap: request.overlap,
           catchUp: request.catchUp,
