@@ -9,10 +9,10 @@ import { describeFault } from "../src/testing/FaultPlan.ts"
 import {
   type Campaign,
   describeFailure,
-  type Failure,
   planOf,
   runCampaign,
   runPlan,
+  together,
   unseen,
 } from "../src/testing/Campaign.ts"
 
@@ -46,13 +46,6 @@ const whole = (name: "seeds" | "days" | "jobs" | "failures"): number => {
   if (Number.isSafeInteger(value) && value > 0) return value
   console.error(`--${name} takes a whole number above 0, not '${values[name]}'\n${HELP}`)
   process.exit(2)
-}
-
-interface Share {
-  readonly campaign: Omit<Campaign, "struck" | "sights" | "failures">
-  readonly struck: ReadonlyArray<readonly [string, number]>
-  readonly sights: ReadonlyArray<readonly [string, number]>
-  readonly failures: ReadonlyArray<Failure>
 }
 
 const replay = (seed: string): number => {
@@ -91,24 +84,22 @@ const seedsOf = (share: number, shares: number): ReadonlyArray<string> =>
     (_, index) => index % shares === share,
   )
 
-const runShare = (share: number, shares: number, onWorld: () => void): Share => {
-  const campaign = runCampaign({
+const runShare = (share: number, shares: number, onWorld: () => void): Campaign =>
+  runCampaign({
     seeds: seedsOf(share, shares),
     days: whole("days"),
     maxFailures: whole("failures"),
     onWorld,
   })
-  return { campaign, struck: [...campaign.struck], sights: [...campaign.sights], failures: campaign.failures }
-}
 
-const inChild = (share: number, shares: number): Promise<Share> =>
+const inChild = (share: number, shares: number): Promise<Campaign> =>
   new Promise((resolve, reject) => {
     const child: ChildProcess = fork(
       fileURLToPath(import.meta.url),
       [...process.argv.slice(2), "--share", `${share}/${shares}`],
       { serialization: "advanced" },
     )
-    child.once("message", (answer) => resolve(answer as Share))
+    child.once("message", (answer) => resolve(answer as Campaign))
     child.once("exit", (code) => reject(new Error(`a worker ended with code ${code} and no answer`)))
   })
 
@@ -134,32 +125,20 @@ const campaign = async (): Promise<number> => {
       ? [runShare(0, 1, progress)]
       : await Promise.all(Array.from({ length: jobs }, (_, index) => inChild(index, jobs)))
   const seconds = (performance.now() - started) / 1_000
-  const total = (of: (share: Share) => number): number => shares.reduce((sum, share) => sum + of(share), 0)
-  const sums = (of: (share: Share) => ReadonlyArray<readonly [string, number]>): Map<string, number> => {
-    const summed = new Map<string, number>()
-    for (const [name, count] of shares.flatMap(of)) summed.set(name, (summed.get(name) ?? 0) + count)
-    return summed
-  }
-  const struck = sums((share) => share.struck)
-  const sights = sums((share) => share.sights)
-  const days = total(({ campaign: { days } }) => days)
+  const sum = together(shares)
+  const { commits, crashPoints, days, failures, messages, sights, struck } = sum
   console.log(
-    `${total(({ campaign: { worlds } }) => worlds)} worlds, ${days.toFixed(0)} simulated days ` +
+    `${sum.worlds} worlds, ${days.toFixed(0)} simulated days ` +
       `(${(days / 365.25).toFixed(2)} years) in ${seconds.toFixed(0)} s: ${(days / seconds).toFixed(1)} days per second; ` +
-      `${total(({ campaign: { messages } }) => messages)} messages, ${total(({ campaign: { commits } }) => commits)} commits, ` +
-      `${total(({ campaign: { crashPoints } }) => crashPoints)} crash points passed`,
+      `${messages} messages, ${commits} commits, ${crashPoints} crash points passed`,
   )
   console.log(`faults that struck: ${inWords(struck)}`)
   console.log(`what became of slots: ${inWords(sights)}`)
-  const failures = shares.flatMap((share) => share.failures)
   for (const failure of failures) {
     console.log(describeFailure(failure).join("\n"))
     for (const line of failure.trace) console.log(`    ${line}`)
   }
-  const never = unseen({
-    struck: struck as ReadonlyMap<string, number> as Campaign["struck"],
-    sights: sights as ReadonlyMap<string, number> as Campaign["sights"],
-  })
+  const never = unseen(sum)
   if (never.length > 0) console.log(`these never happened: ${never.join(", ")}`)
   console.log(failures.length === 0 ? "every invariant held" : `${failures.length} worlds failed`)
   return failures.length > 0 || never.length > 0 ? 1 : 0

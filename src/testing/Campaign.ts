@@ -4,9 +4,9 @@
 import { DAY_MS } from "../domain/Instant.ts"
 import type { Policy } from "../domain/Policy.ts"
 import { describeFault, type Fault, FAULT_KINDS, type FaultKind, planFaults } from "./FaultPlan.ts"
+import type { Violation } from "./GroundTruth.ts"
 import { seededRandom } from "./SeededRandom.ts"
 import { SERIES_SIGHTS, type SeriesSight } from "./SeriesWatch.ts"
-import type { Violation } from "./Violation.ts"
 import { type Outcome, runWorld } from "./World.ts"
 import { planWorld, type WorldShape } from "./WorldShape.ts"
 
@@ -66,33 +66,46 @@ export interface CampaignOptions {
 }
 
 export const runCampaign = (options: CampaignOptions): Campaign => {
-  const struck = new Map<FaultKind | "clock-change", number>()
-  const sights = new Map<SeriesSight, number>()
-  const failures: Array<Failure> = []
-  const sum = { worlds: 0, elapsedMs: 0, messages: 0, commits: 0, crashPoints: 0 }
+  const worlds: Array<Campaign> = []
+  let failed = 0
   for (const seed of options.seeds) {
     const plan = planOf(seed, options.days)
     const outcome = runPlan(plan)
-    sum.worlds += 1
-    sum.elapsedMs += outcome.elapsedMs
-    sum.messages += outcome.messages
-    sum.commits += outcome.commits
-    sum.crashPoints += outcome.crashPoints
-    for (const [kind, count] of outcome.struck) struck.set(kind, (struck.get(kind) ?? 0) + count)
-    for (const [sight, count] of outcome.sights) sights.set(sight, (sights.get(sight) ?? 0) + count)
+    const { commits, crashPoints, elapsedMs, messages, sights, struck, violation } = outcome
     options.onWorld?.(seed, outcome)
-    if (outcome.violation !== null) {
-      const smallest = shrink(plan, outcome.violation)
-      failures.push({
-        plan,
-        violation: outcome.violation,
-        smallest,
-        trace: runPlan(smallest).trace.lines.slice(-60),
-      })
-      if (failures.length >= options.maxFailures) break
-    }
+    const failures = violation === null ? [] : [failureOf(plan, violation)]
+    const days = elapsedMs / DAY_MS
+    worlds.push({ worlds: 1, days, messages, commits, crashPoints, struck, sights, failures })
+    failed += failures.length
+    if (failed >= options.maxFailures) break
   }
-  return { ...sum, days: sum.elapsedMs / DAY_MS, struck, sights, failures }
+  return together(worlds)
+}
+
+const failureOf = (plan: WorldPlan, violation: Violation): Failure => {
+  const smallest = shrink(plan, violation)
+  return { plan, violation, smallest, trace: runPlan(smallest).trace.lines.slice(-60) }
+}
+
+/** Several campaigns as one. */
+export const together = (parts: ReadonlyArray<Campaign>): Campaign => {
+  const total = (of: (part: Campaign) => number): number => parts.reduce((sum, part) => sum + of(part), 0)
+  const tally = <K>(of: (part: Campaign) => ReadonlyMap<K, number>): ReadonlyMap<K, number> => {
+    const sums = new Map<K, number>()
+    for (const [key, count] of parts.flatMap((part) => [...of(part)]))
+      sums.set(key, (sums.get(key) ?? 0) + count)
+    return sums
+  }
+  return {
+    worlds: total(({ worlds }) => worlds),
+    days: total(({ days }) => days),
+    messages: total(({ messages }) => messages),
+    commits: total(({ commits }) => commits),
+    crashPoints: total(({ crashPoints }) => crashPoints),
+    struck: tally(({ struck }) => struck),
+    sights: tally(({ sights }) => sights),
+    failures: parts.flatMap(({ failures }) => failures),
+  }
 }
 
 /** Faults that never struck, and policies that were never put to the test, in a whole campaign: it can't be trusted about them. */

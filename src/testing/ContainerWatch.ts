@@ -6,15 +6,12 @@ import { MINUTE_MS, SECOND_MS } from "../domain/Instant.ts"
 import type { ContainerRef } from "../services/ContainerRuntime.ts"
 import { GroundTruth } from "./GroundTruth.ts"
 import type { LedgerWatch } from "./LedgerWatch.ts"
-import type { Violate } from "./Violation.ts"
+import type { SeriesWatchOptions } from "./SeriesWatch.ts"
 import type { WorldShape } from "./WorldShape.ts"
 
-export interface ContainerWatchOptions {
-  readonly truth: GroundTruth
+export interface ContainerWatchOptions extends Omit<SeriesWatchOptions, "wall"> {
   readonly watch: LedgerWatch
   readonly shape: WorldShape
-  readonly now: () => number
-  readonly violate: Violate
 }
 
 /** What a look, its plan and the signal take together, and the jump of a clock that is too small to be noticed. */
@@ -35,19 +32,19 @@ export class ContainerWatch {
   beforeSignal(ref: ContainerRef, name: "SIGTERM" | "SIGKILL"): void {
     const { truth, watch, now, violate, shape } = this.options
     const { session, incarnation } = ref.labels
-    const container = truth.container(session, incarnation)
+    const key = GroundTruth.key(session, incarnation)
+    const container = truth.containers.get(key)
+    const life = watch.incarnations.get(key)
     if (container === undefined || container.diedAt !== null) return
     if (container.signalledAt !== null) {
       const waitedMs = now() - container.signalledAt
       const isJumpy = now() - truth.last("jump") < MINUTE_MS
-      const isStranger = watch.incarnations.get(GroundTruth.key(session, incarnation))?.phase === "ended"
+      const isStranger = life?.phase === "ended"
       if (name === "SIGKILL" && waitedMs < shape.policy.graceMs - MOMENT_MS && !isJumpy && !isStranger)
-        violate(6, `${session}/${incarnation} had ${waitedMs} ms of grace, of ${shape.policy.graceMs}`)
+        violate(6, `${key} had ${waitedMs} ms of grace, of ${shape.policy.graceMs}`)
       return
     }
     container.signalledAt = now()
-    const key = GroundTruth.key(session, incarnation)
-    const life = watch.incarnations.get(key)
     if (name === "SIGKILL") {
       if (life !== undefined && life.phase !== "ended" && life.stopReason === null)
         violate(6, `${key} was killed without being asked to stop`)
@@ -62,11 +59,8 @@ export class ContainerWatch {
     if (reason === "ceiling") {
       if (beatAge === null || beatAge < shape.policy.ceilingMs - SLACK_MS)
         violate(6, `${key} was killed for its ceiling, its last heartbeat is ${beatAge} ms old`)
-      if (container.excusedUntil > now())
-        violate(
-          6,
-          `${key} was killed while its tool may be silent for ${container.excusedUntil - now()} ms more`,
-        )
+      const excusedMs = container.excusedUntil - now()
+      if (excusedMs > 0) violate(6, `${key} was killed while its tool may be silent for ${excusedMs} ms more`)
     }
     if (reason === "claim") {
       const silent = [...container.claims.values()].some(
@@ -101,7 +95,7 @@ export class ContainerWatch {
       policy.graceMs +
       2 * shape.sweepIntervalMs +
       RECOVERY_MS
-    for (const container of truth.containers.values()) {
+    for (const [key, container] of truth.containers) {
       if (container.diedAt !== null || container.death !== null) continue
       const signs = [
         container.bornAt,
@@ -110,11 +104,7 @@ export class ContainerWatch {
         ...container.claims.values(),
       ]
       const since = Math.max(truth.last("trouble"), ...signs)
-      if (now() - since > limit)
-        violate(
-          6,
-          `${container.session}/${container.incarnation} lives and gave no sign for ${now() - since} ms`,
-        )
+      if (now() - since > limit) violate(6, `${key} lives and gave no sign for ${now() - since} ms`)
     }
   }
 }

@@ -40,6 +40,18 @@ const mailboxError = (): MailboxError => new MailboxError({ message })
 const unreadable = (): Unreadable => new Unreadable({ message })
 const workspaceError = (): WorkspaceError => new WorkspaceError({ message })
 const ledgerError = (): LedgerError => new LedgerError({ reason: "Io", message })
+const channelError = (): ChannelError => new ChannelError({ kind: "Transient", message, retryAfterMs: null })
+
+/** An error for each operation that can fail: one that its contract allows. */
+type Failures<S> = { readonly [K in keyof S]?: () => FailureOf<S[K]> }
+type FailureOf<Operation> = Operation extends (...given: infer _) => infer Answer
+  ? Answer extends Effect.Effect<infer _A, infer E>
+    ? E
+    : Answer
+  : Operation extends Effect.Effect<infer _A, infer E>
+    ? E
+    : never
+type Method = (...given: ReadonlyArray<unknown>) => unknown
 
 /** The same layers, of whose calls the Nth fails with an error that its contract allows. `onFail` is told before. */
 export const failingTheNth = (
@@ -52,60 +64,59 @@ export const failingTheNth = (
     if (taken) onFail(operation)
     return taken
   }
-  const step = <A, E, E2>(operation: string, effect: Effect.Effect<A, E>, error: () => E2) =>
-    Effect.suspend((): Effect.Effect<A, E | E2> => (fails(operation) ? Effect.fail(error()) : effect))
+  const step = (operation: string, answer: unknown, error: () => unknown): unknown =>
+    Effect.isEffect(answer)
+      ? Effect.suspend(() => (fails(operation) ? Effect.fail(error()) : answer))
+      : fails(operation)
+        ? error()
+        : answer
+  const failing = <S extends object>(name: string, service: S, failures: Failures<S>): S => {
+    const wrapped = Object.entries(failures).map(([method, error]) => {
+      const operation = `${name}.${method}`
+      const plain: unknown = service[method as keyof S]
+      const fail = error as () => unknown
+      return [
+        method,
+        typeof plain === "function"
+          ? (...given: ReadonlyArray<unknown>) => step(operation, (plain as Method)(...given), fail)
+          : step(operation, plain, fail),
+      ]
+    })
+    return { ...service, ...Object.fromEntries(wrapped) }
+  }
   const { channels, ledger, mailbox, workspace } = layers
   return {
     ...layers,
-    ledger: {
-      transaction: (f) => step("ledger.transaction", ledger.transaction(f), ledgerError),
-      read: (f) => step("ledger.read", ledger.read(f), ledgerError),
-      backup: ledger.backup,
-    },
-    mailbox: {
-      paths: mailbox.paths,
-      create: (pair, carry) => step("mailbox.create", mailbox.create(pair, carry), mailboxError),
-      revision: (pair) => step("mailbox.revision", mailbox.revision(pair), mailboxError),
-      project: (pair, projection) => step("mailbox.project", mailbox.project(pair, projection), mailboxError),
-      glance: (pair) => (fails("mailbox.glance") ? unreadable() : mailbox.glance(pair)),
-      read: (pair, options) => step("mailbox.read", mailbox.read(pair, options), unreadable),
-      removeBelow: (session, below) =>
-        step("mailbox.removeBelow", mailbox.removeBelow(session, below), mailboxError),
-    },
-    workspace: {
-      zeroExitLogs: workspace.zeroExitLogs,
-      prepareGroup: (group, json) =>
-        step("workspace.prepareGroup", workspace.prepareGroup(group, json), workspaceError),
-      writeSessionLists: (pair, lists) =>
-        step("workspace.writeSessionLists", workspace.writeSessionLists(pair, lists), workspaceError),
-      writeExitLog: (log) => step("workspace.writeExitLog", workspace.writeExitLog(log), workspaceError),
-    },
+    ledger: failing("ledger", ledger, { transaction: ledgerError, read: ledgerError }),
+    mailbox: failing("mailbox", mailbox, {
+      create: mailboxError,
+      revision: mailboxError,
+      project: mailboxError,
+      glance: unreadable,
+      read: unreadable,
+      removeBelow: mailboxError,
+    }),
+    workspace: failing("workspace", workspace, {
+      prepareGroup: workspaceError,
+      writeSessionLists: workspaceError,
+      writeExitLog: workspaceError,
+    }),
     channels: {
       types: channels.types,
       get: (type) => {
         const channel = channels.get(type)
-        if (channel === undefined) return undefined
-        const error = (): ChannelError => new ChannelError({ kind: "Transient", message, retryAfterMs: null })
-        return { type, send: (delivery) => step("channel.send", channel.send(delivery), error) }
+        return channel && failing("channel", channel, { send: channelError })
       },
     },
-    runtime: (plain) => {
-      const runtime = layers.runtime(plain)
-      return {
-        ...runtime,
-        start: (spec) =>
-          step(
-            "runtime.start",
-            runtime.start(spec),
-            () => new StartError({ reason: "RuntimeDown", message }),
-          ),
-        stop: (ref) => step("runtime.stop", runtime.stop(ref), down),
-        kill: (ref) => step("runtime.kill", runtime.kill(ref), down),
-        list: step("runtime.list", runtime.list, down),
-        adopt: (ref) => step("runtime.adopt", runtime.adopt(ref), down),
-        output: (ref, maxBytes) => step("runtime.output", runtime.output(ref, maxBytes), down),
-        remove: (ref) => step("runtime.remove", runtime.remove(ref), down),
-      }
-    },
+    runtime: (plain) =>
+      failing("runtime", layers.runtime(plain), {
+        start: () => new StartError({ reason: "RuntimeDown", message }),
+        stop: down,
+        kill: down,
+        list: down,
+        adopt: down,
+        output: down,
+        remove: down,
+      }),
   }
 }

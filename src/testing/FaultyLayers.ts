@@ -55,6 +55,10 @@ export const faultyLayers = (world: FaultyWorld): DaemonLayers => {
   }
 }
 
+/** A daemon that is dead gets no answer. */
+const answered = <A, E>(isAlive: () => boolean, act: () => Effect.Effect<A, E>): Effect.Effect<A, E> =>
+  Effect.suspend(() => (isAlive() ? act() : neverAgain))
+
 /** Those under way when it goes down, and the first probes, whose intervals double. */
 const PROBES_AT_FIRST = 16
 const PROBE_CAP_MS = 29 * SECOND_MS
@@ -103,8 +107,7 @@ const faultyLedger = ({ ground, isAlive, random }: FaultyWorld): LedgerDriver["S
 
   return {
     transaction: (body) =>
-      Effect.suspend(() => {
-        if (!isAlive()) return neverAgain
+      answered(isAlive, () => {
         transactions += 1
         const f = transactions % TWICE_EVERY === 0 ? runTwice(body) : body
         if (refusing) return failed("Closed", "nothing was written: a commit failed before")
@@ -131,7 +134,7 @@ const faultyLedger = ({ ground, isAlive, random }: FaultyWorld): LedgerDriver["S
           ),
         )
       }),
-    read: (f) => Effect.suspend(() => (isAlive() ? driver.read(f) : neverAgain)),
+    read: (f) => answered(isAlive, () => driver.read(f)),
     backup: driver.backup,
   }
 }
@@ -192,23 +195,18 @@ const faultyRuntime = (
   const { now, truth, weather } = world.ground
   /** A slow engine takes its time before it acts and again before it answers; a daemon may die in either. */
   const slowly = <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E> =>
-    Effect.suspend((): Effect.Effect<A, E> => {
-      if (!world.isAlive()) return neverAgain
+    answered(world.isAlive, () => {
       if (weather.strike("engine-slow", now()) === null) return effect
       truth.mark("trouble")
       const pause = (): Effect.Effect<void> => Effect.sleep(world.random.magnitude(10, 20 * SECOND_MS))
-      return pause().pipe(
-        Effect.andThen(Effect.suspend(() => (world.isAlive() ? effect : neverAgain))),
-        Effect.tap(pause),
-      )
+      return pause().pipe(Effect.andThen(answered(world.isAlive, () => effect)), Effect.tap(pause))
     })
   /** An engine that hangs over one session's container, or over its list, acts or does not, and says nothing in either case. */
   const unlessHung = <A, E>(
     effect: Effect.Effect<A, E>,
     session?: string,
   ): Effect.Effect<A, E | RuntimeUnavailable> =>
-    Effect.suspend((): Effect.Effect<A, E | RuntimeUnavailable> => {
-      if (!world.isAlive()) return neverAgain
+    answered<A, E | RuntimeUnavailable>(world.isAlive, () => {
       const index = session === undefined ? undefined : world.sessionIndex(session)
       const hung = weather.strike("engine-hangs", now(), index)
       if (hung === null) return effect
@@ -277,8 +275,7 @@ const faultyMailbox = ({ ground, isAlive, sessionIndex }: FaultyWorld): Mailbox[
     find: () => E2 | null,
     effect: Effect.Effect<A, E>,
   ): Effect.Effect<A, E | E2> =>
-    Effect.suspend((): Effect.Effect<A, E | E2> => {
-      if (!isAlive()) return neverAgain
+    answered<A, E | E2>(isAlive, () => {
       const error = find()
       return error === null ? effect : Effect.fail(error)
     })
@@ -297,20 +294,18 @@ const faultyMailbox = ({ ground, isAlive, sessionIndex }: FaultyWorld): Mailbox[
       ),
     glance: (pair) => unreadable(pair.sessionId) ?? mailbox.glance(pair),
     read: (pair, options) => unless(() => unreadable(pair.sessionId), mailbox.read(pair, options)),
-    removeBelow: (session, below) =>
-      Effect.suspend(() => (isAlive() ? mailbox.removeBelow(session, below) : neverAgain)),
+    removeBelow: (session, below) => answered(isAlive, () => mailbox.removeBelow(session, below)),
   }
 }
 
 const faultyWorkspace = ({ ground, isAlive }: FaultyWorld): Workspace["Service"] => {
   const { now, weather, workspace } = ground
   const failing = <A>(effect: Effect.Effect<A, WorkspaceError>): Effect.Effect<A, WorkspaceError> =>
-    Effect.suspend((): Effect.Effect<A, WorkspaceError> => {
-      if (!isAlive()) return neverAgain
-      return weather.strike("workspace-fails", now()) === null
+    answered(isAlive, () =>
+      weather.strike("workspace-fails", now()) === null
         ? effect
-        : Effect.fail(new WorkspaceError({ message: "permission denied" }))
-    })
+        : Effect.fail(new WorkspaceError({ message: "permission denied" })),
+    )
   return {
     zeroExitLogs: workspace.zeroExitLogs,
     prepareGroup: (group, json) => failing(workspace.prepareGroup(group, json)),
@@ -339,7 +334,6 @@ const faultyChannels = ({ ground, homeOf, isAlive, random }: FaultyWorld): Chann
       violate(2, `${delivery.id} was sent again after it was answered, and nothing explains it`)
   }
   const arrive = ({ content, id }: Delivery) => {
-    if (!isAlive()) return neverAgain
     if (weather.strike("channel-down", now()) !== null) {
       // Some of them are told how long to wait: by their ids, so that no other choice of the world depends on it.
       const asked = (id.codePointAt(id.length - 1) ?? 0) % 3 === 0 ? ASKED_WAIT_MS : null
@@ -361,12 +355,14 @@ const faultyChannels = ({ ground, homeOf, isAlive, random }: FaultyWorld): Chann
   const channel: Channel = {
     type: "test",
     send: (delivery) =>
-      Effect.suspend(() => {
-        if (!isAlive()) return neverAgain
+      answered(isAlive, () => {
         check(delivery)
         const isSlow = weather.strike("channel-slow", now()) !== null
         const pause = isSlow ? Effect.sleep(random.magnitude(10, 30 * SECOND_MS)) : Effect.void
-        return pause.pipe(Effect.andThen(Effect.suspend(() => arrive(delivery))))
+        return Effect.andThen(
+          pause,
+          answered(isAlive, () => arrive(delivery)),
+        )
       }),
   }
   return { get: (type) => (type === "test" ? channel : undefined), types: ["test"] }

@@ -2,21 +2,21 @@
  * What every simulated world stands on, before a daemon runs in it: the host with its clock, the machine with the agents, the record of
  * what really happened, and the watch over the ledger. Seeded worlds and scenarios build on the same ground.
  */
-import { Context, Effect, Scope } from "effect"
+import { Clock, Context, Effect, Exit, Layer, Scheduler, Scope } from "effect"
 import type { Policy } from "../domain/Policy.ts"
-import type { ContainerSide } from "../layers/memory/MemoryMailbox.ts"
+import * as MemoryMailbox from "../layers/memory/MemoryMailbox.ts"
+import * as MemoryWorkspace from "../layers/memory/MemoryWorkspace.ts"
 import { type AgentScript, SimulatedEngine } from "../layers/memory/SimulatedEngine.ts"
+import * as SqliteLedger from "../layers/sqlite/SqliteLedger.ts"
 import type { LaunchSpec, RuntimeEvent } from "../services/ContainerRuntime.ts"
 import { LedgerDriver } from "../services/LedgerDriver.ts"
 import { Mailbox } from "../services/Mailbox.ts"
 import { Workspace } from "../services/Workspace.ts"
-import { GroundTruth } from "./GroundTruth.ts"
+import { GroundTruth, type Violate, type Violation } from "./GroundTruth.ts"
 import { LedgerWatch } from "./LedgerWatch.ts"
-import { buildMachine, type Machine } from "./Machine.ts"
 import { type SeededRandom, seededRandom } from "./SeededRandom.ts"
 import { SimulatedHost, type SimulatedProcess } from "./SimulatedHost.ts"
 import { Trace } from "./Trace.ts"
-import type { Violate, Violation } from "./Violation.ts"
 import { Weather } from "./Weather.ts"
 
 export interface GroundOptions {
@@ -28,7 +28,9 @@ export interface GroundOptions {
   readonly stride: number
   readonly trace: "all" | "last"
   /** The agents that live on this ground. */
-  readonly script: (ground: Ground) => (spec: LaunchSpec, launch: number) => AgentScript<ContainerSide>
+  readonly script: (
+    ground: Ground,
+  ) => (spec: LaunchSpec, launch: number) => AgentScript<MemoryMailbox.ContainerSide>
 }
 
 export class Ground {
@@ -38,7 +40,7 @@ export class Ground {
   readonly truth: GroundTruth
   readonly weather: Weather
   readonly watch: LedgerWatch
-  readonly machine: Machine
+  readonly machine: ReturnType<typeof buildMachine>
   readonly engine: SimulatedEngine["Service"]
   readonly driver: LedgerDriver["Service"]
   readonly mailbox: Mailbox["Service"]
@@ -94,5 +96,42 @@ export class Ground {
   close(): void {
     this.outside.kill()
     this.machine.close()
+  }
+}
+
+/**
+ * What survives the daemon: the ledger's storage, the exchange files, the container engine with the agents in it, the workspace. It
+ * runs in a process of its own and is taken down with the world.
+ */
+const buildMachine = (
+  host: SimulatedHost,
+  script: (spec: LaunchSpec, launch: number) => AgentScript<MemoryMailbox.ContainerSide>,
+) => {
+  const process = host.spawn("machine")
+  const scope = Scope.makeUnsafe()
+  const layer = Layer.mergeAll(
+    SimulatedEngine.layer({ script }),
+    MemoryWorkspace.layer,
+    SqliteLedger.layerMemory,
+  ).pipe(Layer.provideMerge(MemoryMailbox.layer))
+  const own = Context.make(Clock.Clock, process.clock).pipe(
+    Context.add(Scheduler.Scheduler, process.scheduler),
+  )
+  const building = Effect.runForkWith(own)(Layer.buildWithScope(layer, scope))
+  host.runUntil(0)
+  const built = building.pollUnsafe()
+  if (built === undefined || Exit.isFailure(built))
+    throw new Error(`the world can't be built: ${String(built)}`)
+  return {
+    context: built.value,
+    scope,
+    /** Runs an effect there after a while. */
+    later: (ms: number, effect: Effect.Effect<unknown, unknown>): void =>
+      void process.after(ms, () => void Effect.runForkWith(own)(effect)),
+    close: (): void => {
+      Effect.runForkWith(own)(Scope.close(scope, Exit.void))
+      host.runUntil(host.now() + 3_600_000)
+      process.kill()
+    },
   }
 }

@@ -4,7 +4,7 @@ import { SECOND_MS } from "../domain/Instant.ts"
 import type { DaemonLives } from "./DaemonLives.ts"
 import { AGENT_FAULTS, describeFault, type Fault } from "./FaultPlan.ts"
 import type { Ground } from "./Ground.ts"
-import type { Moods } from "./Moods.ts"
+import type { Moods } from "./Weather.ts"
 import { sessionName } from "./WorldShape.ts"
 
 const CONTAINER_PATIENCE_MS = 20 * SECOND_MS

@@ -7,16 +7,13 @@ import type { Delivery } from "../domain/Delivery.ts"
 import { type GroupId, SessionId } from "../domain/Ids.ts"
 import type { Incarnation } from "../domain/Incarnation.ts"
 import { MAX_EPOCH_MS } from "../domain/Instant.ts"
-import type { LedgerEvent } from "../domain/LedgerEvent.ts"
 import { isTerminal, type Message, wakes } from "../domain/Message.ts"
 import { type Policy, resolvePolicy } from "../domain/Policy.ts"
-import type { Run } from "../domain/Run.ts"
 import type { Series } from "../domain/Series.ts"
 import type { Session } from "../domain/Session.ts"
 import type { LedgerTx } from "../services/LedgerDriver.ts"
 import { GroundTruth } from "./GroundTruth.ts"
-import { SeriesWatch } from "./SeriesWatch.ts"
-import type { Violate } from "./Violation.ts"
+import { SeriesWatch, type SeriesWatchOptions } from "./SeriesWatch.ts"
 
 /** From a decision to its commit. */
 const MOMENT_MS = 2_000
@@ -25,25 +22,16 @@ const SEND_SLACK_MS = 35_000
 /** What has expired is ended at the beginning of every pass. */
 const TTL_SLACK_MS = 60_000
 
-export interface LedgerWatchOptions {
-  readonly truth: GroundTruth
+export interface LedgerWatchOptions extends SeriesWatchOptions {
   readonly policy: Policy
   readonly maxContainers: number
-  /** Elapsed milliseconds. */
-  readonly now: () => number
-  /** The wall clock. */
-  readonly wall: () => number
-  readonly violate: Violate
 }
 
-type Staged =
-  | { readonly table: "message"; readonly row: Message }
-  | { readonly table: "attempt"; readonly row: Attempt }
-  | { readonly table: "incarnation"; readonly row: Incarnation }
-  | { readonly table: "delivery"; readonly row: Delivery }
-  | { readonly table: "series"; readonly row: Series }
-  | { readonly table: "run"; readonly row: Run }
-  | { readonly table: "event"; readonly row: Pick<LedgerEvent, "type" | "text"> }
+/** A check of one write, made when its transaction commits. */
+type Staged = (tx: LedgerTx) => void
+
+const isStuck = (life: Incarnation | undefined): boolean =>
+  ["ceiling", "claim", "startup"].includes(life?.stopReason ?? "")
 
 export class LedgerWatch {
   readonly messages = new Map<string, Message>()
@@ -58,6 +46,8 @@ export class LedgerWatch {
   private readonly open = new Map<string, Map<string, Message>>()
   private readonly options: LedgerWatchOptions
   private staged: Array<Staged> = []
+  /** Messages that were written, with their sessions. */
+  private written = new Map<string, string>()
   commits = 0
 
   constructor(options: LedgerWatchOptions) {
@@ -71,34 +61,24 @@ export class LedgerWatch {
 
   /** The same transaction, with every write noted. `write` is called before each and may throw. */
   wrap(tx: LedgerTx, write: () => void): LedgerTx {
-    const note = (staged: Staged): void => {
-      write()
-      this.staged.push(staged)
-    }
+    const noted =
+      <Row, A>(put: (row: Row) => A, check: (tx: LedgerTx, row: Row, answer: A) => void) =>
+      (row: Row): A => {
+        write()
+        const answer = put(row)
+        this.staged.push((then) => check(then, row, answer))
+        return answer
+      }
     return {
       ...tx,
-      putMessage: (row) => {
-        note({ table: "message", row })
-        tx.putMessage(row)
-      },
-      putAttempt: (row) => {
-        note({ table: "attempt", row })
-        tx.putAttempt(row)
-      },
-      putIncarnation: (row) => {
-        note({ table: "incarnation", row })
-        tx.putIncarnation(row)
-      },
-      putDelivery: (row) => {
-        write()
-        const position = tx.putDelivery(row)
-        this.staged.push({ table: "delivery", row: { ...row, position } })
-        return position
-      },
-      putSeries: (row) => {
-        note({ table: "series", row })
-        tx.putSeries(row)
-      },
+      putMessage: noted(tx.putMessage, (then, row) => {
+        this.onMessage(then, row)
+        this.written.set(row.id, row.sessionId)
+      }),
+      putAttempt: noted(tx.putAttempt, (then, row) => this.onAttempt(then, row)),
+      putIncarnation: noted(tx.putIncarnation, (then, row) => this.onIncarnation(then, row)),
+      putDelivery: noted(tx.putDelivery, (_, row, position) => this.onDelivery({ ...row, position })),
+      putSeries: noted(tx.putSeries, (_, row) => this.tasks.onSeries(row)),
       putSession: (row) => {
         write()
         tx.putSession(row)
@@ -108,15 +88,10 @@ export class LedgerWatch {
             `session ${row.id} is set aside (${row.statusReason}), and its files are well`,
           )
       },
-      putRun: (row) => {
-        write()
-        const position = tx.putRun(row)
-        this.staged.push({ table: "run", row: { ...row, position } })
-        return position
-      },
+      putRun: noted(tx.putRun, (_, row, position) => this.tasks.onRun(position, row)),
       appendEvent: (row) => {
         tx.appendEvent(row)
-        if (row.type === "clock") this.staged.push({ table: "event", row })
+        if (row.type === "clock") this.staged.push(() => this.tasks.onClock(row.text))
       },
       deleteHistory: (before, limit) => {
         const gone = tx.deleteHistory(before, limit)
@@ -141,42 +116,18 @@ export class LedgerWatch {
     if (staged.length === 0) return
     this.staged = []
     this.commits += 1
-    for (const { table, row } of staged) {
-      switch (table) {
-        case "message":
-          this.onMessage(tx, row)
-          break
-        case "attempt":
-          this.onAttempt(tx, row)
-          break
-        case "incarnation":
-          this.onIncarnation(tx, row)
-          break
-        case "delivery":
-          this.onDelivery(row)
-          break
-        case "series":
-          this.tasks.onSeries(row)
-          break
-        case "event":
-          this.tasks.onClock(row.text)
-          break
-        case "run":
-          this.tasks.onRun(row.position, row)
-          break
-      }
-    }
-    const touched = new Set<string>()
-    for (const { table, row } of staged) {
-      if (table !== "message") continue
-      this.atRest(row.id)
-      touched.add(row.sessionId)
-    }
-    for (const id of touched) {
+    this.written = new Map()
+    for (const check of staged) check(tx)
+    for (const id of this.written.keys()) this.atRest(id)
+    for (const id of new Set(this.written.values())) {
       this.hasWakeUp(tx, id)
       this.suspectsAreAlone(tx, id)
     }
     this.tasks.commit()
+  }
+
+  private openOf(session: string): ReadonlyArray<Message> {
+    return [...(this.open.get(session)?.values() ?? [])]
   }
 
   private policyOf(tx: LedgerTx, groupId: GroupId): Policy {
@@ -222,20 +173,14 @@ export class LedgerWatch {
       const least = policy.retryBaseMs * 2 ** before.tries
       if (row.dueAt < wall() + Math.min(least, policy.retryCapMs ?? Infinity))
         violate(4, `message ${row.id} is due ${row.dueAt - wall()} ms after its try, before ${least} ms`)
-    }
-    if (row.tries > before.tries && row.state === "pending") {
-      const most = policy.retryBaseMs * 2 ** before.tries * (1 + policy.retryJitter)
+      const most = least * (1 + policy.retryJitter)
       if (row.dueAt > wall() + most + MOMENT_MS)
         violate(4, `message ${row.id} waits ${row.dueAt - wall()} ms after its try, longer than ${most} ms`)
       if (this.options.truth.container(row.sessionId, before.admittedIn)?.refused.has(row.id) === true)
         violate(4, `message ${row.id} is tried again, and its agent said that it never will work`)
     }
-    if (
-      before.state === "pending" &&
-      row.state === "pending" &&
-      row.tries === before.tries &&
-      row.dueAt > before.dueAt
-    )
+    const stays = before.state === "pending" && row.state === "pending" && row.tries === before.tries
+    if (stays && row.dueAt > before.dueAt)
       violate(4, `message ${row.id} was pushed ${row.dueAt - before.dueAt} ms further`)
     if (row.state === "expired" && before.state === "pending") {
       if ((row.expiresAt ?? Infinity) >= wall()) violate(1, `message ${row.id} expired before its time`)
@@ -293,10 +238,9 @@ export class LedgerWatch {
     if (message === undefined || !wakes(message)) return
     const container = truth.container(row.sessionId, row.incarnation)
     const life = this.incarnations.get(GroundTruth.key(row.sessionId, row.incarnation))
-    const stuck = ["ceiling", "claim", "startup"].includes(life?.stopReason ?? "")
     if (row.outcome === "failed" || row.outcome === "crashed" || row.outcome === "stuck")
       violate(4, `an attempt of ${row.messageId} ended ${row.outcome} and cost nothing`)
-    if (row.outcome === "released" && stuck)
+    if (row.outcome === "released" && isStuck(life))
       violate(4, `${row.messageId} was given back by a container that was stopped as stuck, for nothing`)
     const died = container?.death === "itself" || container?.death === "outside"
     if (row.outcome !== "host-stopped" || !died || life?.stopReason !== null) return
@@ -313,9 +257,8 @@ export class LedgerWatch {
     if (row.outcome !== "crashed" && row.outcome !== "stuck")
       return violate(4, `an attempt of ${row.messageId} ended ${row.outcome} and cost a try`)
     if (container === undefined) return
-    const stuck = ["ceiling", "claim", "startup"].includes(life?.stopReason ?? "")
     // One that was being stopped as stuck was stuck, whatever ended it in the end.
-    if (stuck) return
+    if (isStuck(life)) return
     if (container.death === "reboot")
       violate(4, `the host's reboot cost ${row.messageId} a try (${row.outcome})`)
     if (container.death === "daemon")
@@ -346,20 +289,16 @@ export class LedgerWatch {
     const container = truth.container(row.sessionId, row.number)
     if (container !== undefined && container.diedAt === null && row.startedAt !== null)
       violate(3, `incarnation ${key} was ended as ${row.reason} while its container lives`)
-    const waits = [...(this.open.get(row.sessionId)?.values() ?? [])].some(
-      (message) => wakes(message) && message.dueAt <= wall(),
-    )
+    const waits = this.openOf(row.sessionId).some((message) => wakes(message) && message.dueAt <= wall())
     if (row.reason === "crash" && !row.claimed && waits && (session?.wakeNotBefore ?? Infinity) <= wall())
       violate(4, `${key} died before it claimed anything, and its session does not back off`)
   }
 
   /** One that came up long after its start was given up is not counted: nobody knows of it yet. */
   private liveContainers(): number {
-    let count = 0
-    for (const [key, row] of this.incarnations) {
-      if (row.phase !== "ended" && this.options.truth.containers.get(key)?.diedAt === null) count += 1
-    }
-    return count
+    return [...this.incarnations].filter(
+      ([key, row]) => row.phase !== "ended" && this.options.truth.containers.get(key)?.diedAt === null,
+    ).length
   }
 
   private onDelivery(row: Delivery): void {
@@ -420,9 +359,7 @@ export class LedgerWatch {
   /** A message whose container died with it has the next one for itself. */
   private suspectsAreAlone(tx: LedgerTx, id: string): void {
     const current = tx.session(SessionId.make(id))?.incarnation
-    const shown = [...(this.open.get(id)?.values() ?? [])].filter(
-      (row) => wakes(row) && row.admittedIn === current,
-    )
+    const shown = this.openOf(id).filter((row) => wakes(row) && row.admittedIn === current)
     const suspect = shown.find((row) => row.suspect)
     if (suspect !== undefined && shown.length > 1)
       this.options.violate(4, `the suspect ${suspect.id} is shown beside ${shown.length - 1} others`)
@@ -430,7 +367,7 @@ export class LedgerWatch {
 
   /** What this container was shown and may begin with. */
   shownTo(session: string, incarnation: number): ReadonlyArray<string> {
-    return [...(this.open.get(session)?.values() ?? [])]
+    return this.openOf(session)
       .filter((row) => row.state === "pending" && row.admittedIn === incarnation && wakes(row))
       .filter((row) => row.dueAt <= this.options.wall())
       .map(({ id }) => id)
@@ -470,11 +407,11 @@ export class LedgerWatch {
   private hasWakeUp(tx: LedgerTx, id: string): void {
     const session = tx.session(SessionId.make(id))
     if (session === undefined || session.status !== "active" || session.live) return
-    let due = Infinity
-    for (const row of this.open.get(id)?.values() ?? []) {
-      // What waits for another run has no instant of its own.
-      if (row.state === "pending" && wakes(row) && row.dueAt < MAX_EPOCH_MS) due = Math.min(due, row.dueAt)
-    }
+    // What waits for another run has no instant of its own.
+    const waiting = this.openOf(id).filter(
+      (row) => row.state === "pending" && wakes(row) && row.dueAt < MAX_EPOCH_MS,
+    )
+    const due = Math.min(...waiting.map(({ dueAt }) => dueAt))
     if (due === Infinity) return
     if (session.wakeAt === null || session.wakeAt > Math.max(due, session.wakeNotBefore))
       this.options.violate(11, `session ${id} has work due at ${due} and its wake-up is ${session.wakeAt}`)

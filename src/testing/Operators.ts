@@ -28,14 +28,11 @@ const ROUNDS_MS = 30 * MINUTE_MS
 /** What an operator does of which it does not matter whether it is refused. */
 const fine = (): void => {}
 
-const operate = <A, E>(f: (operations: Operations["Service"]) => Effect.Effect<A, E>) =>
-  Effect.flatMap(Operations, f)
-
 const control = (session: SessionId, what: "stop" | "hold" | "wake" | "release") =>
-  operate((operations) => operations.controlSession({ id: session, what }))
+  Operations.use((operations) => operations.controlSession({ id: session, what }))
 
 const changeTask = (id: SeriesId, change: "Pause" | "Resume" | "CatchUp") =>
-  operate((operations) =>
+  Operations.use((operations) =>
     operations.changeTask({
       id,
       change:
@@ -141,7 +138,7 @@ export class Operators {
     if (victim === undefined) return
     this.requests.attempt(
       fault,
-      operate((operations) =>
+      Operations.use((operations) =>
         cancels ? operations.cancelMessage({ id: victim.id }) : operations.redriveMessage({ id: victim.id }),
       ),
     )
@@ -163,20 +160,20 @@ export class Operators {
         const change = { prompt: "tock", recurrence }
         return this.requests.attempt(
           fault,
-          operate((operations) => operations.changeTask({ id, change: { _tag: "Update", change } })),
+          Operations.use((operations) => operations.changeTask({ id, change: { _tag: "Update", change } })),
         )
       }
       case "operator-run-now":
         return this.requests.attempt(
           fault,
-          operate((operations) => operations.runTask({ id })),
+          Operations.use((operations) => operations.runTask({ id })),
         )
       case "operator-backfill": {
         const to = wall()
         const backfill = { id, name: `again${fault.nth % 2}`, from: to - fault.ms, to }
         return this.requests.attempt(
           fault,
-          operate((operations) => operations.backfillTask(backfill)),
+          Operations.use((operations) => operations.backfillTask(backfill)),
         )
       }
     }
@@ -188,7 +185,7 @@ export class Operators {
     this.open.add(id)
     const dueAt = this.ground.wall() + dueInMs
     const session = sessionName(planned.session)
-    const request = operate((operations) =>
+    const request = Operations.use((operations) =>
       operations.send({
         id: MessageId.make(id),
         sessionId: session,
@@ -214,7 +211,7 @@ export class Operators {
   /** The same id with other words is a conflict, also after the message has ended. */
   private contradict({ id, session }: PlannedSend): void {
     const { violate, watch } = this.ground
-    const request = operate((operations) =>
+    const request = Operations.use((operations) =>
       operations.send({
         id: MessageId.make(id),
         sessionId: sessionName(session),

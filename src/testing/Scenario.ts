@@ -30,8 +30,8 @@ const Time = Schema.Union([Schema.String, Schema.Finite]).check(
 )
 type Time = typeof Time.Type
 
-/** Milliseconds of a checked `Time`. */
-export const msOf = (time: Time): number => Result.getOrElse(parseDuration(time), () => 0)
+/** Milliseconds of a checked `Time`; 0 of none. */
+export const msOf = (time: Time | undefined): number => Result.getOrElse(parseDuration(time ?? 0), () => 0)
 
 const atMost = <S extends Schema.Top>(item: S) => Schema.Array(item).check(Schema.isMaxLength(MAX_ENTRIES))
 const some = Schema.optionalKey
@@ -300,7 +300,7 @@ export const repeatsOf = (
   scenario: Pick<Scenario, "lasts">,
   planned: NonNullable<Scenario["sends"]>[number],
 ): number => {
-  const every = planned.every === undefined ? 0 : msOf(planned.every)
+  const every = msOf(planned.every)
   if (every === 0) return 1
   const room = Math.ceil((msOf(scenario.lasts) - msOf(planned.at)) / every)
   return Math.max(0, Math.min(planned.times ?? Infinity, room))
@@ -339,34 +339,27 @@ const readPolicy = (
 
 /** Sessions, tasks and messages that are named and never made. */
 const unknownNames = (scenario: Scenario, at: At): ReadonlyArray<ScenarioMistake> => {
-  const sessions = new Set<string>(scenario.sessions.map(({ id }) => id))
-  const tasks = new Set<string>((scenario.tasks ?? []).map(({ id }) => id))
-  const known = [...sessions].join(", ")
   const mistakes: Array<ScenarioMistake> = []
-  const needSession = (path: Path, id: string): void => {
-    if (!sessions.has(id)) mistakes.push(at(path, `there is no session '${id}'; there are ${known}`))
+  const known = scenario.sessions.map(({ id }) => id)
+  const tasks = (scenario.tasks ?? []).map(({ id }) => id)
+  const needSession = (path: Path, id: SessionId | undefined): void => {
+    if (id !== undefined && !known.includes(id))
+      mistakes.push(at(path, `there is no session '${id}'; there are ${[...new Set(known)].join(", ")}`))
   }
-  const needTask = (path: Path, id: string): void => {
-    if (!tasks.has(id)) mistakes.push(at(path, `there is no task '${id}'`))
-  }
-  const seen = new Set<string>()
-  for (const [index, { id }] of scenario.sessions.entries()) {
-    if (seen.has(id)) mistakes.push(at(["sessions", index, "id"], `session '${id}' is there already`))
-    seen.add(id)
-  }
+  for (const [index, id] of known.entries())
+    if (known.indexOf(id) < index)
+      mistakes.push(at(["sessions", index, "id"], `session '${id}' is there already`))
   for (const [index, planned] of (scenario.sends ?? []).entries()) {
     needSession(["sends", index, "to"], planned.to)
     if (repeatsOf(scenario, planned) > MAX_REPEATS)
       mistakes.push(at(["sends", index, "every"], `it would be sent more than ${MAX_REPEATS} times`))
   }
   for (const [index, task] of (scenario.tasks ?? []).entries()) needSession(["tasks", index, "in"], task.in)
-  for (const [list, entries] of [
-    ["operators", scenario.operators ?? []],
-    ["expect", scenario.expect ?? []],
-  ] as const) {
-    for (const [index, entry] of entries.entries()) {
-      if (entry.session !== undefined) needSession([list, index, "session"], entry.session)
-      if (entry.task !== undefined) needTask([list, index, "task"], entry.task)
+  for (const list of ["operators", "expect"] as const) {
+    for (const [index, { session, task }] of (scenario[list] ?? []).entries()) {
+      needSession([list, index, "session"], session)
+      if (task !== undefined && !tasks.includes(task))
+        mistakes.push(at([list, index, "task"], `there is no task '${task}'`))
     }
   }
   return mistakes

@@ -2,7 +2,7 @@
  * The lanes of a scenario: what each session was doing all the while. The ledger is asked at short intervals; silence before a
  * container was killed as stuck is told apart afterwards, when one knows that it was.
  */
-import { GroupId, type SessionId } from "../domain/Ids.ts"
+import type { SessionId } from "../domain/Ids.ts"
 import { isTerminal, type TerminalState } from "../domain/Message.ts"
 import type { Session } from "../domain/Session.ts"
 import type { LedgerReader } from "../services/LedgerDriver.ts"
@@ -55,45 +55,32 @@ export class Lanes {
   }
 
   sample(reader: LedgerReader, now: number): void {
-    for (const [id, samples] of this.samples) {
-      const session = reader.session(id)
-      samples.push(
-        session === undefined
-          ? { at: now, state: "asleep", incarnation: null, signAt: 0 }
-          : this.look(reader, session, now),
-      )
-    }
+    for (const [id, samples] of this.samples) samples.push(this.look(reader, reader.session(id), now))
   }
 
-  private look(reader: LedgerReader, session: Session, now: number): Sample {
-    if (session.status !== "active" && !session.live) {
-      return { at: now, state: "dead", incarnation: null, signAt: 0 }
-    }
-    if (!session.live)
+  private look(reader: LedgerReader, session: Session | undefined, now: number): Sample {
+    if (session?.live !== true)
       return { at: now, state: this.idleState(reader, session, now), incarnation: null, signAt: 0 }
-    const number = session.incarnation
-    const open = reader.openAttempts(session.id)
-    const beat = this.heartbeat({
-      groupId: GroupId.make(session.groupId),
-      sessionId: session.id,
-      incarnation: number,
-    })
-    const spawned = reader.incarnation(session.id, number)?.spawnedAt ?? now
+    const { groupId, id: sessionId, incarnation } = session
+    const open = reader.openAttempts(sessionId)
+    const beat = this.heartbeat({ groupId, sessionId, incarnation })
+    const spawned = reader.incarnation(sessionId, incarnation)?.spawnedAt ?? now
     return {
       at: now,
       state: open.length > 0 ? "running" : "ready",
-      incarnation: number,
+      incarnation,
       signAt: Math.max(spawned, beat ?? 0, ...open.map(({ claimedAt }) => claimedAt)),
     }
   }
 
-  private idleState(reader: LedgerReader, session: Session, now: number): LaneState {
+  private idleState(reader: LedgerReader, session: Session | undefined, now: number): LaneState {
+    if (session === undefined) return "asleep"
+    if (session.status !== "active") return "dead"
     const pending = reader
       .messages({ sessionId: session.id, states: ["pending"] }, { limit: 1_000 })
       .filter((message) => message.trigger && message.kind !== "system")
     if (pending.length === 0) return "asleep"
-    if (session.wakeNotBefore > now && pending.some(({ dueAt }) => dueAt <= now)) return "backoff"
-    if (pending.some(({ dueAt }) => dueAt <= now)) return "waiting"
+    if (pending.some(({ dueAt }) => dueAt <= now)) return session.wakeNotBefore > now ? "backoff" : "waiting"
     return pending.some(({ tries }) => tries > 0) ? "backoff" : "asleep"
   }
 

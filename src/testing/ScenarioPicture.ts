@@ -42,7 +42,8 @@ const escaped = (text: string): string =>
 
 const round = (value: number): number => Math.round(value * 100) / 100
 
-const clock = (ms: number): string => {
+/** `03:04:05` after the beginning. */
+export const clock = (ms: number): string => {
   const seconds = Math.round(ms / 1_000)
   const two = (n: number): string => String(n).padStart(2, "0")
   return `${two(Math.floor(seconds / 3_600))}:${two(Math.floor(seconds / 60) % 60)}:${two(seconds % 60)}`

@@ -7,14 +7,15 @@ import type { LedgerEvent } from "../domain/LedgerEvent.ts"
 import type { Message } from "../domain/Message.ts"
 import { defaultHostLimits, defaultPolicy } from "../domain/Policy.ts"
 import { parseZone } from "../domain/Zone.ts"
+import type { ContainerSide } from "../layers/memory/MemoryMailbox.ts"
+import * as Agents from "../layers/memory/ScriptedAgents.ts"
+import type { AgentScript } from "../layers/memory/SimulatedEngine.ts"
 import type { LedgerReader } from "../services/LedgerDriver.ts"
 import type { Pair } from "../services/Mailbox.ts"
 import { DaemonLives } from "./DaemonLives.ts"
 import { Ground } from "./Ground.ts"
 import { Requests } from "./Requests.ts"
-import { msOf, type ReadScenario } from "./Scenario.ts"
-import { scriptOf } from "./ScenarioAgents.ts"
-import { unmet } from "./ScenarioExpectations.ts"
+import { type AgentBehaviour, type Expectation, msOf, type ReadScenario } from "./Scenario.ts"
 import { type Lane, Lanes } from "./ScenarioLanes.ts"
 import { furnishScenario, schedule } from "./ScenarioStage.ts"
 
@@ -149,3 +150,65 @@ const livesOf = (reader: LedgerReader, scenario: ReadScenario): ScenarioReport["
       return [id, { count: rows.length, reasons }]
     }),
   )
+
+/** What each behaviour means as a script of the in-memory layers. */
+const scriptOf = (agent: AgentBehaviour): AgentScript<ContainerSide> => {
+  const works = agent.works === undefined ? {} : { workMs: msOf(agent.works) }
+  const strikes = (row: { readonly id: string }): boolean =>
+    agent.on === undefined || agent.on.includes(row.id)
+  switch (agent.behaves) {
+    case "healthy":
+      return Agents.healthy(works)
+    case "hangs":
+      return Agents.silentAfterClaim({ onSigterm: agent.onSigterm === "releases" ? "releases" : "hangs" })
+    case "never-claims":
+      return Agents.neverClaims()
+    case "crashes-at-start":
+      return Agents.crashesAtStart(agent.code ?? 1, msOf(agent.after))
+    case "crashes":
+      return Agents.crashesMidMessage({ poison: strikes, exitCode: agent.code ?? 139, ...works })
+    case "fails":
+      return Agents.failsTheMessage({ retryable: agent.retryable ?? true, when: strikes, ...works })
+    case "silent-tool":
+      return Agents.toolSilent({
+        declaredMs: agent.declares === undefined ? null : msOf(agent.declares),
+        workMs: msOf(agent.works),
+      })
+    case "ignores-sigterm":
+      return Agents.ignoresSigterm(works)
+  }
+}
+
+/** What of an expectation does not hold, in words. */
+const unmet = (reader: LedgerReader, wanted: Expectation): ReadonlyArray<string> => {
+  const found: Array<string> = []
+  const compare = (what: string, expected: unknown, actual: unknown): void => {
+    if (expected !== undefined && expected !== actual)
+      found.push(`expected ${what} to be ${String(expected)}, and it is ${String(actual)}`)
+  }
+  if (wanted.message !== undefined) {
+    const message = reader.message(wanted.message)
+    compare(`the state of message ${wanted.message}`, wanted.state, message?.state)
+    compare(`the tries of message ${wanted.message}`, wanted.tries, message?.tries)
+    compare(`the attempts of message ${wanted.message}`, wanted.attempts, message?.attempts)
+  }
+  if (wanted.session !== undefined) {
+    const id = wanted.session
+    const session = reader.session(id)
+    const lives = session?.incarnation ?? 0
+    compare(`session ${id} being live`, wanted.live, session?.live)
+    if (lives > (wanted.livesAtMost ?? Infinity))
+      found.push(`session ${id} had ${lives} lives, over ${wanted.livesAtMost}`)
+    if (lives < (wanted.livesAtLeast ?? 0))
+      found.push(`session ${id} had ${lives} lives, under ${wanted.livesAtLeast}`)
+  }
+  if (wanted.task !== undefined) {
+    compare(`the status of task ${wanted.task}`, wanted.status, reader.series(wanted.task)?.status)
+    const runs = reader
+      .runs({ seriesId: wanted.task }, { limit: 100_000 })
+      .filter(({ messageId }) => messageId !== null)
+    if (runs.length < (wanted.runsAtLeast ?? 0))
+      found.push(`task ${wanted.task} ran ${runs.length} times, under ${wanted.runsAtLeast}`)
+  }
+  return found
+}

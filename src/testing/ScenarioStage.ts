@@ -11,9 +11,6 @@ import { msOf, type ReadScenario, repeatsOf } from "./Scenario.ts"
 const groupOf = (session: ReadScenario["sessions"][number]): GroupId =>
   session.group ?? GroupId.make("agents")
 
-const operate = <A, E>(f: (operations: Operations["Service"]) => Effect.Effect<A, E>) =>
-  Effect.flatMap(Operations, f)
-
 /** Groups and sessions; repeatable. */
 export const furnishScenario = (scenario: ReadScenario) =>
   Effect.gen(function* () {
@@ -50,7 +47,7 @@ export const schedule = (scenario: ReadScenario, stage: Stage): void => {
 
 const planSends = (scenario: ReadScenario, { ground, requests }: Stage): void => {
   for (const planned of scenario.sends ?? []) {
-    const every = planned.every === undefined ? 0 : msOf(planned.every)
+    const every = msOf(planned.every)
     const times = repeatsOf(scenario, planned)
     for (let n = 0; n < times; n++) {
       const id = (every === 0 ? planned.id : `${planned.id}-${n + 1}`) as typeof planned.id
@@ -60,14 +57,14 @@ const planSends = (scenario: ReadScenario, { ground, requests }: Stage): void =>
           sessionId: planned.to,
           kind: "chat" as const,
           content: { text: id },
-          dueAt: ground.wall() + (planned.due === undefined ? 0 : msOf(planned.due)),
+          dueAt: ground.wall() + msOf(planned.due),
           channelType: "test",
           platformId: planned.to,
           ...(planned.ttl === undefined ? {} : { ttlMs: msOf(planned.ttl) }),
         }
         requests.insist(
           `message ${id}`,
-          operate((operations) => operations.send(message)),
+          Operations.use((operations) => operations.send(message)),
         )
       })
     }
@@ -91,10 +88,10 @@ const planTasks = (scenario: ReadScenario, { ground, requests }: Stage): void =>
       ...(task.overlap === undefined ? {} : { overlap: task.overlap }),
       ...(task.catchUp === undefined ? {} : { catchUp: task.catchUp }),
     }
-    ground.after(task.at === undefined ? 0 : msOf(task.at), () =>
+    ground.after(msOf(task.at), () =>
       requests.insist(
         `task ${task.id}`,
-        operate((operations) => operations.addTask(wanted)),
+        Operations.use((operations) => operations.addTask(wanted)),
       ),
     )
   }
@@ -119,7 +116,7 @@ const planOutages = (scenario: ReadScenario, { crash, ground }: Stage): void => 
 const planOperators = (scenario: ReadScenario, { ground, requests }: Stage): void => {
   for (const { at, does, message, session, task } of scenario.operators ?? []) {
     const ask = <A, E>(whom: string, f: (operations: Operations["Service"]) => Effect.Effect<A, E>): void =>
-      requests.insist(`${does} ${whom}`, operate(f))
+      requests.insist(`${does} ${whom}`, Operations.use(f))
     ground.after(msOf(at), () => {
       if (session !== undefined)
         ask(session, (operations) => operations.controlSession({ id: session, what: does as "stop" }))

@@ -1,5 +1,6 @@
 /** A scenario as text: what happened, line by line, and what became of each message and session. */
 import { formatDuration } from "../layers/configuration/QuantityText.ts"
+import { clock } from "./ScenarioPicture.ts"
 import type { ScenarioReport } from "./ScenarioRun.ts"
 
 /** Events that a person reading a timeline wants to see; acceptance and delivery come in such numbers that they hide the rest. */
@@ -20,12 +21,6 @@ const align = (rows: ReadonlyArray<ReadonlyArray<string>>): ReadonlyArray<string
   )
 }
 
-const elapsed = (ms: number): string => {
-  const two = (n: number): string => String(n).padStart(2, "0")
-  const seconds = Math.floor(ms / 1_000)
-  return `${two(Math.floor(seconds / 3_600))}:${two(Math.floor(seconds / 60) % 60)}:${two(seconds % 60)}`
-}
-
 const shortened = <A>(rows: ReadonlyArray<A>, middle: A): ReadonlyArray<A> =>
   rows.length <= MAX_EVENTS
     ? rows
@@ -35,7 +30,7 @@ export const tabulateScenario = (report: ScenarioReport): ReadonlyArray<string> 
   const { events, lanes, lastsMs, lives, messages, scenario, startedAt } = report
   const shown = events.filter(({ type }) => !QUIET.has(type))
   const eventRows = shown.map(({ at, messageId, sessionId, text, type }) => [
-    elapsed(at - startedAt),
+    clock(at - startedAt),
     sessionId ?? "-",
     type,
     messageId ?? "-",
@@ -47,7 +42,7 @@ export const tabulateScenario = (report: ScenarioReport): ReadonlyArray<string> 
     message.state,
     String(message.tries),
     String(message.attempts),
-    message.endedAt === null ? "-" : elapsed(message.endedAt - startedAt),
+    message.endedAt === null ? "-" : clock(message.endedAt - startedAt),
     message.error ?? "",
   ])
   const sessionRows = lanes.map(({ session, spans }) => {

@@ -10,8 +10,7 @@ import type { Series } from "../domain/Series.ts"
 import { jitterOf } from "../domain/SeriesPolicy.ts"
 import { nextSlotOf } from "../domain/SeriesSlots.ts"
 import type { LedgerReader } from "../services/LedgerDriver.ts"
-import type { GroundTruth } from "./GroundTruth.ts"
-import type { Violate } from "./Violation.ts"
+import type { GroundTruth, Violate } from "./GroundTruth.ts"
 
 /** What can become of slots and runs; a campaign in which one of these never happened did not test it. */
 export const SERIES_SIGHTS = [
@@ -41,6 +40,7 @@ export interface SeriesWatchOptions {
   readonly truth: GroundTruth
   /** Elapsed milliseconds. */
   readonly now: () => number
+  /** The wall clock. */
   readonly wall: () => number
   readonly violate: Violate
 }
@@ -103,9 +103,7 @@ export class SeriesWatch {
   }
 
   private openOf(id: string): Map<string, Message> {
-    const known = this.open.get(id)
-    if (known !== undefined) return known
-    const rows = new Map<string, Message>()
+    const rows = this.open.get(id) ?? new Map<string, Message>()
     this.open.set(id, rows)
     return rows
   }
@@ -227,25 +225,13 @@ export class SeriesWatch {
     const more = row.count - (this.slotRuns.get(position) ?? 0)
     this.slotRuns.set(position, row.count)
     const change = this.changeOf(row.seriesId)
-    switch (row.outcome) {
-      case "missed":
-        change.missed += more
-        return this.see("slot-missed", more)
-      case "overlap":
-        change.overlapped += more
-        this.see("slot-overlapped", more)
-        if (this.openOf(row.seriesId).size === 0)
-          this.options.violate(5, `a slot of ${row.seriesId} was skipped, and no occurrence was open`)
-        return
-      case "paused":
-        change.paused += more
-        return this.see("slot-paused", more)
-      default:
-        this.options.violate(
-          5,
-          `a slot of ${row.seriesId} is recorded as ${row.outcome} without an occurrence`,
-        )
-    }
+    const kind = row.outcome === "overlap" ? "overlapped" : row.outcome
+    if (kind !== "missed" && kind !== "overlapped" && kind !== "paused")
+      return this.options.violate(5, `a slot of ${row.seriesId} is recorded as ${kind} without an occurrence`)
+    change[kind] += more
+    this.see(`slot-${kind}`, more)
+    if (kind === "overlapped" && this.openOf(row.seriesId).size === 0)
+      this.options.violate(5, `a slot of ${row.seriesId} was skipped, and no occurrence was open`)
   }
 
   onSeries(row: Series): void {
@@ -264,12 +250,8 @@ export class SeriesWatch {
     if (row.grid !== before.grid) this.onSetBack(before, row)
     else if (row.lastSlot !== null && before.lastSlot !== null && row.lastSlot < before.lastSlot)
       violate(5, `the last slot of ${row.id} went back`)
-    if (
-      row.nextSlot !== null &&
-      row.lastSlot !== null &&
-      row.nextSlot <= row.lastSlot &&
-      row.status === "active"
-    )
+    const { lastSlot, nextSlot, status } = row
+    if (nextSlot !== null && lastSlot !== null && nextSlot <= lastSlot && status === "active")
       violate(5, `the next slot of ${row.id} is not after the last one that was dealt with`)
   }
 
@@ -353,15 +335,11 @@ export class SeriesWatch {
     if (limit === null) return
     if (series.status === "active" && failures >= limit)
       violate(5, `${series.id} is active after ${failures} failures in a row; it allows ${limit}`)
-    if (
-      before?.status === "active" &&
-      series.status === "paused" &&
-      series.note?.includes("itself") === true
-    ) {
-      this.see("task-paused-itself")
-      if (failures < limit)
-        violate(5, `${series.id} paused itself after ${failures} failures in a row, of ${limit}`)
-    }
+    if (before?.status !== "active" || series.status !== "paused") return
+    if (series.note?.includes("itself") !== true) return
+    this.see("task-paused-itself")
+    if (failures < limit)
+      violate(5, `${series.id} paused itself after ${failures} failures in a row, of ${limit}`)
   }
 
   sessionsRemoved(count: number): void {
@@ -395,13 +373,8 @@ export class SeriesWatch {
 /** Slots from `first` on, whether it lies on the grid or not, and before `end`. */
 const countSlots = (series: Series, first: number | null, end: number): number => {
   let count = 0
-  for (
-    let slot = first;
-    slot !== null && slot < end && count < MAX_COUNTED;
+  for (let slot = first; slot !== null && slot < end && count < MAX_COUNTED; count++)
     slot = nextSlotOf(series, slot)
-  ) {
-    count += 1
-  }
   return count
 }
 

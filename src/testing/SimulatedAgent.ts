@@ -154,21 +154,15 @@ const live = Effect.fnUntraced(function* (life: Life, fault: Fault | null) {
   return 0
 })
 
-/** Works for a while with a heartbeat now and then. */
+/** Works for a while with a heartbeat now and then; whether nobody told it to stop meanwhile. */
 const work = Effect.fnUntraced(function* ({ me }: Life, workMs: number) {
   yield* me.beat
   for (let left = workMs; left > 0; left -= BEAT_MS) {
-    if ((yield* me.sleep(Math.min(left, BEAT_MS))) === "sigterm") return "sigterm" as const
+    if ((yield* me.sleep(Math.min(left, BEAT_MS))) === "sigterm") return false
     yield* me.beat
   }
-  return "slept" as const
+  return true
 })
-
-const giveBack = (life: Life, batch: ReadonlyArray<InboundRow>): Effect.Effect<Ending> =>
-  Effect.as(life.me.release(batch), QUIT)
-
-const answer = (life: Life, batch: ReadonlyArray<InboundRow>): Effect.Effect<Ending> =>
-  Effect.as(life.me.answer(batch, `done ${batch.map(({ id }) => id).join(" ")}`), "next")
 
 /** A task that says in its prompt what its runs are like. */
 const decodeTask = Schema.decodeUnknownOption(
@@ -190,22 +184,21 @@ const turn = Effect.fnUntraced(function* (
   const { me, truth, random } = life
   const asked = taskRun(batch)
   const workMs = asked?.workMs ?? random.magnitude(100, 90 * SECOND_MS)
+  const giveBack = Effect.suspend(() => Effect.as(me.release(batch), QUIT))
+  const answer = Effect.as(me.answer(batch, `done ${batch.map(({ id }) => id).join(" ")}`), "next" as const)
   const poisoned = batch.some(({ id }) => life.around.isPoisoned(id))
-  if (poisoned || fault?.kind === "agent-crash") {
-    return (yield* work(life, Math.min(workMs, 20 * SECOND_MS))) === "sigterm"
-      ? yield* giveBack(life, batch)
-      : { exit: 139 }
-  }
+  if (poisoned || fault?.kind === "agent-crash")
+    return (yield* work(life, Math.min(workMs, 20 * SECOND_MS))) ? { exit: 139 } : yield* giveBack
   switch (fault?.kind) {
     case "agent-hang":
       yield* Deferred.await(me.sigterm)
-      return yield* giveBack(life, batch)
+      return yield* giveBack
     case "agent-deaf":
       yield* me.beat
       return yield* Effect.never
     case "agent-fails":
     case "agent-refuses":
-      if ((yield* work(life, workMs)) === "sigterm") return yield* giveBack(life, batch)
+      if (!(yield* work(life, workMs))) return yield* giveBack
       yield* me.fail(batch, { retryable: fault.kind === "agent-fails", error: "it did not work" })
       return "next"
     case "agent-silent-tool": {
@@ -214,12 +207,10 @@ const turn = Effect.fnUntraced(function* (
       const slept = yield* me.sleep(Math.round(fault.ms * 0.9))
       yield* me.tool(null)
       truth.excusedUntil = 0
-      return slept === "sigterm" ? yield* giveBack(life, batch) : yield* answer(life, batch)
+      return yield* slept === "sigterm" ? giveBack : answer
     }
     case "agent-slow":
-      return (yield* work(life, fault.ms)) === "sigterm"
-        ? yield* giveBack(life, batch)
-        : yield* answer(life, batch)
+      return yield* (yield* work(life, fault.ms)) ? answer : giveBack
     case "agent-lies":
       yield* lie(life)
       break
@@ -235,44 +226,48 @@ const turn = Effect.fnUntraced(function* (
     default:
       break
   }
-  if ((yield* work(life, workMs)) === "sigterm") return yield* giveBack(life, batch)
+  if (!(yield* work(life, workMs))) return yield* giveBack
   if (asked?.ends === "badly") {
     yield* me.fail(batch, { retryable: false, error: "this task never works" })
     return "next"
   }
   if (random.chance(0.15)) yield* doMore(life)
   if (random.chance(0.3)) yield* saySome(life)
-  return yield* answer(life, batch)
+  return yield* answer
 })
 
+/** Writes a row of its own, now by its own clock. */
+const write = (
+  { me, side }: Life,
+  id: string,
+  content: object,
+  row: { readonly kind?: string; readonly [field: string]: unknown } = {},
+) =>
+  Effect.flatMap(me.now, (at) =>
+    side.write(me.pair, { id: OutboundId.make(id), content: JSON.stringify(content), ...row }, at),
+  )
+
 /** An answer in several parts. */
-const saySome = Effect.fnUntraced(function* ({ me, side, truth, random, around }: Life) {
-  for (let part = random.between(1, 3); part > 0; part--) {
-    const id = OutboundId.make(`part-${truth.incarnation}-${around.now()}-${part}`)
-    yield* side.write(me.pair, { id, content: JSON.stringify({ text: `part ${part}` }) }, yield* me.now)
-  }
+const saySome = Effect.fnUntraced(function* (life: Life) {
+  const { truth, random, around } = life
+  for (let part = random.between(1, 3); part > 0; part--)
+    yield* write(life, `part-${truth.incarnation}-${around.now()}-${part}`, { text: `part ${part}` })
 })
 
 /** What agents do besides answering: say more, now or later; make and change tasks; write to another group. */
-const doMore = Effect.fnUntraced(function* ({ me, side, truth, random, around }: Life) {
+const doMore = Effect.fnUntraced(function* (life: Life) {
+  const { me, truth, random, around } = life
   const at = yield* me.now
   const name = `${truth.incarnation}-${around.now()}`
-  const write = (
-    id: string,
-    row: { readonly kind?: string; readonly [field: string]: unknown },
-    content: object,
-  ) => side.write(me.pair, { id: OutboundId.make(id), content: JSON.stringify(content), ...row }, at)
-  const system = (content: object) => write(`act-${name}`, { kind: "system" }, content)
-  const anyTask = `t${random.below(3)}`
+  const system = (content: object) => write(life, `act-${name}`, content, { kind: "system" })
+  const taskId = `t${random.below(3)}`
   switch (random.below(6)) {
     case 0:
-      return yield* write(`more-${name}`, {}, { text: "more" })
-    case 1:
-      return yield* write(
-        `later-${name}`,
-        { deliverAfter: at + random.magnitude(SECOND_MS, 10 * MINUTE_MS) },
-        { text: "later" },
-      )
+      return yield* write(life, `more-${name}`, { text: "more" })
+    case 1: {
+      const deliverAfter = at + random.magnitude(SECOND_MS, 10 * MINUTE_MS)
+      return yield* write(life, `later-${name}`, { text: "later" }, { deliverAfter })
+    }
     case 2:
       return yield* system({
         action: "schedule_task",
@@ -281,20 +276,13 @@ const doMore = Effect.fnUntraced(function* ({ me, side, truth, random, around }:
         processAfter: new Date(at + random.magnitude(SECOND_MS, 60 * MINUTE_MS)).toISOString(),
       })
     case 3:
-      return yield* system({ action: random.pick(["pause_task", "resume_task"]), taskId: anyTask })
+      return yield* system({ action: random.pick(["pause_task", "resume_task"]), taskId })
     case 4:
-      return yield* system({
-        action: "update_task",
-        taskId: anyTask,
-        prompt: "changed",
-        recurrence: "every 50m",
-      })
-    default:
-      return yield* write(
-        `to-${name}`,
-        { channelType: "agent", platformId: `g${random.below(2)}` },
-        { text: "for another group" },
-      )
+      return yield* system({ action: "update_task", taskId, prompt: "changed", recurrence: "every 50m" })
+    default: {
+      const to = { channelType: "agent", platformId: `g${random.below(2)}` }
+      return yield* write(life, `to-${name}`, { text: "for another group" }, to)
+    }
   }
 })
 
@@ -319,36 +307,16 @@ const lie = Effect.fnUntraced(function* (life: Life) {
   }
   yield* side.ack(me.pair, "never-was", "completed", {}, at)
   const name = `lie-${life.truth.incarnation}-${life.around.now()}`
-  yield* side.write(
-    me.pair,
-    {
-      id: OutboundId.make(`${name}-elsewhere`),
-      content: JSON.stringify({ text: "psst" }),
-      channelType: "test",
-      platformId: "somebody-else",
-    },
-    at,
-  )
-  yield* side.write(
-    me.pair,
-    {
-      id: OutboundId.make(`${name}-system`),
-      kind: "system",
-      content: JSON.stringify({
-        action: "cancel_task",
-        taskId: life.around.foreignTask(life.truth.session) ?? "t0-of-nobody",
-      }),
-    },
-    at,
-  )
+  const elsewhere = { channelType: "test", platformId: "somebody-else" }
+  yield* write(life, `${name}-elsewhere`, { text: "psst" }, elsewhere)
+  const taskId = life.around.foreignTask(life.truth.session) ?? "t0-of-nobody"
+  yield* write(life, `${name}-system`, { action: "cancel_task", taskId }, { kind: "system" })
 })
 
 /** Uses an id of its last life again, and one of its own twice with other content. */
 const repeatIds = Effect.fnUntraced(function* (life: Life) {
-  const { me, side, truth } = life
-  const at = yield* me.now
-  for (const id of [`out-${Math.max(1, truth.incarnation - 1)}-1`, `out-${truth.incarnation}-1`]) {
-    yield* side.write(me.pair, { id: OutboundId.make(id), content: JSON.stringify({ text: "again" }) }, at)
-  }
-  yield* me.doorbell
+  const { incarnation } = life.truth
+  for (const id of [`out-${Math.max(1, incarnation - 1)}-1`, `out-${incarnation}-1`])
+    yield* write(life, id, { text: "again" })
+  yield* life.me.doorbell
 })
