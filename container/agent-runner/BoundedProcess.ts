@@ -142,3 +142,9 @@ const feed = (stream: NodeJS.WritableStream | null, text: string): void => {
   stream?.on("error", () => undefined)
   stream?.end(text)
 }
+
+/** The last of what a program said on stderr, as the end of a sentence. */
+export const tail = (stderr: string, maxChars: number): string => {
+  const text = stderr.trim()
+  return text === "" ? "" : `: ${text.slice(-maxChars)}`
+}

@@ -62,19 +62,21 @@ const putAck = (database: DatabaseSync) =>
        tries = excluded.tries, outcome = excluded.outcome, detail = excluded.detail`,
   )
 
+/** What is undefined is left out of the JSON. */
 const detailOf = (ending: Ending): Readonly<Record<string, unknown>> => {
-  switch (ending.kind) {
-    case "completed":
-      return {
-        ...(ending.result === null ? {} : { result: ending.result.slice(0, MAX_RESULT_CHARS) }),
-        ...(ending.turn === undefined ? {} : { turn: ending.turn }),
-      }
-    case "skipped":
-      return {
-        ...(ending.result === null ? {} : { result: ending.result.slice(0, MAX_RESULT_CHARS) }),
-        ...(ending.error === null ? {} : { error: ending.error.slice(0, MAX_ERROR_CHARS) }),
-      }
-    case "failed":
-      return { retryable: ending.retryable, error: ending.error.slice(0, MAX_ERROR_CHARS) }
+  const {
+    error,
+    result,
+    retryable,
+    turn,
+  }: Partial<Record<"error" | "result", string | null>> & {
+    readonly retryable?: boolean
+    readonly turn?: string
+  } = ending
+  return {
+    retryable,
+    result: result?.slice(0, MAX_RESULT_CHARS),
+    error: error?.slice(0, MAX_ERROR_CHARS),
+    turn,
   }
 }

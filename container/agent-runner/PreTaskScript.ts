@@ -3,11 +3,11 @@
  * `{"wakeAgent": boolean, "data"?: any, "reason"?: text}`. No script can fail a task: what goes wrong skips the occurrence,
  * and is recorded as its error.
  */
-import { runProgram } from "./BoundedProcess.ts"
+import { runProgram, tail } from "./BoundedProcess.ts"
 
 export const SCRIPT_TIMEOUT_MS = 30_000
-const MAX_OUTPUT_CHARS = 1024 * 1024
 const MAX_TAIL_CHARS = 1_000
+const MAX_OUTPUT_CHARS = 1024 * 1024
 
 export type ScriptVerdict =
   | { readonly kind: "wake"; readonly data: unknown }
@@ -46,11 +46,11 @@ export const runScript = async (script: string, given: ScriptCircumstances): Pro
     case "unstartable":
       return fault(`the script can't be started: ${end.why}`)
     case "timeout":
-      return fault(`the script did not end within ${given.timeoutMs} ms${tail(end.stderr)}`)
+      return fault(`the script did not end within ${given.timeoutMs} ms${tail(end.stderr, MAX_TAIL_CHARS)}`)
     case "exited":
       return end.code === 0
         ? verdictOf(stdout)
-        : fault(`the script ended with ${end.code ?? end.signal}${tail(end.stderr)}`)
+        : fault(`the script ended with ${end.code ?? end.signal}${tail(end.stderr, MAX_TAIL_CHARS)}`)
   }
 }
 
@@ -71,8 +71,3 @@ const verdictOf = (stdout: string): ScriptVerdict => {
 }
 
 const fault = (error: string): ScriptVerdict => ({ kind: "skip", reason: null, error })
-
-const tail = (stderr: string): string => {
-  const text = stderr.trim()
-  return text === "" ? "" : `: ${text.slice(-MAX_TAIL_CHARS)}`
-}

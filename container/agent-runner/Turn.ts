@@ -3,9 +3,9 @@
  * of four ways, and whatever a crash leaves of it is an open claim that the host can see.
  */
 import { setTimeout as sleep } from "node:timers/promises"
+import { ring } from "./Bell.ts"
 import { claim, end, release, type Ending } from "./Claims.ts"
 import type { Configuration } from "./Configuration.ts"
-import { ring } from "./Doorbell.ts"
 import type { Heartbeat } from "./Heartbeat.ts"
 import type { Batch, Inbox } from "./Inbox.ts"
 import { log, messageOf } from "./Log.ts"
@@ -115,19 +115,16 @@ const askProvider = (prompt: Prompt, context: TurnContext, { provider }: TurnSer
 
 const contextOf = (batch: Batch, { file, heartbeat, inbox, shutdown }: TurnServices): TurnContext => {
   const beat = (): void => heartbeat.beat()
+  const show = async (what: string, tool: Parameters<typeof setTool>[1]): Promise<void> => {
+    const atMs = Date.now()
+    await file.write(what, (database) => setTool(database, tool, atMs))
+    beat()
+  }
   return {
     signal: shutdown.giveUp,
     beat,
-    onTool: async (name, timeoutMs) => {
-      const atMs = Date.now()
-      await file.write("tool in flight", (database) => setTool(database, { name, timeoutMs }, atMs))
-      beat()
-    },
-    onToolEnd: async () => {
-      const atMs = Date.now()
-      await file.write("tool ended", (database) => setTool(database, null, atMs))
-      beat()
-    },
+    onTool: (name, timeoutMs) => show("tool in flight", { name, timeoutMs }),
+    onToolEnd: () => show("tool ended", null),
     post: async (draft) => {
       const message = messageFrom(draft, batch)
       const atMs = Date.now()
@@ -169,23 +166,13 @@ const commit = async (batch: Batch, verdict: Verdict, { file, inbox }: TurnServi
   })
 }
 
+const answerOf = (text: string, batch: Batch): OutboundMessage =>
+  messageFrom({ kind: "chat", content: textContent(text), to: null, deliverAfter: null }, batch)
+
 /** A turn replies to the oldest message that it answers. */
-const repliedTo = (batch: Batch): string | null => batch.triggers[0]?.id ?? null
-
-const answerOf = (text: string, batch: Batch): OutboundMessage => ({
-  ...batch.answerTo,
+const messageFrom = ({ to, ...row }: Draft, batch: Batch): OutboundMessage => ({
+  ...(to ?? batch.answerTo),
+  ...row,
   id: newOutboundId(),
-  kind: "chat",
-  content: textContent(text),
-  inReplyTo: repliedTo(batch),
-  deliverAfter: null,
-})
-
-const messageFrom = (draft: Draft, batch: Batch): OutboundMessage => ({
-  ...(draft.to ?? batch.answerTo),
-  id: newOutboundId(),
-  kind: draft.kind,
-  content: draft.content,
-  inReplyTo: repliedTo(batch),
-  deliverAfter: draft.deliverAfter,
+  inReplyTo: batch.triggers[0]?.id ?? null,
 })

@@ -6,7 +6,7 @@
  * Environment: the runner's own, plus LAMPLIGHTER_MESSAGE_IDS (comma separated, oldest first) and LAMPLIGHTER_ATTEMPT (tries
  * that the first message has spent: 0 the first time).
  */
-import { runProgram, type ProgramEnd } from "../BoundedProcess.ts"
+import { runProgram, type ProgramEnd, tail } from "../BoundedProcess.ts"
 import { CommandOutput } from "./CommandOutput.ts"
 import { type Prompt, type Provider, ProviderError, type TurnContext } from "./Provider.ts"
 
@@ -77,6 +77,8 @@ const execute = async (options: CommandOptions, prompt: Prompt, context: TurnCon
   return text
 }
 
+const MAX_TAIL_CHARS = 1_500
+
 const refuseBadEnd = (file: string, timeoutMs: number | null, end: ProgramEnd): void => {
   switch (end.kind) {
     case "unstartable":
@@ -85,25 +87,18 @@ const refuseBadEnd = (file: string, timeoutMs: number | null, end: ProgramEnd): 
       throw new ProviderError(`the command '${file}' was stopped`, "retryable")
     case "timeout":
       throw new ProviderError(
-        `the command '${file}' did not end within ${timeoutMs} ms (providerTimeoutMs)${tail(end.stderr)}`,
+        `the command '${file}' did not end within ${timeoutMs} ms (providerTimeoutMs)${tail(end.stderr, MAX_TAIL_CHARS)}`,
         "retryable",
       )
     case "exited":
       if (end.code === 0) return
       throw new ProviderError(
         end.code === null
-          ? `the command '${file}' was ended by ${end.signal}${tail(end.stderr)}`
-          : `the command '${file}' exited with ${end.code}${tail(end.stderr)}`,
+          ? `the command '${file}' was ended by ${end.signal}${tail(end.stderr, MAX_TAIL_CHARS)}`
+          : `the command '${file}' exited with ${end.code}${tail(end.stderr, MAX_TAIL_CHARS)}`,
         end.code !== null && FINAL_EXIT_CODES.has(end.code) ? "final" : "retryable",
       )
   }
-}
-
-const MAX_TAIL_CHARS = 1_500
-
-const tail = (stderr: string): string => {
-  const text = stderr.trim()
-  return text === "" ? "" : `: ${text.slice(-MAX_TAIL_CHARS)}`
 }
 
 const idList = (ids: ReadonlyArray<string>): string => {

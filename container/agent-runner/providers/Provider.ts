@@ -2,6 +2,7 @@
  * What answers a prompt. A provider reports its progress as it happens: the heartbeat follows nothing else, so one that is silent
  * for long declares a tool in flight with its timeout.
  */
+import type { Address } from "../Inbox.ts"
 
 export interface PromptMessage {
   readonly id: string
@@ -23,11 +24,7 @@ export interface Draft {
   readonly kind: string
   /** JSON text. */
   readonly content: string
-  readonly to: {
-    readonly channelType: string
-    readonly platformId: string | null
-    readonly threadId: string | null
-  } | null
+  readonly to: (Address & { readonly channelType: string }) | null
   readonly deliverAfter: string | null
 }
 
