@@ -57,3 +57,25 @@ describe("logs", () => {
     assert.include(none.stderr, "no such life")
   }, 40_000)
 })
+
+describe("a life that was killed as stuck", () => {
+  const discarding = commandLine()
+  afterAll(() => discarding.close())
+
+  it("keeps its log with its agent's last words, although it exited with 0", async () => {
+    await discarding.run("init", "--group", "g1")
+    await discarding.up()
+    const silent = `console.error("I am about to say nothing"); setInterval(() => {}, 1e6)`
+    const policy = `{"claimToleranceMs":"1s","ceilingMs":"2s","graceMs":"3s","retryLimit":0}`
+    await discarding.run("group", "add", "silent", "--policy", policy, "--", process.execPath, "-e", silent)
+    const { message } = await discarding.json("send", "silent", "work")
+    const { incarnations } = await discarding.until(
+      () => discarding.json("session", "show", message.sessionId),
+      (report) => report.incarnations.some((life: { logFile: string | null }) => life.logFile !== null),
+    )
+    assert.strictEqual(incarnations[0].exitCode, 0)
+    assert.include(["claim", "ceiling"], incarnations[0].reason)
+    const { text } = await discarding.json("logs", message.sessionId, "--incarnation", "1")
+    for (const part of ["exit code: 0", "I am about to say nothing"]) assert.include(text, part)
+  }, 40_000)
+})

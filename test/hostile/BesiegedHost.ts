@@ -146,6 +146,8 @@ export const onBesiegedHost = <A, E>(
           )
           .run(accepted.id, new Date().toISOString())
         outbound.close()
+        // What its doorbell does: the next pass looks at this session, whenever the next poll is.
+        yield* SessionStore.use((store) => Effect.sync(() => store.touched.session(HONEST)))
         yield* nudges.look.ring
         yield* until("done", HONEST, ({ queued }) => queued === 0)
         return performance.now() - began

@@ -4,7 +4,7 @@ import { GroupId, IncarnationNumber, MessageId, OutboundId, SessionId } from "..
 import { MemoryChannels } from "../../src/layers/memory/MemoryChannels.ts"
 import { ContainerSide } from "../../src/layers/memory/MemoryMailbox.ts"
 import * as MemoryLedger from "../../src/layers/memory/MemoryLedger.ts"
-import { crashesMidMessage, healthy } from "../../src/layers/memory/ScriptedAgents.ts"
+import { crashesMidMessage, healthy, silentAfterClaim } from "../../src/layers/memory/ScriptedAgents.ts"
 import { SimulatedEngine } from "../../src/layers/memory/SimulatedEngine.ts"
 import { LedgerDriver, type LedgerReader } from "../../src/services/LedgerDriver.ts"
 import { plainDraft } from "../../src/services/ledger/Accept.ts"
@@ -230,6 +230,44 @@ const askedByPass = (sessions: number) => {
     }),
   )
 }
+
+describe("an engine that hangs", () => {
+  it.effect("is asked to stop all that are stuck side by side, and keeps nobody else waiting", () => {
+    const asked = new Set<SessionId>()
+    const stuck = ["s1", "s3", "s4", "s5"].map((id) => SessionId.make(id))
+    return timeline(
+      {
+        script: ({ labels }) =>
+          stuck.includes(labels.session)
+            ? silentAfterClaim()
+            : healthy({ workMs: 1_000 }),
+        runtime: (runtime) => ({
+          ...runtime,
+          stop: (ref) =>
+            ref.labels !== null && stuck.includes(ref.labels.session) && asked.size < stuck.length
+              ? Effect.andThen(
+                  Effect.sync(() => asked.add(ref.labels.session)),
+                  Effect.never,
+                )
+              : runtime.stop(ref),
+        }),
+      },
+      ({ look }) =>
+        Effect.gen(function* () {
+          for (const id of stuck.slice(1)) yield* otherSession(id)
+          yield* otherSession(OTHER)
+          for (const [n, id] of stuck.entries()) yield* tell(id, `stuck${n}`, 0)
+          yield* look.ring
+          yield* pass(1.25)
+          assert.deepStrictEqual([...asked].toSorted(), stuck, "no hanging call kept another from being made")
+          yield* tell(OTHER, "m2", 0)
+          yield* look.ring
+          yield* pass(0.25)
+          assert.strictEqual((yield* messageOf("m2")).state, "completed")
+        }),
+    )
+  })
+})
 
 describe("many idle sessions", () => {
   it.effect("a pass with nothing due asks the same few questions at ten sessions and at ten thousand", () =>
