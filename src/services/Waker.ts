@@ -88,6 +88,14 @@ const start = Effect.fnUntraced(function* (begun: Begun, pair: Pair) {
   return { _tag: "Failed", reason, message } satisfies Woken
 })
 
+/** Of the grace, kept for the end of what the turn at hand started and for what it hands back. */
+const STOP_RESERVE_MS = 2_000
+/** What a timer of the runner takes. */
+const MAX_STOP_MS = 2 ** 31 - 1
+/** How long its turn at hand may take after SIGTERM: a runner that waits longer than its grace is killed with its claims in its hands. */
+const runnerStopMs = (graceMs: number): number =>
+  Math.min(MAX_STOP_MS, Math.max(1, graceMs - STOP_RESERVE_MS))
+
 /** Everything that a start needs on disk. Repeatable: a second try finds the same folders. */
 const compose = Effect.fnUntraced(function* (
   begun: Begun,
@@ -129,7 +137,13 @@ const compose = Effect.fnUntraced(function* (
     name: `lamplighter-${install}-${session.id}`,
     ...mailbox.paths(pair),
     ...paths,
-    env: { ...contribution.env, ...credentials.env, TZ: zone, LAMPLIGHTER_SESSION: session.id },
+    env: {
+      ...contribution.env,
+      ...credentials.env,
+      TZ: zone,
+      LAMPLIGHTER_SESSION: session.id,
+      LAMPLIGHTER_STOP_MS: String(runnerStopMs(policy.graceMs)),
+    },
     secrets: { ...contribution.secrets, ...credentials.secrets },
     image: group.imageTag,
     packages: group.container.packages,

@@ -238,9 +238,7 @@ describe("an engine that hangs", () => {
     return timeline(
       {
         script: ({ labels }) =>
-          stuck.includes(labels.session)
-            ? silentAfterClaim()
-            : healthy({ workMs: 1_000 }),
+          stuck.includes(labels.session) ? silentAfterClaim() : healthy({ workMs: 1_000 }),
         runtime: (runtime) => ({
           ...runtime,
           stop: (ref) =>
