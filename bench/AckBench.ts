@@ -9,8 +9,8 @@ import { Mailbox } from "../src/services/Mailbox.ts"
 import { SessionStore } from "../src/services/SessionStore.ts"
 import { Sweep } from "../src/services/Sweep.ts"
 import { amended, moved } from "../src/domain/MessageTransition.ts"
-import { addSessions, GROUP, message, onHost, sessionId, upTo, waiting } from "./Host.ts"
-import { type Bench, elapsed, median, stopwatch, timed, until } from "./Measure.ts"
+import { addSessions, GROUP, message, onHost, sessionId, untilStarted, waiting } from "./Host.ts"
+import { type Bench, elapsed, median, rounds, shown, stopwatch, timed, until, upTo } from "./Measure.ts"
 
 const ACKS = 10
 const GLANCES = 1_000
@@ -38,20 +38,16 @@ const addHistory = Effect.fnUntraced(function* (count: number) {
   })
 })
 
-const measure = (history: number, rounds: number) =>
-  onHost(({ started }) =>
-    Effect.gen(function* () {
-      const sweep = yield* Sweep
+const measure = (history: number, count: number) =>
+  onHost(
+    Effect.fnUntraced(function* (host) {
+      const { pass } = yield* Sweep
       const store = yield* SessionStore
       const mailbox = yield* Mailbox
       yield* addSessions(1)
       if (history > 0) yield* addHistory(history)
       yield* message(0, Date.now())
-      yield* until(
-        "its container started",
-        () => started.size > 0,
-        Effect.andThen(sweep.pass, Effect.sleep(5)),
-      )
+      yield* untilStarted(host, 1, Effect.andThen(pass, Effect.sleep(5)))
       const pair = { groupId: GROUP, sessionId: SESSION, incarnation: 1 }
       const outbound = new Database(path.join(mailbox.paths(pair).outDir, "outbound.db"))
       yield* Effect.addFinalizer(() => Effect.sync(() => outbound.close()))
@@ -59,29 +55,26 @@ const measure = (history: number, rounds: number) =>
         "INSERT OR REPLACE INTO processing_ack (message_id, status, status_changed) VALUES (?, 'completed', ?)",
       )
       const ingests: Array<number> = []
-      for (let round = 0; round < rounds; round++) {
+      for (let round = 0; round < count; round++) {
         const accepted = yield* Effect.forEach(upTo(ACKS), () => message(0, Date.now()))
-        yield* sweep.pass
+        yield* pass
         const changed = new Date().toISOString()
         outbound.transaction(() => {
           for (const { message } of accepted) acknowledge.run(message.id, changed)
         })()
-        let open: number = accepted.length
-        const look = store.read((reader) => {
-          open = accepted.filter(({ message }) => reader.message(message.id)?.state !== "completed").length
-        })
+        const look = store.read((reader) =>
+          accepted.every(({ message }) => reader.message(message.id)?.state === "completed"),
+        )
         // One pass, but for the first: the process that reads is starting then.
-        const ingest = until("ingested", () => open === 0, Effect.andThen(sweep.pass, look))
-        ingests.push(yield* elapsed(ingest))
+        ingests.push(yield* elapsed(until("ingested", Effect.andThen(pass, look))))
       }
       const glance = stopwatch()
       for (let n = 0; n < GLANCES; n++) mailbox.glance(pair)
       const glanceMs = glance() / GLANCES
       // A file that was written to just now is read again: its time stamp is no finer than a few milliseconds.
       yield* Effect.sleep(SETTLES_MS)
-      yield* sweep.pass
-      const passes = yield* Effect.forEach(upTo(rounds), () => elapsed(sweep.pass))
-      return { ingestMs: median(ingests), glanceMs, quietMs: median(passes) }
+      yield* pass
+      return { ingestMs: median(ingests), glanceMs, quietMs: median(yield* rounds(count, () => pass)) }
     }),
   )
 
@@ -89,13 +82,11 @@ export const ackBench: Bench = {
   name: "acks",
   about: `${ACKS} acks written by a container → in the ledger, one pass; and looks at a running session where nothing changed`,
   run: async (size) => {
-    const [much, rounds] = size === "smoke" ? [500, 5] : [10_000, 25]
-    const none = await measure(0, rounds)
-    const old = await measure(much, rounds)
-    const history = `${much.toLocaleString("en")} messages of history`
-    const over = (value: number): { readonly over: readonly [string, number] } => ({
-      over: ["no history", value],
-    })
+    const [much, count] = size === "smoke" ? [500, 5] : [10_000, 25]
+    const none = await measure(0, count)
+    const old = await measure(much, count)
+    const history = `${shown(much)} messages of history`
+    const over = (value: number) => ({ over: ["no history", value] as const })
     return [
       timed(`${ACKS} acks, no history`, none.ingestMs),
       timed(`${ACKS} acks, ${history}`, old.ingestMs, 5, over(none.ingestMs)),

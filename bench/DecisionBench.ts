@@ -9,8 +9,8 @@ import { ingested, type Live, livenessOf, observe, started, starting } from "../
 import { decideStuckAction } from "../src/domain/StuckAction.ts"
 import { planSweep, type SweepSnapshot } from "../src/domain/SweepPlan.ts"
 import { planWakes, type WakeInput } from "../src/domain/WakeAdmission.ts"
-import { sessionId, upTo } from "./Host.ts"
-import { atLeast, type Bench, perSecond, repeat, type Row, timed } from "./Measure.ts"
+import { sessionId } from "./Host.ts"
+import { type Bench, perSecond, rate, repeat, type Row, timed, upTo } from "./Measure.ts"
 
 const NOW = 1_800_000_000_000
 const DAY_MS = 86_400_000
@@ -21,15 +21,9 @@ const group = (n: number) => GroupId.make(`g${n % GROUPS}`)
 const lifeOf = (n: number): Live => {
   const moment = (now: number) => ({ now, before: now - 1_000 })
   const row = { sessionId: sessionId(n), groupId: group(n), number: 1, spawnedAt: NOW }
+  const messageId = MessageId.make("m1")
   const claim = {
-    acks: [
-      {
-        messageId: MessageId.make("m1"),
-        status: "processing",
-        changedAt: NOW + 4_000,
-        precision: "ms",
-      } as const,
-    ],
+    acks: [{ messageId, status: "processing", changedAt: NOW + 4_000, precision: "ms" } as const],
     tool: { tool: "Bash", declaredTimeoutMs: 60_000, startedAt: NOW + 4_500 },
     newestAt: NOW + 4_500,
   }
@@ -65,30 +59,29 @@ const snapshotOf = (count: number): SweepSnapshot => ({
   knownNextAt: NOW + 60_000,
 })
 
-const CRONS: ReadonlyArray<{ readonly name: string; readonly expression: string; readonly zone: string }> = [
-  { name: "every 5 minutes, UTC", expression: "*/5 * * * *", zone: "UTC" },
-  { name: "weekdays at nine, New York", expression: "0 9 * * 1-5", zone: "America/New_York" },
-  { name: "last day of the month, Lord Howe", expression: "15 2 L * *", zone: "Australia/Lord_Howe" },
-  { name: "29 February, Paris", expression: "0 12 29 2 *", zone: "Europe/Paris" },
+const CRONS: ReadonlyArray<readonly [name: string, expression: string, zone: string]> = [
+  ["every 5 minutes, UTC", "*/5 * * * *", "UTC"],
+  ["weekdays at nine, New York", "0 9 * * 1-5", "America/New_York"],
+  ["last day of the month, Lord Howe", "15 2 L * *", "Australia/Lord_Howe"],
+  ["29 February, Paris", "0 12 29 2 *", "Europe/Paris"],
 ]
 
-const cronRow = (count: number, cron: (typeof CRONS)[number]): Row => {
-  const schedule: Schedule = { _tag: "Cron", expression: cron.expression, zone: cron.zone }
+const cronRow = (count: number, [name, expression, zone]: (typeof CRONS)[number]): Row => {
+  const schedule: Schedule = { _tag: "Cron", expression, zone }
   const from = (n: number) => NOW + (n % 5_000) * DAY_MS
   const oursMs = repeat(count, (n) => nextSlot(schedule, from(n)) ?? 0) / count
   const fewer = Math.ceil(count / 50)
   const theirsMs =
     repeat(fewer, (n) =>
-      CronExpressionParser.parse(cron.expression, { tz: cron.zone, currentDate: from(n) })
+      CronExpressionParser.parse(expression, { tz: zone, currentDate: from(n) })
         .next()
         .getTime(),
     ) / fewer
-  return timed(`next: ${cron.name}`, oursMs, undefined, { under: ["cron-parser", theirsMs] })
+  return timed(`next: ${name}`, oursMs, undefined, { under: ["cron-parser", theirsMs] })
 }
 
 const thousands = (what: string, plans: number, tookMs: number, whom: string): Row => ({
-  what,
-  ours: perSecond(plans, tookMs),
+  ...rate(what, plans, tookMs),
   beside: `${perSecond(plans * 1_000, tookMs)} ${whom}`,
 })
 
@@ -116,12 +109,8 @@ export const decisionBench: Bench = {
     const interval: Schedule = { _tag: "Interval", everyMs: 300_000, anchor: NOW }
     const intervalMs = repeat(count, (n) => nextSlot(interval, NOW + n * 1_000) ?? 0) / count
     return [
-      {
-        what: "decideStuckAction",
-        ours: perSecond(count, stuckMs),
-        target: atLeast(10_000_000, count, stuckMs),
-      },
-      { what: "decideRetry", ours: perSecond(count, retryMs) },
+      rate("decideStuckAction", count, stuckMs, 10_000_000),
+      rate("decideRetry", count, retryMs),
       thousands("planSweep, 1,000 running", plans, sweepMs, "containers"),
       thousands("planWakes, 1,000 due", plans, wakesMs, "candidates"),
       timed("next: an interval", intervalMs),

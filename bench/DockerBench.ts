@@ -1,142 +1,134 @@
 /** What Lamplighter adds to a bare create and start of the same container, and how long a message waits for one, cold and warm. */
 import Docker from "dockerode"
-import { Effect, Fiber } from "effect"
+import { Effect, Fiber, Layer, type Scope } from "effect"
+import { execFileSync } from "node:child_process"
 import * as fs from "node:fs"
-import * as path from "node:path"
-import { buildContainerSpec } from "../src/domain/ContainerSpec.ts"
-import { IncarnationNumber, type InstallId, MessageId, SessionId } from "../src/domain/Ids.ts"
-import { containerBody } from "../src/layers/docker/ContainerBody.ts"
-import { engineLabels } from "../src/layers/docker/DockerLabels.ts"
+import { fileURLToPath } from "node:url"
+import { defaultSandbox } from "../src/domain/ContainerSpec.ts"
+import { type InstallId, MessageId } from "../src/domain/Ids.ts"
+import { labelFilter } from "../src/layers/docker/DockerLabels.ts"
+import { DockerRuntime } from "../src/layers/docker/DockerRuntime.ts"
+import * as LocalWorkspace from "../src/layers/files/LocalWorkspace.ts"
 import { Operations } from "../src/services/Operations.ts"
 import { SessionStore } from "../src/services/SessionStore.ts"
 import { Sweep } from "../src/services/Sweep.ts"
 import { startDaemon } from "../src/testing/Timeline.ts"
-import { image, maxOutputBytes, onDockerHost, runnerEntry, sandbox } from "./DockerHost.ts"
-import { addSessions, forEach, GROUP, message, sessionId, upTo } from "./Host.ts"
-import { type Bench, elapsed, median, ms, percentile, timed, until } from "./Measure.ts"
+import { addSessions, forEach, type Host, message, onNewHost, servicesOn, sessionId } from "./Host.ts"
+import { type Bench, elapsed, median, ms, percentile, timed, until, upTo } from "./Measure.ts"
 
 const docker = new Docker()
 
-/** The container that a wake of session `n` makes, made and started by hand in folders that are there already. */
-const bareStart = (dataDir: string, install: InstallId, n: number): Effect.Effect<number> => {
-  const folder = (name: string): string => {
-    const made = path.join(dataDir, "bare", String(n), name)
-    fs.mkdirSync(made, { recursive: true })
-    return made
+/** Any image with Node 24 as `node`; scripts/docker-base.sh makes one without a registry. */
+const image = process.env["LAMPLIGHTER_TEST_BASE_IMAGE"] || "lamplighter-ci-base:local"
+
+/** Null where there is an engine with the image. */
+export const dockerMissing = (): string | null => {
+  try {
+    execFileSync("docker", ["image", "inspect", image], { stdio: "pipe", timeout: 10_000 })
+    return null
+  } catch {
+    return `no Docker engine with the image ${image}`
   }
-  const groupDir = folder("group")
-  for (const name of ["in", "agent", "global"]) folder(path.join("out", name))
-  const containerJson = path.join(groupDir, "container.json")
-  fs.writeFileSync(containerJson, `{"provider":"echo"}`)
-  const spec = buildContainerSpec({
-    name: `lamplighter-${install}-bare${n}`,
-    image,
-    labels: engineLabels({
-      install,
-      group: GROUP,
-      session: SessionId.make(`bare${n}`),
-      incarnation: IncarnationNumber.make(1),
-    }),
-    host: { uid: process.getuid?.() ?? 1_000, gid: process.getgid?.() ?? 1_000, engine: "rootful" },
-    sandbox,
-    env: { TZ: "UTC" },
-    places: {
-      inDir: folder("in"),
-      outDir: folder("out"),
-      groupDir,
-      globalDir: folder("global"),
-      containerJson,
-      runnerDir: path.dirname(runnerEntry),
-      runnerEntry: path.basename(runnerEntry),
-      skills: null,
-      stateDir: null,
-    },
-    extraBinds: [],
-    maxLogBytes: 2 * maxOutputBytes,
-    graceMs: 10_000,
-  })
-  const body = containerBody(spec)
-  return Effect.gen(function* () {
-    const taken = yield* elapsed(
-      Effect.promise(async () => {
-        const container = await docker.createContainer(body)
-        await container.start()
-      }),
-    )
-    yield* Effect.promise(() => docker.getContainer(spec.name).remove({ force: true, v: true }))
-    return taken
-  })
 }
 
-const phaseOf = (n: number) =>
-  SessionStore.use((store) => store.read((reader) => reader.incarnation(sessionId(n), 1)?.phase))
+/** The runner as it ships, where `npm run build` has made it; otherwise its sources, which start more slowly. */
+const bundledRunner = new URL("../dist/container/agent-runner/main.js", import.meta.url)
+const sourceRunner = new URL("../container/agent-runner/main.ts", import.meta.url)
+const MAX_OUTPUT_BYTES = 1024 ** 2
 
-/** A wake of session `n`, from the request to the record that its container has started. */
-const wholeWake = (install: InstallId, n: number) =>
-  Effect.gen(function* () {
-    const sweep = yield* Sweep
-    yield* message(n, Date.now())
-    let phase: string | undefined
-    const taken = yield* elapsed(
-      Effect.andThen(
-        sweep.wake(sessionId(n)),
-        until(
-          "its container started",
-          () => phase === "running",
-          Effect.tap(Effect.andThen(Effect.sleep(1), phaseOf(n)), (found) =>
-            Effect.sync(() => {
-              phase = found
-            }),
-          ),
-        ),
-      ),
-    )
-    yield* Effect.promise(() =>
-      docker.getContainer(`lamplighter-${install}-${sessionId(n)}`).remove({ force: true, v: true }),
-    )
-    return taken
+const remove = (container: string) =>
+  Effect.promise(() => docker.getContainer(container).remove({ force: true, v: true }))
+
+/** Removes every container of the install, however it ended. */
+const removeAll = (install: InstallId) =>
+  Effect.promise(() => docker.listContainers({ all: true, filters: { label: [labelFilter(install)] } })).pipe(
+    Effect.flatMap((left) => forEach(left, ({ Id }) => remove(Id))),
+  )
+
+/** Ledger, exchange files and containers as in production, with an answer channel in memory. */
+const layerOf = (host: Host) =>
+  servicesOn(
+    host,
+    "docker",
+    Layer.merge(
+      DockerRuntime.layer({
+        socketPath: null,
+        callMs: 30_000,
+        changeMs: 60_000,
+        install: host.install,
+        runnerEntry: fileURLToPath(fs.existsSync(bundledRunner) ? bundledRunner : sourceRunner),
+        image,
+        sandbox: { ...defaultSandbox, memoryBytes: 256 * 1024 * 1024 },
+        maxOutputBytes: MAX_OUTPUT_BYTES,
+        images: null,
+      }),
+      LocalWorkspace.layer({
+        dataDir: host.dataDir,
+        exitLogRetention: { count: 10, ageMs: 86_400_000 },
+        maxLogBytes: MAX_OUTPUT_BYTES,
+      }),
+    ),
+  ).pipe(Layer.provideMerge(Layer.effectDiscard(Effect.addFinalizer(() => removeAll(host.install)))))
+
+/** Runs on a host of its own, which is gone afterwards with all of its containers. */
+const onDockerHost = <A, E>(
+  use: (host: Host) => Effect.Effect<A, E, Layer.Success<ReturnType<typeof layerOf>> | Scope.Scope>,
+) => onNewHost(layerOf, use)
+
+/** A wake of session `n`, from the request to the record that its container has started. Then the same container, by hand, in folders that are there already. */
+const wholeAndBare = Effect.fnUntraced(function* (install: InstallId, n: number) {
+  const id = sessionId(n)
+  const store = yield* SessionStore
+  const sweep = yield* Sweep
+  yield* message(n, Date.now())
+  const look = Effect.delay(
+    store.read((reader) => reader.incarnation(id, 1)?.phase === "running"),
+    1,
+  )
+  const whole = yield* elapsed(Effect.andThen(sweep.wake(id), until("its container started", look)))
+  const name = `lamplighter-${install}-${id}`
+  const { Config, HostConfig } = yield* Effect.promise(() => docker.getContainer(name).inspect())
+  yield* remove(name)
+  const byHand = Effect.promise(async () => {
+    const container = await docker.createContainer({ ...Config, HostConfig, name })
+    await container.start()
   })
+  const bare = yield* elapsed(byHand)
+  yield* remove(name)
+  return { whole, bare }
+})
 
-/** Bare and whole by turns, so that both see the same engine. */
+/** By turns, so that both see the same engine. */
 const added = (count: number) =>
-  onDockerHost(({ dataDir, install }) =>
-    Effect.gen(function* () {
-      yield* addSessions(count)
-      const figures: Array<{ readonly bare: number; readonly whole: number }> = []
-      for (let n = 0; n < count; n++)
-        figures.push({
-          bare: yield* bareStart(dataDir, install, n),
-          whole: yield* wholeWake(install, n),
-        })
-      return figures
-    }),
+  onDockerHost(({ install }) =>
+    Effect.andThen(
+      addSessions(count),
+      Effect.forEach(upTo(count), (n) => wholeAndBare(install, n)),
+    ),
   )
 
 /** Sends, and waits until the ledger knows the claim of each. */
-const sendTo = (sessions: ReadonlyArray<number>, round: number) =>
-  Effect.gen(function* () {
-    const operations = yield* Operations
-    const idOf = (n: number) => MessageId.make(`bench-${round}-${n}`)
-    const claimed = new Set<string>()
-    const look = Effect.gen(function* () {
-      yield* Effect.sleep(1)
-      for (const n of sessions) {
-        const { message: found } = yield* operations.message({ id: idOf(n) })
-        if (found.claimedAt !== null) claimed.add(found.id)
-      }
-    })
-    const all = Effect.gen(function* () {
-      yield* forEach(sessions, (n) =>
-        operations.send({ id: idOf(n), sessionId: sessionId(n), kind: "chat", content: { text: "hello" } }),
-      )
-      yield* until("every claim", () => claimed.size === sessions.length, look)
-    })
-    return yield* elapsed(all)
+const sendTo = Effect.fnUntraced(function* (sessions: ReadonlyArray<number>, round: number) {
+  const operations = yield* Operations
+  const idOf = (n: number) => MessageId.make(`bench-${round}-${n}`)
+  const claimed = new Set<string>()
+  const look = Effect.gen(function* () {
+    yield* Effect.sleep(1)
+    for (const n of sessions) {
+      const { message: found } = yield* operations.message({ id: idOf(n) })
+      if (found.claimedAt !== null) claimed.add(found.id)
+    }
+    return claimed.size === sessions.length
   })
+  const sent = forEach(sessions, (n) =>
+    operations.send({ id: idOf(n), sessionId: sessionId(n), kind: "chat", content: { text: "hello" } }),
+  )
+  return yield* elapsed(Effect.andThen(sent, until("every claim", look)))
+})
 
 const claims = (rounds: number, together: number) =>
-  onDockerHost(({ nudges }) =>
-    Effect.gen(function* () {
+  onDockerHost(
+    Effect.fnUntraced(function* ({ nudges }) {
       yield* addSessions(rounds + together)
       const daemon = yield* startDaemon(nudges)
       const cold: Array<number> = []

@@ -1,5 +1,5 @@
 /** A whole host for measuring: the real services on a real ledger and real exchange files, with a runtime that starts nothing. */
-import { Effect, Layer, Queue, type Scope, Stream } from "effect"
+import { Effect, Layer, Queue, References, type Scope, Stream } from "effect"
 import { randomBytes } from "node:crypto"
 import * as fs from "node:fs"
 import * as os from "node:os"
@@ -23,6 +23,7 @@ import { SessionStore } from "../src/services/SessionStore.ts"
 import { Sweep } from "../src/services/Sweep.ts"
 import type { Workspace } from "../src/services/Workspace.ts"
 import { group, GROUP, makeNudges } from "../src/testing/Timeline.ts"
+import { until, upTo } from "./Measure.ts"
 
 export { GROUP }
 
@@ -110,36 +111,39 @@ const stubRuntime = (started: Map<string, number>) =>
     }),
   )
 
-/** A directory on the disk that the host would use, removed with the scope. */
-export const dataDirectory = Effect.acquireRelease(
-  Effect.sync(() => fs.mkdtempSync(path.join(os.tmpdir(), "lamplighter-bench-"))),
-  (directory) => Effect.sync(() => fs.rmSync(directory, { recursive: true, force: true })),
-)
+/** Runs in a directory on the disk that a host would use, which is gone afterwards. */
+export const inDirectory = <A, E>(use: (directory: string) => Effect.Effect<A, E, Scope.Scope>): Promise<A> =>
+  Effect.acquireRelease(
+    Effect.sync(() => fs.mkdtempSync(path.join(os.tmpdir(), "lamplighter-bench-"))),
+    (directory) => Effect.sync(() => fs.rmSync(directory, { recursive: true, force: true })),
+  ).pipe(Effect.flatMap(use), Effect.scoped, Effect.runPromise)
+
+/** A table stands by itself: what a bench's hosts log is shown on request. Tests that run on such a host keep their logs. */
+const isQuiet =
+  process.argv[1] === path.join(import.meta.dirname, "main.ts") && !process.argv.includes("--log")
 
 /** Runs on a host in this directory, of these services. */
-export const runOn = <A, E, S, E2>(
+export const runOn = Effect.fnUntraced(function* <A, E, S, E2>(
   dataDir: string,
   services: (host: Host) => Layer.Layer<S, E2>,
   use: (host: Host) => Effect.Effect<A, E, S | Scope.Scope>,
-) =>
-  Effect.gen(function* () {
-    const install = InstallId.make(`bench${randomBytes(6).toString("hex")}`)
-    const host = { dataDir, install, nudges: yield* makeNudges, started: new Map<string, number>() }
-    return yield* Effect.scoped(use(host)).pipe(Effect.provide(services(host)))
-  })
+) {
+  const install = InstallId.make(`bench${randomBytes(6).toString("hex")}`)
+  const host = { dataDir, install, nudges: yield* makeNudges, started: new Map<string, number>() }
+  return yield* Effect.scoped(use(host)).pipe(
+    Effect.provide(services(host)),
+    Effect.provideService(References.MinimumLogLevel, isQuiet ? "None" : "Info"),
+  )
+})
 
 /** Runs on a host of its own, which is gone afterwards. */
 export const onNewHost = <A, E, S, E2>(
   services: (host: Host) => Layer.Layer<S, E2>,
   use: (host: Host) => Effect.Effect<A, E, S | Scope.Scope>,
-): Promise<A> =>
-  Effect.runPromise(Effect.scoped(Effect.flatMap(dataDirectory, (dataDir) => runOn(dataDir, services, use))))
+): Promise<A> => inDirectory((dataDir) => runOn(dataDir, services, use))
 
 export const onHost = <A, E>(use: (host: Host) => Effect.Effect<A, E, HostServices | Scope.Scope>) =>
   onNewHost(hostLayer, use)
-
-/** Numbers from 0 on. */
-export const upTo = (count: number): ReadonlyArray<number> => Array.from({ length: count }, (_, n) => n)
 
 /** Does it for each, a hundred at a time. */
 export const forEach = <A, X, E, R>(
@@ -149,8 +153,8 @@ export const forEach = <A, X, E, R>(
 
 export const sessionId = (n: number): SessionId => SessionId.make(`s${n}`)
 
-/** The one group, and `count` sessions of it. */
-export const addSessions = Effect.fnUntraced(function* (count: number) {
+/** The one group, and `count` sessions of it, whose answers go to this channel. */
+export const addSessions = Effect.fnUntraced(function* (count: number, channelType = "stdout") {
   const store = yield* SessionStore
   yield* store.putGroup({ ...group, createdAt: 0, revision: 1 })
   yield* forEach(upTo(count), (n) =>
@@ -158,9 +162,30 @@ export const addSessions = Effect.fnUntraced(function* (count: number) {
       id: sessionId(n),
       groupId: GROUP,
       mode: "shared",
-      address: { channelType: "stdout", platformId: `p${n}`, threadId: null },
+      address: { channelType, platformId: `p${n}`, threadId: null },
     }),
   )
+})
+
+/** Until so many containers have been started. */
+export const untilStarted = <E, R>(
+  { started }: Host,
+  count: number,
+  meanwhile: Effect.Effect<unknown, E, R>,
+) =>
+  until(
+    `${count} containers started`,
+    Effect.suspend(() => (started.size >= count ? Effect.succeed(true) : Effect.as(meanwhile, false))),
+  )
+
+/** Between two due times: far enough apart that none waits for another. 100,000 series that fire every 42 minutes give as many. */
+export const APART_MS = 25
+
+/** How late after its due time the container of each session from `first` on was started. Its daemon runs. */
+export const lateness = Effect.fnUntraced(function* (host: Host, first: number, due: ReadonlyArray<number>) {
+  yield* host.nudges.look.ring
+  yield* untilStarted(host, first + due.length, Effect.sleep(20))
+  return due.map((at, n) => (host.started.get(sessionId(first + n)) ?? Number.NaN) - at)
 })
 
 let accepted = 0

@@ -3,31 +3,21 @@ import { Effect } from "effect"
 import { onBesiegedHost } from "../test/hostile/BesiegedHost.ts"
 import { corpus } from "../test/hostile/Corpus.ts"
 import type { HostileCase } from "../test/hostile/HostileCase.ts"
-import { type Bench, longestStall, ms, percentile, type Row, timed } from "./Measure.ts"
+import { type Bench, median, ms, type Row, stalls, timed, upTo } from "./Measure.ts"
 
 const TARGET_MS = 50
 
-interface Figures {
-  readonly stallMs: number
-  readonly turnMs: number
-}
-
 /** The honest session's turns go on until what was planted has been dealt with. */
-const measure = (cases: ReadonlyArray<HostileCase>, turns: number, sessions: number): Promise<Figures> =>
+const measure = (cases: ReadonlyArray<HostileCase>, turns: number, sessions: number) =>
   onBesiegedHost(
     cases,
-    ({ besiege, honestTurn, plant }) =>
-      Effect.gen(function* () {
-        yield* besiege
-        yield* honestTurn
-        const { stallMs, value } = yield* longestStall(
-          Effect.andThen(
-            plant,
-            Effect.forEach(Array.from({ length: turns }), () => Effect.delay(honestTurn, 50)),
-          ),
-        )
-        return { stallMs, turnMs: percentile(value, 0.5) }
-      }),
+    Effect.fnUntraced(function* ({ besiege, honestTurn, plant }) {
+      yield* besiege
+      yield* honestTurn
+      const more = Effect.forEach(upTo(turns), () => Effect.delay(honestTurn, 50))
+      const { stallMs, value } = yield* stalls(Effect.andThen(plant, more))
+      return { stallMs, turnMs: median(value) }
+    }),
     sessions,
   )
 

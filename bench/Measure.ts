@@ -6,16 +6,11 @@ export interface Row {
   readonly what: string
   readonly ours: string
   /** What it is compared with: a baseline, a control, the limit of what it stands on. */
-  readonly beside?: string
+  readonly beside?: string | undefined
   /** Of the two, taken in the same run: the one figure that may be compared between machines. */
-  readonly ratio?: string
-  readonly target?: Target
-}
-
-/** What we aim at, and whether this run meets it; informational. */
-export interface Target {
-  readonly text: string
-  readonly verdict: "meets" | "misses"
+  readonly ratio?: string | undefined
+  /** What we aim at, and whether this run meets it; informational. */
+  readonly target?: readonly [text: string, met: boolean] | undefined
 }
 
 export type Size = "full" | "smoke"
@@ -25,6 +20,9 @@ export interface Bench {
   readonly about: string
   readonly run: (size: Size) => Promise<ReadonlyArray<Row>>
 }
+
+/** Numbers from 0 on. */
+export const upTo = (count: number): ReadonlyArray<number> => Array.from({ length: count }, (_, n) => n)
 
 export const percentile = (figures: ReadonlyArray<number>, share: number): number => {
   const sorted = figures.toSorted((a, b) => a - b)
@@ -41,41 +39,25 @@ export const stopwatch = (): (() => number) => {
 
 /** Milliseconds that the effect takes. */
 export const elapsed = <A, E, R>(work: Effect.Effect<A, E, R>): Effect.Effect<number, E, R> =>
-  Effect.suspend(() => {
-    const read = stopwatch()
-    return Effect.map(work, read)
-  })
+  Effect.suspend(() => Effect.map(work, stopwatch()))
 
 /** The same work for each round; what each took, in ms. */
-export const rounds = <A, E, R>(
-  count: number,
-  work: (round: number) => Effect.Effect<A, E, R>,
-): Effect.Effect<ReadonlyArray<number>, E, R> =>
-  Effect.forEach(
-    Array.from({ length: count }, (_, round) => round),
-    (round) => elapsed(Effect.suspend(() => work(round))),
-  )
+export const rounds = <A, E, R>(count: number, work: (round: number) => Effect.Effect<A, E, R>) =>
+  Effect.forEach(upTo(count), (round) => elapsed(Effect.suspend(() => work(round))))
 
 const PATIENCE_MS = 60_000
 
-/** Waits until it is so, doing `meanwhile` again and again; dies when it never is, since a measure must end. */
-export const until = <E, R>(
-  what: string,
-  holds: () => boolean,
-  meanwhile: Effect.Effect<unknown, E, R>,
-): Effect.Effect<void, E, R> =>
-  Effect.gen(function* () {
-    const read = stopwatch()
-    while (!holds()) {
-      if (read() > PATIENCE_MS) return yield* Effect.die(new Error(`${what}: not in ${PATIENCE_MS} ms`))
-      yield* meanwhile
-    }
-  })
+/** Looks again and again until it is so; dies when it never is, since a measure must end. */
+export const until = Effect.fnUntraced(function* <E, R>(what: string, look: Effect.Effect<boolean, E, R>) {
+  const read = stopwatch()
+  while (!(yield* look))
+    if (read() > PATIENCE_MS) return yield* Effect.die(new Error(`${what}: not in ${PATIENCE_MS} ms`))
+})
 
 /** A pure function over and over; the median of five rounds, in ms. */
 export const repeat = (count: number, call: (n: number) => number): number => {
   let sink = 0
-  const figures = Array.from({ length: 5 }, () => {
+  const figures = upTo(5).map(() => {
     const read = stopwatch()
     for (let n = 0; n < count; n++) sink += call(n)
     return read()
@@ -88,43 +70,48 @@ export const repeat = (count: number, call: (n: number) => number): number => {
 const MONITOR_STEP_MS = 1
 const MONITOR_SETTLES_MS = 5
 
-/** The longest time in which the event loop did nothing else, in ms, above the monitor's own step. */
-export const longestStall = <A, E, R>(
-  work: Effect.Effect<A, E, R>,
-): Effect.Effect<{ readonly value: A; readonly stallMs: number }, E, R> =>
-  Effect.gen(function* () {
-    const monitor = monitorEventLoopDelay({ resolution: MONITOR_STEP_MS })
-    monitor.enable()
-    // It measures from one of its ticks to the next, so one has to come before the work and one after it.
-    yield* Effect.sleep(MONITOR_SETTLES_MS)
-    const value = yield* work
-    yield* Effect.sleep(MONITOR_SETTLES_MS)
-    monitor.disable()
-    return { value, stallMs: Math.max(0, monitor.max / 1e6 - MONITOR_STEP_MS) }
-  })
+/** What it takes, and the longest time in which the event loop did nothing else, in ms, above the monitor's own step. */
+export const stalls = Effect.fnUntraced(function* <A, E, R>(work: Effect.Effect<A, E, R>) {
+  const monitor = monitorEventLoopDelay({ resolution: MONITOR_STEP_MS })
+  monitor.enable()
+  // It measures from one of its ticks to the next, so one has to come before the work and one after it.
+  yield* Effect.sleep(MONITOR_SETTLES_MS)
+  const read = stopwatch()
+  const value = yield* work
+  const tookMs = read()
+  yield* Effect.sleep(MONITOR_SETTLES_MS)
+  monitor.disable()
+  return { value, tookMs, stallMs: Math.max(0, monitor.max / 1e6 - MONITOR_STEP_MS) }
+})
+
+export type Stalls = Omit<Effect.Success<ReturnType<typeof stalls>>, "value">
+
+/** The median of the rounds' longest stalls: a single round may catch the machine at something else. */
+export const medians = (taken: ReadonlyArray<Stalls>): Stalls => ({
+  tookMs: median(taken.map(({ tookMs }) => tookMs)),
+  stallMs: median(taken.map(({ stallMs }) => stallMs)),
+})
 
 export const ms = (value: number): string => {
-  if (value >= 100) return `${Math.round(value).toLocaleString("en")} ms`
+  if (value >= 100) return `${shown(Math.round(value))} ms`
   if (value >= 1) return `${value.toFixed(2)} ms`
   return value >= 0.01 ? `${(value * 1000).toFixed(0)} µs` : `${(value * 1000).toFixed(2)} µs`
 }
 
+/** With commas between thousands. */
+export const shown = (value: number): string => value.toLocaleString("en")
+
 export const perSecond = (count: number, durationMs: number): string =>
-  `${Math.round((count / durationMs) * 1000).toLocaleString("en")}/s`
+  `${shown(Math.round((count / durationMs) * 1000))}/s`
 
 const times = (ratio: number): string =>
-  `${ratio >= 100 ? Math.round(ratio).toLocaleString("en") : ratio.toFixed(ratio >= 10 ? 0 : 2)} ×`
+  `${ratio >= 100 ? shown(Math.round(ratio)) : ratio.toFixed(ratio >= 10 ? 0 : 2)} ×`
 
-/** A duration in ms that shall not pass a limit. */
-const atMost = (limitMs: number, value: number): Target => ({
-  text: `≤ ${limitMs} ms`,
-  verdict: value <= limitMs ? "meets" : "misses",
-})
-
-/** A rate that shall reach a limit. */
-export const atLeast = (limit: number, count: number, durationMs: number): Target => ({
-  text: `≥ ${limit.toLocaleString("en")}/s`,
-  verdict: (count / durationMs) * 1000 >= limit ? "meets" : "misses",
+/** A row of a rate, and what it shall reach. */
+export const rate = (what: string, count: number, durationMs: number, limit?: number): Row => ({
+  what,
+  ours: perSecond(count, durationMs),
+  target: limit === undefined ? undefined : [`≥ ${shown(limit)}/s`, (count / durationMs) * 1000 >= limit],
 })
 
 type Beside = readonly [name: string, ms: number]
@@ -134,34 +121,28 @@ export const timed = (
   what: string,
   value: number,
   limitMs?: number,
-  beside: { readonly over?: Beside; readonly under?: Beside } = {},
+  { over, under }: { readonly over?: Beside; readonly under?: Beside } = {},
 ): Row => {
-  const { over, under } = beside
-  const [name, other] = over ?? under ?? ["", 0]
+  const beside = over ?? under
   return {
     what,
     ours: ms(value),
-    ...(name === ""
-      ? {}
-      : { beside: `${name} ${ms(other)}`, ratio: times(over ? value / other : other / value) }),
-    ...(limitMs === undefined ? {} : { target: atMost(limitMs, value) }),
+    beside: beside && `${beside[0]} ${ms(beside[1])}`,
+    ratio: beside && times(over ? value / beside[1] : beside[1] / value),
+    target: limitMs === undefined ? undefined : [`≤ ${limitMs} ms`, value <= limitMs],
   }
 }
 
 const HEADER = ["", "ours", "beside", "ratio", "target", "verdict"]
 
-export const print = (bench: Bench, rows: ReadonlyArray<Row>): void => {
-  const cells = rows.map((row) => [
-    row.what,
-    row.ours,
-    row.beside ?? "",
-    row.ratio ?? "",
-    row.target?.text ?? "",
-    row.target?.verdict ?? "",
-  ])
+export const print = ({ about, name }: Bench, rows: ReadonlyArray<Row>): void => {
+  const cells = rows.map(({ beside = "", ours, ratio = "", target, what }) => {
+    const verdict = target === undefined ? [] : [target[0], target[1] ? "meets" : "misses"]
+    return [what, ours, beside, ratio, ...verdict]
+  })
   const table = [HEADER, ...cells]
   const widths = HEADER.map((_, column) => Math.max(...table.map((row) => row[column]?.length ?? 0)))
-  process.stdout.write(`\n${bench.name}: ${bench.about}\n`)
+  process.stdout.write(`\n${name}: ${about}\n`)
   for (const row of table) {
     const line = row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join("  ")
     process.stdout.write(`  ${line.trimEnd()}\n`)

@@ -5,28 +5,21 @@
 import Database from "better-sqlite3"
 import * as fs from "node:fs"
 import * as path from "node:path"
+import { upTo } from "./Measure.ts"
 
-export interface NaiveHost {
-  /** One pass; returns how many messages are due and how many acks there are. */
-  readonly sweep: () => number
-}
-
-/** Files for `count` sessions, copied from two that were made; the first `due` of them have a message that is due. */
-export const naiveHost = (directory: string, count: number, due: number): NaiveHost => {
-  fs.mkdirSync(directory, { recursive: true })
-  const idle = template(directory, "idle", 0)
-  const busy = template(directory, "due", 1)
-  const folders = Array.from({ length: count }, (_, n) => {
+/** Copies two sessions that were made, `count` times; the first `due` have a message that is due. Returns the pass over all of them. */
+export const naiveSweep = (directory: string, count: number, due: number) => {
+  const idle = made(path.join(directory, "idle"), 0)
+  const busy = made(path.join(directory, "due"), 1)
+  const folders = upTo(count).map((n) => {
     const folder = path.join(directory, `s${n}`)
-    fs.mkdirSync(folder)
-    const from = n < due ? busy : idle
-    fs.copyFileSync(from.inbound, path.join(folder, "inbound.db"))
-    fs.copyFileSync(from.outbound, path.join(folder, "outbound.db"))
+    fs.cpSync(n < due ? busy : idle, folder, { recursive: true })
     return folder
   })
-  return { sweep: () => folders.reduce((found, folder) => found + sweepOne(folder), 0) }
+  return () => folders.reduce((found, folder) => found + sweepOne(folder), 0)
 }
 
+/** How many messages are due and how many acks there are. */
 const sweepOne = (folder: string): number => {
   const inbound = new Database(path.join(folder, "inbound.db"))
   const outbound = new Database(path.join(folder, "outbound.db"), { readonly: true })
@@ -44,21 +37,19 @@ const sweepOne = (folder: string): number => {
   }
 }
 
-const template = (directory: string, name: string, pending: number) => {
-  const inbound = path.join(directory, `${name}-inbound.db`)
-  const outbound = path.join(directory, `${name}-outbound.db`)
-  const incoming = new Database(inbound)
-  incoming.exec(
+const made = (folder: string, pending: number): string => {
+  fs.mkdirSync(folder, { recursive: true })
+  const inbound = new Database(path.join(folder, "inbound.db"))
+  inbound.exec(
     "CREATE TABLE messages_in (id TEXT PRIMARY KEY, status TEXT, process_after TEXT, content TEXT)",
   )
-  for (let n = 0; n < pending; n++) {
-    incoming
-      .prepare("INSERT INTO messages_in VALUES (?, 'pending', datetime('now', '-1 minute'), '{}')")
-      .run(`m${n}`)
-  }
-  incoming.close()
-  const outgoing = new Database(outbound)
-  outgoing.exec("CREATE TABLE processing_ack (message_id TEXT PRIMARY KEY, status TEXT, status_changed TEXT)")
-  outgoing.close()
-  return { inbound, outbound }
+  const insert = inbound.prepare(
+    "INSERT INTO messages_in VALUES (?, 'pending', datetime('now', '-1 minute'), '{}')",
+  )
+  for (let n = 0; n < pending; n++) insert.run(`m${n}`)
+  inbound.close()
+  const outbound = new Database(path.join(folder, "outbound.db"))
+  outbound.exec("CREATE TABLE processing_ack (message_id TEXT PRIMARY KEY, status TEXT, status_changed TEXT)")
+  outbound.close()
+  return folder
 }

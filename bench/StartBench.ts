@@ -1,41 +1,31 @@
 /** The host's part of one wake: ledger, folders, pair, projection; everything but the container's own start. */
 import { Effect } from "effect"
 import { Sweep } from "../src/services/Sweep.ts"
-import { addSessions, message, messages, onHost, sessionId } from "./Host.ts"
-import { type Bench, elapsed, longestStall, median, percentile, timed, until } from "./Measure.ts"
+import { addSessions, message, messages, onHost, sessionId, untilStarted } from "./Host.ts"
+import { type Bench, elapsed, medians, percentile, stalls, timed, upTo } from "./Measure.ts"
+
+const wake = (n: number) => Sweep.use((sweep) => sweep.wake(sessionId(n)))
 
 const oneByOne = (count: number) =>
-  onHost(({ started }) =>
-    Effect.gen(function* () {
-      const sweep = yield* Sweep
+  onHost(
+    Effect.fnUntraced(function* (host) {
       yield* addSessions(count)
-      const taken: Array<{ readonly value: number; readonly stallMs: number }> = []
-      for (let n = 0; n < count; n++) {
-        yield* message(n, Date.now())
-        const wake = Effect.gen(function* () {
-          yield* sweep.wake(sessionId(n))
-          yield* until("its container started", () => started.size > n, Effect.yieldNow)
-        })
-        taken.push(yield* longestStall(elapsed(wake)))
-      }
-      return {
-        wakes: taken.map(({ value }) => value),
-        stalls: taken.map(({ stallMs }) => stallMs),
-      }
+      return yield* Effect.forEach(upTo(count), (n) =>
+        Effect.andThen(
+          message(n, Date.now()),
+          stalls(Effect.andThen(wake(n), untilStarted(host, n + 1, Effect.yieldNow))),
+        ),
+      )
     }),
   )
 
 const atOnce = (count: number) =>
-  onHost(({ started }) =>
-    Effect.gen(function* () {
-      const sweep = yield* Sweep
+  onHost(
+    Effect.fnUntraced(function* (host) {
       yield* addSessions(count)
       yield* messages(0, count, Date.now())
-      const all = Effect.gen(function* () {
-        for (let n = 0; n < count; n++) yield* sweep.wake(sessionId(n))
-        yield* until("all containers started", () => started.size >= count, Effect.yieldNow)
-      })
-      return yield* elapsed(all)
+      const wakes = Effect.forEach(upTo(count), wake, { discard: true })
+      return yield* elapsed(Effect.andThen(wakes, untilStarted(host, count, Effect.yieldNow)))
     }),
   )
 
@@ -44,13 +34,14 @@ export const startBench: Bench = {
   about: "host part of one wake, container start excluded",
   run: async (size) => {
     const count = size === "smoke" ? 10 : 100
-    const { stalls, wakes } = await oneByOne(count)
-    const together = (await atOnce(count)) / count
+    const taken = await oneByOne(count)
+    const { stallMs, tookMs } = medians(taken)
+    const wakes = taken.map((one) => one.tookMs)
     return [
-      timed("one by one, p50", median(wakes), 5),
+      timed("one by one, p50", tookMs, 5),
       timed("one by one, p99", percentile(wakes, 0.99)),
-      timed("longest stall of one, p50", median(stalls)),
-      timed(`${count} at once, each`, together, 5),
+      timed("longest stall of one, p50", stallMs),
+      timed(`${count} at once, each`, (await atOnce(count)) / count),
     ]
   },
 }

@@ -1,13 +1,12 @@
 /**
- * `npm run bench [-- names] [--smoke]`: every speed claim as a figure, beside what it is compared with. Informational: the exit code
- * says only whether everything ran. Compare ratios of one run, never absolute times of two.
+ * `npm run bench [-- names] [--smoke] [--log]`: every speed claim as a figure, beside what it is compared with. Informational: the exit
+ * code says only whether everything ran. Compare ratios of one run, never absolute times of two. `--log` shows what the hosts log.
  */
 import { cpus } from "node:os"
 import { acceptBench } from "./AcceptBench.ts"
 import { ackBench } from "./AckBench.ts"
 import { commandBench } from "./CommandBench.ts"
-import { dockerBench } from "./DockerBench.ts"
-import { dockerMissing } from "./DockerHost.ts"
+import { dockerBench, dockerMissing } from "./DockerBench.ts"
 import { decisionBench } from "./DecisionBench.ts"
 import { hostileBench } from "./HostileBench.ts"
 import { inboundBench } from "./InboundBench.ts"
@@ -33,19 +32,16 @@ const benches: ReadonlyArray<Bench> = [
   hostileBench,
 ]
 
+const OPTIONS = ["--smoke", "--log", "--help"]
 const words = process.argv.slice(2)
 const size = words.includes("--smoke") ? "smoke" : "full"
-const options = words.filter((word) => word.startsWith("--"))
-const names = words.filter((word) => !word.startsWith("--"))
-const unknown = [
-  ...names.filter((name) => !benches.some((bench) => bench.name === name)),
-  ...options.filter((option) => option !== "--smoke" && option !== "--help"),
-]
+const names = words.filter((word) => !OPTIONS.includes(word))
+const unknown = names.filter((name) => !benches.some((bench) => bench.name === name))
 
 if (words.includes("--help") || unknown.length > 0) {
   for (const word of unknown) process.stderr.write(`there is no measure and no option '${word}'\n`)
   process.stdout.write(
-    `bench [--smoke] [name…]\n${benches.map(({ about, name }) => `  ${name}: ${about}\n`).join("")}`,
+    `bench [--smoke] [--log] [name…]\n${benches.map(({ about, name }) => `  ${name}: ${about}\n`).join("")}`,
   )
   process.exitCode = unknown.length > 0 ? 1 : 0
 } else {
