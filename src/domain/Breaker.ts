@@ -2,7 +2,7 @@
  * One breaker for the container runtime as a whole: when it is down, no session tries to start anything, and one probe at a time
  * finds out whether it is back. Only "the runtime is down" trips it; a session's own faults back off that session.
  */
-import { type EpochMs, type Millis, SECOND_MS } from "./Instant.ts"
+import { doubled, type EpochMs, type Millis, SECOND_MS } from "./Instant.ts"
 
 export type Breaker =
   | { readonly _tag: "Closed" }
@@ -18,12 +18,11 @@ export type Breaker =
 
 export const closedBreaker: Breaker = { _tag: "Closed" }
 
-const PROBE_BASE_MS: Millis = SECOND_MS
 const PROBE_CAP_MS: Millis = 30 * SECOND_MS
 
 /** Between the failure that counts `failures` and the next probe: 1 s, doubling to 30 s. */
 export const probeIntervalMs = (failures: number): Millis =>
-  Math.min(PROBE_BASE_MS * 2 ** Math.min(Math.max(0, failures - 1), 50), PROBE_CAP_MS)
+  Math.min(doubled(SECOND_MS, failures - 1), PROBE_CAP_MS)
 
 /**
  * The runtime did not answer. While the breaker is open, only the answer to a probe counts: starts that were under way when it

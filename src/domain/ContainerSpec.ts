@@ -128,28 +128,24 @@ export interface ContainerPlaces {
   readonly stateDir: string | null
 }
 
-export const buildContainerSpec = (input: {
-  readonly name: string
-  readonly image: string
-  readonly labels: Readonly<Record<string, string>>
+export const buildContainerSpec = ({
+  extraBinds,
+  host,
+  places,
+  ...given
+}: Omit<ContainerSpec, "user" | "command" | "workdir" | "binds" | "temporary" | "hostNames"> & {
   readonly host: HostIdentity
-  readonly sandbox: Sandbox
-  readonly env: Readonly<Record<string, string>>
   readonly places: ContainerPlaces
   readonly extraBinds: ReadonlyArray<Bind>
   readonly hostNames?: ReadonlyArray<string>
-  readonly maxLogBytes: number
-  readonly graceMs: number
 }): ContainerSpec => {
-  const { places, sandbox } = input
-  const optional = (source: string | null, target: string, access: Bind["access"]): ReadonlyArray<Bind> =>
-    source === null ? [] : [{ source, target, access }]
+  const { sandbox } = given
+  const optional = (source: string | null | undefined, target: string, access: Bind["access"]) =>
+    source == null ? [] : [{ source, target, access }]
   return {
-    name: input.name,
-    image: input.image,
-    labels: input.labels,
-    user: containerUser(input.host, sandbox.user),
-    env: { HOME: "/home/node", ...input.env },
+    ...given,
+    user: containerUser(host, sandbox.user),
+    env: { HOME: "/home/node", ...given.env },
     command: sandbox.command ?? ["node", `/app/src/${places.runnerEntry}`],
     workdir: "/workspace",
     // Outer before inner: an engine mounts in order of depth, and a reader sees it so too.
@@ -160,18 +156,15 @@ export const buildContainerSpec = (input: {
       { source: places.containerJson, target: "/workspace/agent/container.json", access: "read-only" },
       { source: places.globalDir, target: "/workspace/global", access: "read-only" },
       { source: places.runnerDir, target: "/app/src", access: "read-only" },
-      ...optional(places.skills?.shared ?? null, SKILLS_TARGET, "read-only"),
+      ...optional(places.skills?.shared, SKILLS_TARGET, "read-only"),
       ...optional(places.stateDir, "/home/node/.claude", "read-write"),
-      ...optional(places.skills?.selected ?? null, "/home/node/.claude/skills", "read-only"),
-      ...input.extraBinds,
+      ...optional(places.skills?.selected, "/home/node/.claude/skills", "read-only"),
+      ...extraBinds,
     ],
     temporary: [
       { target: "/tmp", bytes: sandbox.temporaryBytes, programs: "refused" },
       { target: "/home/node", bytes: sandbox.homeBytes, programs: "allowed" },
     ],
-    hostNames: sandbox.network === "none" ? [] : (input.hostNames ?? []),
-    sandbox,
-    maxLogBytes: input.maxLogBytes,
-    graceMs: input.graceMs,
+    hostNames: sandbox.network === "none" ? [] : (given.hostNames ?? []),
   }
 }

@@ -1,5 +1,6 @@
 /**
- * The fields of a cron expression on a calendar without zones: the next and the last wall-clock time that they match. Local times
+ * The fields of a cron expression on a calendar without zones: the next and the last wall-clock time that they match, and how many
+ * lie between two. Local times
  * are the milliseconds that a UTC clock with the same face would show. Dates are found month by month, never by walking time.
  */
 import { DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS } from "./Instant.ts"
@@ -34,47 +35,30 @@ export interface DayRule {
   readonly nthWeekdays: ReadonlyArray<{ readonly weekday: number; readonly nth: number }>
 }
 
-interface CalendarDate {
-  readonly year: number
-  /** 1 to 12. */
-  readonly month: number
-  readonly day: number
+/** Months are counted from January 1970, and days from its first. */
+const monthStart = (month: number): number => Date.UTC(1970, month) / DAY_MS
+
+const DAYS_PER_MONTH = 30.436_875
+
+const monthOfDay = (day: number): number => {
+  // Months of unlike lengths stray from the mean by a few days, never by a whole month.
+  const guess = Math.floor(day / DAYS_PER_MONTH)
+  if (monthStart(guess) > day) return guess - 1
+  return monthStart(guess + 1) <= day ? guess + 1 : guess
 }
 
 /** One more than instants have: the year 10000 begins earlier in the east. */
-const LAST_YEAR = 10_000
-/** One less, for the west. */
-const FIRST_YEAR = 1969
+const LAST_MONTH = (10_000 - 1970) * 12 + 11
+/** One year less, for the west. */
+const FIRST_MONTH = -12
 /** The calendar repeats after 400 years, weekdays included: what did not fire in them never will. */
 const CALENDAR_MONTHS = 4800
 
-const daysFromDate = (year: number, month: number, day: number): number =>
-  Date.UTC(year, month - 1, day) / DAY_MS
-
-/** Howard Hinnant's civil_from_days. */
-const dateFromDays = (days: number): CalendarDate => {
-  const shifted = days + 719_468
-  const era = Math.floor(shifted / 146_097)
-  const dayOfEra = shifted - era * 146_097
-  const yearOfEra = Math.floor(
-    (dayOfEra -
-      Math.floor(dayOfEra / 1460) +
-      Math.floor(dayOfEra / 36_524) -
-      Math.floor(dayOfEra / 146_096)) /
-      365,
-  )
-  const dayOfYear = dayOfEra - (365 * yearOfEra + Math.floor(yearOfEra / 4) - Math.floor(yearOfEra / 100))
-  const shiftedMonth = Math.floor((5 * dayOfYear + 2) / 153)
-  const month = shiftedMonth < 10 ? shiftedMonth + 3 : shiftedMonth - 9
-  return {
-    year: yearOfEra + era * 400 + (month <= 2 ? 1 : 0),
-    month,
-    day: dayOfYear - Math.floor((153 * shiftedMonth + 2) / 5) + 1,
-  }
-}
-
 /** The matching days of one month as bits 1 to 31. */
-const dayMask = (rule: DayRule, firstDay: number, length: number): number => {
+const dayMask = ({ days: rule, months }: CronSchedule, monthNumber: number): number => {
+  if (!months.includes((((monthNumber % 12) + 12) % 12) + 1)) return 0
+  const firstDay = monthStart(monthNumber)
+  const length = monthStart(monthNumber + 1) - firstDay
   // 1970-01-01 was a Thursday.
   const weekdayOf = (day: number): number => (((firstDay + day + 3) % 7) + 7) % 7
   const bit = (day: number): number => (day >= 1 && day <= length ? 1 << day : 0)
@@ -98,42 +82,30 @@ const dayMask = (rule: DayRule, firstDay: number, length: number): number => {
 }
 
 /** The matching days from one day number, included, to another, excluded. */
-export const daysMatching = (cron: CronSchedule, from: number, to: number): number => {
+const daysMatching = (cron: CronSchedule, from: number, to: number): number => {
   if (cron.everyDay) return Math.max(0, to - from)
   let count = 0
-  for (let first = from; first < to;) {
-    const { day, month, year } = dateFromDays(first)
-    const monthStart = first - day + 1
-    const nextMonth = month === 12 ? daysFromDate(year + 1, 1, 1) : daysFromDate(year, month + 1, 1)
-    const last = Math.min(to, nextMonth) - monthStart
-    if (cron.months.includes(month)) {
-      const mask = dayMask(cron.days, monthStart, nextMonth - monthStart)
-      for (let each = day; each <= last; each++) count += (mask >>> each) & 1
-    }
-    first = nextMonth
+  for (let month = monthOfDay(from); monthStart(month) < to; month++) {
+    const before = monthStart(month) - 1
+    const mask = dayMask(cron, month)
+    const last = Math.min(to, monthStart(month + 1)) - 1 - before
+    for (let day = Math.max(1, from - before); day <= last; day++) count += (mask >>> day) & 1
   }
   return count
 }
 
-/** The nearest matching day at or after (or at or before) `days`, as a day number; null when there is none. */
-const nearestDay = (cron: CronSchedule, days: number, direction: 1 | -1): number | null => {
-  let { year, month, day } = dateFromDays(days)
-  if (cron.everyDay) return year > LAST_YEAR ? null : days
-  for (let count = 0; count <= CALENDAR_MONTHS; count++) {
-    if (year > LAST_YEAR || year < FIRST_YEAR) return null
-    if (cron.months.includes(month)) {
-      const first = daysFromDate(year, month, 1)
-      const length = month === 12 ? 31 : daysFromDate(year, month + 1, 1) - first
-      const mask = dayMask(cron.days, first, length)
-      for (let each = Math.min(day, length); each >= 1 && each <= length; each += direction)
-        if (((mask >>> each) & 1) === 1) return first + each - 1
-    }
-    month += direction
-    if (month === 13 || month === 0) {
-      month = direction === 1 ? 1 : 12
-      year += direction
-    }
-    day = direction === 1 ? 1 : 31
+/** The nearest matching day at or after (or at or before) a day; null when there is none. */
+const nearestDay = (cron: CronSchedule, from: number, direction: 1 | -1): number | null => {
+  if (cron.everyDay) return from < monthStart(LAST_MONTH + 1) ? from : null
+  const start = monthOfDay(from)
+  const end = start + direction * CALENDAR_MONTHS
+  const limit = direction === 1 ? Math.min(end, LAST_MONTH) : Math.max(end, FIRST_MONTH)
+  for (let month = start; month * direction <= limit * direction; month += direction) {
+    const mask = dayMask(cron, month)
+    if (mask === 0) continue
+    const before = monthStart(month) - 1
+    let day = month === start ? from - before : direction === 1 ? 1 : 31
+    for (; day >= 1 && day <= 31; day += direction) if (((mask >>> day) & 1) === 1) return before + day
   }
   return null
 }
@@ -150,13 +122,17 @@ const atOrBelow = (values: ReadonlyArray<number>, limit: number): number | null 
   return null
 }
 
+const clockOf = (time: number): readonly [hour: number, minute: number, second: number] => [
+  Math.floor(time / HOUR_MS),
+  Math.floor((time % HOUR_MS) / MINUTE_MS),
+  Math.floor((time % MINUTE_MS) / SECOND_MS),
+]
+
 /** The nearest matching time of day at or after (`1`) or at or before (`-1`) some milliseconds of the day. */
 const nearestTime = (cron: CronSchedule, time: number, direction: 1 | -1): number | null => {
   const pick = direction === 1 ? atOrAbove : atOrBelow
   const edge = (values: ReadonlyArray<number>) => values[direction === 1 ? 0 : values.length - 1]!
-  const hour = Math.floor(time / HOUR_MS)
-  const minute = Math.floor((time % HOUR_MS) / MINUTE_MS)
-  const second = Math.floor((time % MINUTE_MS) / SECOND_MS)
+  const [hour, minute, second] = clockOf(time)
   const toTime = (h: number, m: number, s: number) => h * HOUR_MS + m * MINUTE_MS + s * SECOND_MS
   if (cron.hours.includes(hour)) {
     if (cron.minutes.includes(minute)) {
@@ -190,3 +166,32 @@ export const nextLocal = (cron: CronSchedule, local: number): number | null => n
 /** The last matching local time at or before `local`, a whole second; null when there is none since 1969. */
 export const previousLocal = (cron: CronSchedule, local: number): number | null =>
   nearestLocal(cron, local, -1)
+
+const below = (values: ReadonlyArray<number>, limit: number): number => {
+  let count = 0
+  for (const each of values) if (each < limit) count += 1
+  return count
+}
+
+/** The matching times of a day before some milliseconds of it, a whole second. */
+const timesBefore = (cron: CronSchedule, time: number): number => {
+  const [hour, minute, second] = clockOf(time)
+  let count = below(cron.hours, hour) * cron.minutes.length * cron.seconds.length
+  if (!cron.hours.includes(hour)) return count
+  count += below(cron.minutes, minute) * cron.seconds.length
+  return cron.minutes.includes(minute) ? count + below(cron.seconds, second) : count
+}
+
+/** The matching local times from one, included, to another, excluded; both whole seconds. */
+export const localsBetween = (cron: CronSchedule, from: number, to: number): number => {
+  if (from >= to) return 0
+  const [firstDay, lastDay] = [Math.floor(from / DAY_MS), Math.floor(to / DAY_MS)]
+  const before = timesBefore(cron, from - firstDay * DAY_MS)
+  const after = timesBefore(cron, to - lastDay * DAY_MS)
+  const perDay = cron.hours.length * cron.minutes.length * cron.seconds.length
+  // Whole days from the first on, less what of the first comes too early, and what of the last is early enough.
+  const whole = daysMatching(cron, firstDay, lastDay) * perDay
+  const onFirst = daysMatching(cron, firstDay, firstDay + 1) * before
+  const onLast = daysMatching(cron, lastDay, lastDay + 1) * after
+  return whole - onFirst + onLast
+}

@@ -3,7 +3,7 @@
  * next in its lane can go.
  */
 import type { Delivery } from "./Delivery.ts"
-import { DAY_MS, type EpochMs, MAX_EPOCH_MS, type Millis } from "./Instant.ts"
+import { DAY_MS, doubled, type EpochMs, MAX_EPOCH_MS, type Millis } from "./Instant.ts"
 import type { Policy } from "./Policy.ts"
 
 /** The longest pause that a channel can ask for; a `retry-after` of years must not bury a delivery. */
@@ -47,10 +47,7 @@ export const decideDelivery = (
   }
   const deadline = (delivery.firstAttemptAt ?? now) + policy.deliveryMaxAgeMs
   if (now >= deadline) return { _tag: "Dead", attempts, reason: agedOut(failure.message, policy) }
-  const backoff = Math.min(
-    policy.deliveryBaseMs * 2 ** Math.min(Math.max(0, delivery.attempts), 50),
-    policy.deliveryCapMs,
-  )
+  const backoff = Math.min(doubled(policy.deliveryBaseMs, delivery.attempts), policy.deliveryCapMs)
   const delayMs = Math.min(Math.max(backoff, asked), deadline - now)
   return { _tag: "Retry", attempts, nextAttemptAt: Math.min(now + delayMs, MAX_EPOCH_MS), delayMs }
 }

@@ -4,7 +4,7 @@
  */
 import { Duration, Option, Result } from "effect"
 import { DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS } from "./Instant.ts"
-import { refuseText, type TextProblem } from "./TextProblem.ts"
+import { refuseText, shifted, type TextProblem } from "./TextProblem.ts"
 
 /** Each unit with the names that it goes by; all but the shortest also take an "s". */
 const UNITS: ReadonlyArray<readonly [millis: number, name: string, ...others: ReadonlyArray<string>]> = [
@@ -33,14 +33,7 @@ const MAX_LENGTH = 200
 export const parseDuration = (given: string | number): Result.Result<number, TextProblem> => {
   if (typeof given === "number") return wholeMillis(given)
   const text = given.trim()
-  const indent = given.indexOf(text)
-  const read = readText(text)
-  return indent === 0
-    ? read
-    : Result.mapError(read, (problem) => ({
-        ...problem,
-        position: problem.position === null ? null : problem.position + indent,
-      }))
+  return shifted(readText(text), given.indexOf(text))
 }
 
 /** The same where text of digits alone means milliseconds: in schedules, and in variables whose names end with `_MS`. */

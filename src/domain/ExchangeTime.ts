@@ -16,7 +16,7 @@ export class UnreadableTime extends Schema.TaggedError<UnreadableTime>()("Unread
 }) {}
 
 /** The end of year 9999: the last instant with a four-digit year. Later ones are written as this one. */
-const LAST_WRITABLE_MS = 253_402_300_799_999
+export const LAST_WRITABLE_MS = 253_402_300_799_999
 
 const SHAPE = /^(\d{4})-(\d{2})-(\d{2})[Tt ](\d{2}:\d{2}:\d{2})(\.\d{1,9})?(?: ?([Zz]|[+-]\d{2}:?\d{2}))?$/
 
@@ -32,23 +32,21 @@ export const parseExchangeTime = (text: string): Result.Result<ExchangeTime, Unr
   const match = text.length > MAX_LENGTH ? null : SHAPE.exec(text)
   if (match === null) return unreadable(text, "is not of that form")
   const [, year, month, day, clock, fraction, zone] = match
-  const days = daysFromCivil(Number(year), Number(month), Number(day))
-  if (days === null) return unreadable(text, "names a day that does not exist")
-  const clockMs = millisOfClock(clock ?? "", 3)
+  const midnight = midnightOf(Number(year), Number(month), Number(day))
+  if (midnight === null) return unreadable(text, "names a day that does not exist")
+  const clockMs = millisOfClock(clock ?? "")
   if (clockMs === null) return unreadable(text, "names a time of day that does not exist")
   const offsetMs = offsetOf(zone)
   if (offsetMs === null) return unreadable(text, "has an offset that does not exist")
-  const at = days * DAY_MS + clockMs + millisOfFraction(fraction) - offsetMs
+  const at = midnight + clockMs + millisOfFraction(fraction) - offsetMs
   if (at < 0) return unreadable(text, "lies before 1970")
   // The dot counts: `.fff` is four characters.
   return Result.succeed({ at, precision: fraction !== undefined && fraction.length >= 4 ? "ms" : "s" })
 }
 
 /** `YYYY-MM-DDTHH:MM:SS.fffZ`. */
-export const formatExchangeTime = (at: EpochMs): string => {
-  const instant = Math.min(at, LAST_WRITABLE_MS)
-  return `${dateText(instant)}T${clockText(instant)}.${digits(instant % SECOND_MS, 3)}Z`
-}
+export const formatExchangeTime = (at: EpochMs): string =>
+  DateTime.formatIso(DateTime.makeUnsafe(Math.min(at, LAST_WRITABLE_MS)))
 
 /**
  * RFC 9557, e.g. `2026-03-29T03:30:00+02:00[Europe/Paris]`; a fraction only where there is one. There is always a zone in brackets,
@@ -71,11 +69,9 @@ const unreadable = (text: string, why: string): Result.Result<never, UnreadableT
     }),
   )
 
-/** Milliseconds of `HH:MM[:SS]` with that many parts; null when there is no such time (24:00 and leap seconds included). */
-const millisOfClock = (text: string, parts: 2 | 3): number | null => {
-  const hour = Number(text.slice(0, 2))
-  const minute = Number(text.slice(3, 5))
-  const second = parts === 3 ? Number(text.slice(6, 8)) : 0
+/** Milliseconds of `HH:MM[:SS]`; null when there is no such time (24:00 and leap seconds included). */
+const millisOfClock = (text: string): number | null => {
+  const [hour = 0, minute = 0, second = 0] = text.split(":").map(Number)
   if (hour > 23 || minute > 59 || second > 59) return null
   return hour * HOUR_MS + minute * MINUTE_MS + second * SECOND_MS
 }
@@ -83,52 +79,21 @@ const millisOfClock = (text: string, parts: 2 | 3): number | null => {
 const millisOfFraction = (fraction: string | undefined): number =>
   fraction === undefined ? 0 : Number(fraction.slice(1, 4).padEnd(3, "0"))
 
-const offsetOf = (zone: string | undefined): number | null => {
+/** Milliseconds of `Z`, `±hh:mm`, `±hhmm` or `±hh`; null when there is no such offset. */
+export const offsetOf = (zone: string | undefined): number | null => {
   if (zone === undefined || zone.toUpperCase() === "Z") return 0
-  const offset = millisOfClock(`${zone.slice(1, 3)}:${zone.slice(-2)}`, 2)
-  if (offset === null) return null
-  return zone.startsWith("-") ? -offset : offset
+  const offset = millisOfClock(`${zone.slice(1, 3)}:${zone.slice(3).replace(":", "") || "00"}`)
+  return offset !== null && zone.startsWith("-") ? -offset : offset
 }
 
-/** Days since 1970-01-01 in the proleptic Gregorian calendar; null when there is no such day. */
-const daysFromCivil = (year: number, month: number, day: number): number | null => {
-  if (month < 1 || month > 12 || day < 1 || day > daysInMonth(year, month)) return null
-  // Years that begin in March put the leap day last, and 400 of them are always the same number of days.
-  const marchYear = month > 2 ? year : year - 1
-  const era = Math.floor(marchYear / 400)
-  const yearOfEra = marchYear - era * 400
-  const dayOfYear = Math.floor((153 * ((month + 9) % 12) + 2) / 5) + day - 1
-  const dayOfEra = yearOfEra * 365 + Math.floor(yearOfEra / 4) - Math.floor(yearOfEra / 100) + dayOfYear
-  return era * 146_097 + dayOfEra - 719_468
-}
+/** The calendar repeats after 400 years. */
+const CYCLE_YEARS = 400
+const CYCLE_MS = 146_097 * DAY_MS
 
-const daysInMonth = (year: number, month: number): number => {
-  if (month === 2) return year % 4 === 0 && (year % 100 !== 0 || year % 400 === 0) ? 29 : 28
-  return month === 4 || month === 6 || month === 9 || month === 11 ? 30 : 31
+/** The first instant of a day in UTC; null when no month has such a day. */
+export const midnightOf = (year: number, month: number, day: number): EpochMs | null => {
+  // One cycle later, because `Date.UTC` takes the first hundred years for those of another century.
+  const at = Date.UTC(year + CYCLE_YEARS, month - 1, day)
+  const exists = month >= 1 && month <= 12 && day >= 1 && at < Date.UTC(year + CYCLE_YEARS, month)
+  return exists ? at - CYCLE_MS : null
 }
-
-/** `YYYY-MM-DD` of an instant, by the inverse of `daysFromCivil`. */
-const dateText = (at: EpochMs): string => {
-  const days = Math.floor(at / DAY_MS) + 719_468
-  const era = Math.floor(days / 146_097)
-  const dayOfEra = days - era * 146_097
-  const leapDays =
-    Math.floor(dayOfEra / 1_460) - Math.floor(dayOfEra / 36_524) + Math.floor(dayOfEra / 146_096)
-  const yearOfEra = Math.floor((dayOfEra - leapDays) / 365)
-  const dayOfYear = dayOfEra - (365 * yearOfEra + Math.floor(yearOfEra / 4) - Math.floor(yearOfEra / 100))
-  const marchMonth = Math.floor((5 * dayOfYear + 2) / 153)
-  const day = dayOfYear - Math.floor((153 * marchMonth + 2) / 5) + 1
-  const month = marchMonth < 10 ? marchMonth + 3 : marchMonth - 9
-  const year = yearOfEra + era * 400 + (month <= 2 ? 1 : 0)
-  return `${digits(year, 4)}-${digits(month, 2)}-${digits(day, 2)}`
-}
-
-const clockText = (at: EpochMs): string => {
-  const ofDay = at % DAY_MS
-  const hour = Math.floor(ofDay / HOUR_MS)
-  const minute = Math.floor((ofDay % HOUR_MS) / MINUTE_MS)
-  const second = Math.floor((ofDay % MINUTE_MS) / SECOND_MS)
-  return `${digits(hour, 2)}:${digits(minute, 2)}:${digits(second, 2)}`
-}
-
-const digits = (value: number, width: number): string => String(value).padStart(width, "0")

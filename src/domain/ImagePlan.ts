@@ -2,6 +2,7 @@
  * What to do about an image that the engine lacks: build it, or refuse with the remedy. Only images that Lamplighter makes are ever
  * built; nothing is pulled behind the operator's back.
  */
+import { doubled } from "./Instant.ts"
 import { hasPackages, type ImagePackages, normalPackages } from "./PackageNames.ts"
 
 export interface OwnImages {
@@ -72,7 +73,7 @@ const LONGEST_BACKOFF_MS = 300_000
 
 /** How long after its n-th failure in a row (1, 2, …) an image is not built again. */
 export const buildBackoffMs = (failures: number): number =>
-  failures <= 0 ? 0 : Math.min(FIRST_BACKOFF_MS * 2 ** Math.min(failures - 1, 30), LONGEST_BACKOFF_MS)
+  failures <= 0 ? 0 : Math.min(doubled(FIRST_BACKOFF_MS, failures - 1), LONGEST_BACKOFF_MS)
 
 const IMAGE_NAME = /^[a-z0-9][a-zA-Z0-9._/:@-]{0,254}$/
 

@@ -35,11 +35,7 @@ export const isStuck = (reason: EndReason | null): boolean =>
 
 /** Whether the end needs no explanation. Every other end keeps a log, whatever its exit code. */
 export const isWanted = (reason: EndReason | null): boolean =>
-  reason === "own-exit" ||
-  reason === "idle" ||
-  reason === "operator" ||
-  reason === "shutdown" ||
-  reason === "cancelled"
+  reason !== null && ["own-exit", "idle", "operator", "shutdown", "cancelled"].includes(reason)
 
 /** How the runtime saw a container end. `exitCode` and `signal` are both null when nobody could see it. */
 export interface ObservedExit {

@@ -11,14 +11,20 @@ export const MAX_EPOCH_MS = 8_640_000_000_000_000
 export const EpochMs = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: MAX_EPOCH_MS }))
 export type EpochMs = typeof EpochMs.Type
 
+/** Ten years: no wait is longer. */
+export const MAX_MILLIS = 315_576_000_000
 /** A length of time in milliseconds: zero to ten years. */
-export const Millis = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 315_576_000_000 }))
+export const Millis = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: MAX_MILLIS }))
 export type Millis = typeof Millis.Type
 
 export const SECOND_MS = 1_000
 export const MINUTE_MS = 60_000
 export const HOUR_MS = 3_600_000
 export const DAY_MS = 86_400_000
+
+/** A length of time that was doubled so many times. Doubled fifty times, a millisecond is longer than any limit. */
+export const doubled = (baseMs: number, times: number): number =>
+  baseMs * 2 ** Math.min(Math.max(0, times), 50)
 
 /** The earliest of some instants, ignoring those that are absent; `null` when none is left. */
 export const earliest = (...instants: ReadonlyArray<EpochMs | null>): EpochMs | null => {

@@ -4,20 +4,23 @@ import type { Message, MessageKind } from "./Message.ts"
 
 const Sender = Schema.Struct({ id: Schema.String, name: Schema.optionalKey(Schema.String) })
 
-const contents = {
-  chat: Schema.Struct({
-    text: Schema.String.check(Schema.isPattern(/\S/, { message: "a text that is not empty" })),
-    sender: Schema.optionalKey(Schema.Union([Schema.String, Sender])),
-  }),
-  task: Schema.Struct({
-    prompt: Schema.String,
-    script: Schema.optionalKey(Schema.NullOr(Schema.String)),
-  }),
-  webhook: Schema.Struct({
-    payload: Schema.Unknown,
-    source: Schema.optionalKey(Schema.String),
-  }),
-  system: Schema.Struct({ text: Schema.String }),
+const decoders = {
+  chat: Schema.decodeUnknownResult(
+    Schema.Struct({
+      text: Schema.String.check(Schema.isPattern(/\S/, { message: "a text that is not empty" })),
+      sender: Schema.optionalKey(Schema.Union([Schema.String, Sender])),
+    }),
+  ),
+  task: Schema.decodeUnknownResult(
+    Schema.Struct({
+      prompt: Schema.String,
+      script: Schema.optionalKey(Schema.NullOr(Schema.String)),
+    }),
+  ),
+  webhook: Schema.decodeUnknownResult(
+    Schema.Struct({ payload: Schema.Unknown, source: Schema.optionalKey(Schema.String) }),
+  ),
+  system: Schema.decodeUnknownResult(Schema.Struct({ text: Schema.String })),
 } as const
 
 const decodeSent = Schema.decodeUnknownOption(
@@ -43,13 +46,6 @@ export interface ContentProblem {
 const encoder = new TextEncoder()
 /** No UTF-16 unit takes more bytes in UTF-8. */
 const MAX_BYTES_OF_UNIT = 3
-
-const decoders = {
-  chat: Schema.decodeUnknownResult(contents.chat),
-  task: Schema.decodeUnknownResult(contents.task),
-  webhook: Schema.decodeUnknownResult(contents.webhook),
-  system: Schema.decodeUnknownResult(contents.system),
-} as const
 
 /** The JSON text that the ledger stores, or what is wrong with it. Extra fields are kept. */
 export const checkContent = (

@@ -78,8 +78,8 @@ const SYSTEM = [
   "/var/lib/containerd",
 ]
 
-/** Anywhere in a path, compared in lower case: some file systems do not tell `.SSH` from `.ssh`. */
-const CREDENTIAL_PARTS = new Set([
+/** Anywhere in a path, whole parts, compared in lower case: some file systems do not tell `.SSH` from `.ssh`. */
+const CREDENTIALS = [
   ".ssh",
   ".aws",
   ".azure",
@@ -94,18 +94,14 @@ const CREDENTIAL_PARTS = new Set([
   ".mozilla",
   "keychains",
   "keyrings",
-])
-/** Parts in a row. */
-const CREDENTIAL_RUNS: ReadonlyArray<ReadonlyArray<string>> = [
-  [".config", "gcloud"],
-  [".config", "gh"],
-  [".config", "google-chrome"],
-  [".config", "chromium"],
-  [".config", "bravesoftware"],
-  [".config", "microsoft-edge"],
-  [".local", "share", "keyrings"],
-  ["application support", "google", "chrome"],
-  ["application support", "firefox"],
+  ".config/gcloud",
+  ".config/gh",
+  ".config/google-chrome",
+  ".config/chromium",
+  ".config/bravesoftware",
+  ".config/microsoft-edge",
+  "application support/google/chrome",
+  "application support/firefox",
 ]
 
 const partsOf = (path: string): ReadonlyArray<string> => path.split("/").filter((part) => part !== "")
@@ -119,13 +115,8 @@ export const isWithin = (path: string, folder: string): boolean => {
 const overlaps = (one: string, other: string): boolean => isWithin(one, other) || isWithin(other, one)
 
 const hasCredentials = (path: string): boolean => {
-  const parts = partsOf(path.toLowerCase())
-  return (
-    parts.some((part) => CREDENTIAL_PARTS.has(part)) ||
-    CREDENTIAL_RUNS.some((run) =>
-      parts.some((_, start) => run.every((part, offset) => parts[start + offset] === part)),
-    )
-  )
+  const parts = `/${partsOf(path.toLowerCase()).join("/")}/`
+  return CREDENTIALS.some((place) => parts.includes(`/${place}/`))
 }
 
 /**

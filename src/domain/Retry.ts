@@ -3,12 +3,9 @@
  * for good. An attempt ends once; asking again about one that has ended changes nothing.
  */
 import type { Attempt, AttemptOutcome } from "./Attempt.ts"
-import { type EpochMs, MAX_EPOCH_MS, type Millis } from "./Instant.ts"
+import { doubled, type EpochMs, MAX_EPOCH_MS, MAX_MILLIS, type Millis } from "./Instant.ts"
 import { isTerminal, type Message, wakes } from "./Message.ts"
 import type { Policy } from "./Policy.ts"
-
-/** Ten years: no wait is longer. */
-const MAX_WAIT_MS = 315_576_000_000
 
 export type RetryDecision =
   /** Nothing to decide: the attempt or its message has ended, or the message has its next instant already. */
@@ -41,29 +38,15 @@ export const backoffMs = (
   policy: Pick<Policy, "retryBaseMs" | "retryCapMs" | "retryJitter">,
   random: number,
 ): Millis => {
-  const limit = Math.min(policy.retryCapMs ?? MAX_WAIT_MS, MAX_WAIT_MS)
-  // Past 2^50 every base of a millisecond or more is over the limit; the bound keeps 0 · 2^n from becoming NaN.
-  const exponent = Math.min(Math.max(0, tries), 50)
+  const limit = Math.min(policy.retryCapMs ?? MAX_MILLIS, MAX_MILLIS)
   const share = random > 0 ? Math.min(random, 1) : 0
-  const wait = policy.retryBaseMs * 2 ** exponent * (1 + policy.retryJitter * share)
-  return Math.floor(Math.min(wait, limit))
+  return Math.floor(Math.min(doubled(policy.retryBaseMs, tries) * (1 + policy.retryJitter * share), limit))
 }
 
 /** Whether an attempt with this end spends a try: the container died or hung with it, or says itself that it failed. */
-export const costsTry = (outcome: AttemptOutcome): boolean => {
-  switch (outcome) {
-    case "failed":
-    case "crashed":
-    case "stuck":
-      return true
-    case "completed":
-    case "skipped":
-    case "host-stopped":
-    case "released":
-    case "late":
-      return false
-  }
-}
+export const costsTry = (outcome: AttemptOutcome): boolean => COSTLY.includes(outcome)
+
+const COSTLY: ReadonlyArray<AttemptOutcome> = ["failed", "crashed", "stuck"]
 
 export const decideRetry = (
   message: Pick<Message, "state" | "tries" | "dueAt" | "trigger" | "kind">,

@@ -3,13 +3,8 @@
  * versions without renumbering them: what is found is a reason to look, and the operator's word decides.
  */
 
-/** `rc`: null for a release, which comes after all of its candidates. */
-interface Version {
-  readonly major: number
-  readonly minor: number
-  readonly patch: number
-  readonly rc: number | null
-}
+/** Major, minor, patch and release candidate. A release comes after all of its candidates. */
+type Version = ReadonlyArray<number>
 
 export interface Escape {
   readonly id: string
@@ -26,31 +21,21 @@ const ESCAPES: ReadonlyArray<Escape> = [
   { id: "CVE-2025-52881", fixedIn: SIBLINGS_FIXED_IN },
 ]
 
-const parse = (text: string): Version | undefined => {
-  const found = /^v?(\d{1,4})\.(\d{1,4})\.(\d{1,4})(?:-rc\.?(\d{1,4}))?/.exec(text)
-  if (found === null) return undefined
-  const [, major, minor, patch, rc] = found
-  return {
-    major: Number(major),
-    minor: Number(minor),
-    patch: Number(patch),
-    rc: rc === undefined ? null : Number(rc),
-  }
-}
+const parse = (text: string): Version | undefined =>
+  /^v?(\d{1,4})\.(\d{1,4})\.(\d{1,4})(?:-rc\.?(\d{1,4}))?/
+    .exec(text)
+    ?.slice(1)
+    .map((part: string | undefined) => Number(part ?? Number.MAX_SAFE_INTEGER))
 
 const compare = (one: Version, other: Version): number =>
-  one.major - other.major ||
-  one.minor - other.minor ||
-  one.patch - other.patch ||
-  (one.rc ?? Number.MAX_SAFE_INTEGER) - (other.rc ?? Number.MAX_SAFE_INTEGER)
+  one.map((part, index) => part - (other[index] ?? 0)).find((difference) => difference !== 0) ?? 0
 
 const isFixed = (version: Version, fixedIn: ReadonlyArray<string>): boolean => {
   const fixes = fixedIn.map(parse).filter((fix) => fix !== undefined)
-  const ofItsLine = fixes.find(({ major, minor }) => major === version.major && minor === version.minor)
-  if (ofItsLine !== undefined) return compare(version, ofItsLine) >= 0
+  const ofItsLine = fixes.find(([major, minor]) => major === version[0] && minor === version[1])
   // Lines after the last one that was mended began with the fix; lines before the first never had it.
-  const newest = fixes.at(-1)
-  return newest !== undefined && compare(version, newest) > 0
+  const first = ofItsLine ?? fixes.at(-1)
+  return first !== undefined && compare(version, first) >= 0
 }
 
 /** Empty for a version that has none of them; null for a text that is no version. */

@@ -5,9 +5,16 @@
 import { Result, Schema } from "effect"
 import { parseCron } from "./CronSchedule.ts"
 import { parseDuration, parseDurationOrMillis } from "./DurationText.ts"
-import { EpochMs, HOUR_MS, MINUTE_MS, SECOND_MS } from "./Instant.ts"
+import { LAST_WRITABLE_MS, midnightOf, offsetOf } from "./ExchangeTime.ts"
+import { EpochMs, HOUR_MS, MAX_MILLIS, MINUTE_MS, SECOND_MS } from "./Instant.ts"
 import type { Schedule } from "./Series.ts"
-import { describeProblem, MAX_QUOTED, refuseText as refuse, type TextProblem } from "./TextProblem.ts"
+import {
+  describeProblem,
+  MAX_QUOTED,
+  refuseText as refuse,
+  shifted,
+  type TextProblem,
+} from "./TextProblem.ts"
 import { parseZone } from "./Zone.ts"
 import { instantOfLocal } from "./ZoneOffsets.ts"
 
@@ -27,10 +34,7 @@ export class ScheduleError extends Schema.TaggedError<ScheduleError>()("Schedule
 
 export const MAX_SCHEDULE_LENGTH = 200
 /** The last millisecond of the year 9999: the last instant that four digits of a year can show, and that a slot can be. */
-export const MAX_SLOT = 253_402_300_799_999
-const MIN_INTERVAL_MS = SECOND_MS
-/** As `Millis` allows: ten years. */
-const MAX_INTERVAL_MS = 315_576_000_000
+export const MAX_SLOT = LAST_WRITABLE_MS
 
 const FORMS =
   'Write an interval ("every 5m", "PT5M"), a cron expression ("0 9 * * 1-5", "@daily"), ' +
@@ -58,50 +62,31 @@ export const parseSchedule = (
     })
   const trimmed = text.trim()
   if (trimmed === "") return fail({ reason: "it is empty", position: null, remedy: FORMS })
-  const offset = text.indexOf(trimmed)
-  const read = readForm(trimmed, zone.success, options.now)
-  if (Result.isSuccess(read)) return Result.succeed(read.success)
-  const { position } = read.failure
-  return fail({ ...read.failure, position: position === null ? null : position + offset })
+  const read = shifted(readForm(trimmed, zone.success, options.now), text.indexOf(trimmed))
+  return Result.mapError(read, (problem) => toError(text, problem))
 }
 
 const readForm = (text: string, zone: string, now: EpochMs): Result.Result<Schedule, TextProblem> => {
   const keyword = /^(every|in|once|at)(?:\s+|$)/i.exec(text)
   if (keyword !== null) {
-    const skipped = keyword[0].length
+    const [{ length: skipped }, word] = keyword
     const rest = text.slice(skipped)
-    const read =
-      keyword[1]!.toLowerCase() === "every"
-        ? readInterval(rest, now)
-        : keyword[1]!.toLowerCase() === "in"
-          ? readDelay(rest, now)
-          : readInstant(rest, zone, now)
-    return Result.mapError(read, (problem) => ({
-      ...problem,
-      position: problem.position === null ? null : problem.position + skipped,
-    }))
+    const readers: Readonly<Record<string, typeof readInstant>> = { every: readInterval, in: readDelay }
+    const read = readers[word!.toLowerCase()] ?? readInstant
+    return shifted(read(rest, now, zone), skipped)
   }
   if (/^[+-]?P/i.test(text) || /^\d+$/.test(text)) return readInterval(text, now)
-  if (/^\d{4}-/.test(text)) return readInstant(text, zone, now)
+  if (/^\d{4}-/.test(text)) return readInstant(text, now, zone)
   const cron = parseCron(text)
   if (Result.isSuccess(cron))
     return Result.succeed({ _tag: "Cron", expression: cron.success.expression, zone })
   // One or two words that are no cron at all are better told what there is than how many fields are missing.
   const fieldCount = text.split(/\s+/).length
-  if (fieldCount < 3 && !text.startsWith("@"))
-    return refuse(
-      "it is neither an interval, nor a cron expression, nor an instant",
-      0,
-      Result.isSuccess(readLength(text, parseDuration)) ? `Write "every ${text}" or "in ${text}".` : FORMS,
-    )
+  if (fieldCount > 2 || text.startsWith("@")) return Result.fail(cron.failure)
   return refuse(
-    cron.failure.reason,
-    cron.failure.position,
-    text.startsWith("@")
-      ? "Use @hourly, @daily, @weekly, @monthly or @yearly."
-      : cron.failure.reason.startsWith("it never fires")
-        ? "Choose a day that one of its months has."
-        : "The fields are: [second] minute hour day-of-month month day-of-week.",
+    "it is neither an interval, nor a cron expression, nor an instant",
+    0,
+    Result.isSuccess(readLength(text, parseDuration)) ? `Write "every ${text}" or "in ${text}".` : FORMS,
   )
 }
 
@@ -114,9 +99,9 @@ const readLength = (text: string, parse: typeof parseDuration): ReturnType<typeo
 const readInterval = (text: string, now: EpochMs): Result.Result<Schedule, TextProblem> => {
   const length = readLength(text, parseDurationOrMillis)
   if (Result.isFailure(length)) return Result.fail(length.failure)
-  if (length.success < MIN_INTERVAL_MS)
+  if (length.success < SECOND_MS)
     return refuse("the interval is shorter than one second", 0, 'The shortest is "every 1s", or "1000".')
-  if (length.success > MAX_INTERVAL_MS)
+  if (length.success > MAX_MILLIS)
     return refuse("the interval is longer than ten years", 0, "Use a cron expression or an instant.")
   return Result.succeed({ _tag: "Interval", everyMs: length.success, anchor: now })
 }
@@ -124,7 +109,7 @@ const readInterval = (text: string, now: EpochMs): Result.Result<Schedule, TextP
 const readDelay = (text: string, now: EpochMs): Result.Result<Schedule, TextProblem> => {
   const length = readLength(text, parseDuration)
   if (Result.isFailure(length)) return Result.fail(length.failure)
-  if (length.success < 1 || length.success > MAX_INTERVAL_MS)
+  if (length.success < 1 || length.success > MAX_MILLIS)
     return refuse("the delay must be more than nothing and at most ten years", 0, 'Example: "in 10m".')
   return Result.succeed({ _tag: "Once", at: now + length.success })
 }
@@ -135,7 +120,7 @@ const INSTANT_REMEDY =
   'Write "2026-12-01T09:00", with "Z" or an offset such as "+01:00" if it is not local time.'
 
 /** An instant; without an offset in the given zone, or in the one that an RFC 9557 suffix (`[Europe/Paris]`) names. */
-const readInstant = (text: string, zone: string, now: EpochMs): Result.Result<Schedule, TextProblem> => {
+const readInstant = (text: string, now: EpochMs, zone: string): Result.Result<Schedule, TextProblem> => {
   const match = INSTANT.exec(text)
   if (match === null)
     return /^\d{4}-\d\d-\d\d$/.test(text)
@@ -143,30 +128,19 @@ const readInstant = (text: string, zone: string, now: EpochMs): Result.Result<Sc
       : refuse("this is no date and time", 0, INSTANT_REMEDY)
   const part = (index: number) => Number(match[index] ?? 0)
   const [year, month, day] = [part(1), part(2), part(3)]
-  const lastDay = new Map([...[4, 6, 9, 11].map((each) => [each, 30] as const), [2, isLeap(year) ? 29 : 28]])
+  const midnight = midnightOf(year, month, day)
   if (month < 1 || month > 12) return refuse(`there is no month ${match[2]}`, 5, INSTANT_REMEDY)
-  if (day < 1 || day > (lastDay.get(month) ?? 31))
-    return refuse(`there is no ${match[1]}-${match[2]}-${match[3]}`, 8, INSTANT_REMEDY)
+  if (midnight === null) return refuse(`there is no ${match[1]}-${match[2]}-${match[3]}`, 8, INSTANT_REMEDY)
   if (part(4) > 23) return refuse(`there is no hour ${match[4]}`, 11, INSTANT_REMEDY)
   if (part(5) > 59) return refuse(`there is no minute ${match[5]}`, 14, INSTANT_REMEDY)
   if (part(6) > 59) return refuse(`there is no second ${match[6]}`, 17, INSTANT_REMEDY)
-  const local =
-    Date.UTC(year, month - 1, day, part(4), part(5), part(6)) + Number((match[7] ?? "").padEnd(3, "0"))
+  const clockMs = part(4) * HOUR_MS + part(5) * MINUTE_MS + part(6) * SECOND_MS
+  const local = midnight + clockMs + Number((match[7] ?? "").padEnd(3, "0"))
   const named = parseZone(match[9] ?? zone)
   if (Result.isFailure(named))
     return refuse(`there is no time zone "${match[9]}"`, text.indexOf("["), named.failure.remedy)
-  const at = match[8] === undefined ? instantOfLocal(named.success, local) : local - offsetOf(match[8])
+  const at = match[8] === undefined ? instantOfLocal(named.success, local) : local - (offsetOf(match[8]) ?? 0)
   if (at !== null && at > MAX_SLOT) return refuse("it lies after the year 9999", 0, "Give an earlier one.")
-  if (at === null || year < 1970 || at <= now)
-    return refuse("this instant has passed", 0, "Give one in the future.")
+  if (at === null || at <= now) return refuse("this instant has passed", 0, "Give one in the future.")
   return Result.succeed({ _tag: "Once", at })
-}
-
-const isLeap = (year: number): boolean => (year % 4 === 0 && year % 100 !== 0) || year % 400 === 0
-
-const offsetOf = (text: string): number => {
-  if (text.toUpperCase() === "Z") return 0
-  const digits = text.slice(1).replace(":", "")
-  const millis = Number(digits.slice(0, 2)) * HOUR_MS + Number(digits.slice(2) || 0) * MINUTE_MS
-  return text.startsWith("-") ? -millis : millis
 }

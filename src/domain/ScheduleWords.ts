@@ -1,7 +1,8 @@
 /** Schedules for display: the canonical text, which `parseSchedule` reads back, and a short description in words. */
-import { DateTime, Duration, Option, Result } from "effect"
+import { Duration, Option, Result } from "effect"
 import type { CronSchedule, DayRule } from "./CronCalendar.ts"
 import { parseCron } from "./CronSchedule.ts"
+import { formatExchangeTime } from "./ExchangeTime.ts"
 import { DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS } from "./Instant.ts"
 import type { Schedule } from "./Series.ts"
 
@@ -39,8 +40,7 @@ export const describeSchedule = (schedule: Schedule): string => {
   }
 }
 
-const formatInstant = (instant: number): string =>
-  DateTime.formatIso(DateTime.makeUnsafe(instant)).replace(".000Z", "Z")
+const formatInstant = (instant: number): string => formatExchangeTime(instant).replace(".000Z", "Z")
 
 const LENGTHS = [
   ["day", DAY_MS],
@@ -64,20 +64,7 @@ const describeLength = (millis: number): string => {
 const plural = (count: number, name: string): string => `${count} ${name}${count === 1 ? "" : "s"}`
 
 const WEEKDAYS = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"]
-const MONTHS = [
-  "January",
-  "February",
-  "March",
-  "April",
-  "May",
-  "June",
-  "July",
-  "August",
-  "September",
-  "October",
-  "November",
-  "December",
-]
+const MONTH_NAME = new Intl.DateTimeFormat("en", { month: "long", timeZone: "UTC" })
 const ORDINALS = ["last", "first", "second", "third", "fourth", "fifth"]
 /** More times of day than this are described by their fields. */
 const MAX_TIMES = 6
@@ -158,7 +145,7 @@ const describeWeekdays = (rule: DayRule): string => {
 }
 
 const describeMonths = (months: ReadonlyArray<number>): string =>
-  months.length === 12 ? "" : `in ${ranges(months, (month) => MONTHS[month - 1]!)}`
+  months.length === 12 ? "" : `in ${ranges(months, (month) => MONTH_NAME.format(Date.UTC(2000, month - 1)))}`
 
 const list = (words: ReadonlyArray<string>): string =>
   words.length < 2 ? words.join("") : `${words.slice(0, -1).join(", ")} and ${words.at(-1)}`

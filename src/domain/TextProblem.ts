@@ -15,6 +15,13 @@ export const refuseText = (
   remedy: string,
 ): Result.Result<never, TextProblem> => Result.fail({ reason, position, remedy })
 
+/** The same of a text that begins so many characters later in what was given. */
+export const shifted = <A>(read: Result.Result<A, TextProblem>, by: number): Result.Result<A, TextProblem> =>
+  Result.mapError(read, (problem) => ({
+    ...problem,
+    position: problem.position === null ? null : problem.position + by,
+  }))
+
 /** A message never quotes more of the input than this. */
 export const MAX_QUOTED = 200
 

@@ -3,17 +3,15 @@
  * started or dies before it claims. The queue itself is the ledger's; this only picks from what is due.
  */
 import type { GroupId, SessionId } from "./Ids.ts"
-import type { EpochMs, Millis } from "./Instant.ts"
+import { doubled, type EpochMs, type Millis } from "./Instant.ts"
 import type { Policy } from "./Policy.ts"
 
 /** Before the next wake, after `failures` failed ones in a row: `wakeBackoffBaseMs`, doubling, at most `wakeBackoffCapMs`. */
 export const wakeBackoffMs = (
   failures: number,
   policy: Pick<Policy, "wakeBackoffBaseMs" | "wakeBackoffCapMs">,
-): Millis => {
-  if (failures < 1) return 0
-  return Math.min(policy.wakeBackoffBaseMs * 2 ** Math.min(failures - 1, 50), policy.wakeBackoffCapMs)
-}
+): Millis =>
+  failures < 1 ? 0 : Math.min(doubled(policy.wakeBackoffBaseMs, failures - 1), policy.wakeBackoffCapMs)
 
 /** A session with something due and no container. */
 export interface WakeCandidate {
