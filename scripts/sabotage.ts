@@ -7,6 +7,7 @@ import { spawn } from "node:child_process"
 import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
+import { parseArgs } from "node:util"
 import { type Sabotage, sabotages } from "./sabotage/Sabotage.ts"
 
 const root = path.resolve(import.meta.dirname, "..")
@@ -19,11 +20,18 @@ const SOUND_LIMIT_MS = 900_000
 /** Worlds that the simulation may look at before it has to have found something. */
 const WORLDS = "150"
 
-const words = process.argv.slice(2)
-const wordAfter = (flag: string): string | undefined =>
-  words.includes(flag) ? words[words.indexOf(flag) + 1] : undefined
-const only = wordAfter("--only")
-const by = wordAfter("--by")
+const HELP = `usage: npm run sabotage -- [--list] [--only NAME] [--by tests|simulation]
+  --list only shows the sabotages; --only takes those whose name contains NAME, --by those that tests, or the simulation alone, notice.
+`
+const { values } = parseArgs({
+  options: {
+    list: { type: "boolean", default: false },
+    only: { type: "string" },
+    by: { type: "string" },
+    help: { type: "boolean", default: false },
+  },
+})
+const { by, only } = values
 const finder = ({ tests }: Sabotage): string => (tests === "simulation" ? "simulation" : "tests")
 const chosen = sabotages
   .filter(({ name }) => only === undefined || name.includes(only))
@@ -154,7 +162,9 @@ const work = async (queue: Array<Sabotage>, verdicts: Array<Verdict>): Promise<v
   }
 }
 
-if (words.includes("--list")) {
+if (values.help) {
+  process.stdout.write(HELP)
+} else if (values.list) {
   for (const sabotage of chosen) {
     const { file, name, rule } = sabotage
     process.stdout.write(`${finder(sabotage).padEnd(10)}  ${name}: ${rule} (${file})\n`)

@@ -7,13 +7,17 @@ import { checkBackup } from "../layers/sqlite/LedgerBackup.ts"
 import * as SqliteLedger from "../layers/sqlite/SqliteLedger.ts"
 import { LedgerDriver } from "../services/LedgerDriver.ts"
 import { connectDaemon, daemonAnswers } from "./Connection.ts"
+import { Filled } from "./Flags.ts"
 import { show } from "./Output.ts"
 import { CommandError, dataDirectory, jsonFlag } from "./Root.ts"
 
 export const backupCommand = Command.make(
   "backup",
   {
-    file: Argument.String("file").pipe(Argument.withDescription("Where the copy goes; must not exist")),
+    file: Argument.String("file").pipe(
+      Argument.withSchema(Filled),
+      Argument.withDescription("Where the copy goes; must not exist"),
+    ),
     json: jsonFlag,
   },
   (input) =>

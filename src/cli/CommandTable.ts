@@ -2,19 +2,10 @@
  * The program's commands: the name of each, what it does in a line, and where it is. Only the module of the command that was asked for
  * is loaded; of the others the help shows what stands here.
  */
-import { Effect, type Scope } from "effect"
+import { Effect } from "effect"
 import { Command } from "effect/cli"
 import { Screen } from "./Output.ts"
-import { root } from "./Root.ts"
-
-/** A command, whatever its flags are: its parser and its handler agree, which this type need not say. */
-type AnyCommand = Command.Command<
-  any,
-  never,
-  object,
-  unknown,
-  Command.Environment | Command.CommandContext<"lamplighter"> | Scope.Scope
->
+import { type AnyCommand, root } from "./Root.ts"
 
 /** What each command does. */
 const says = {

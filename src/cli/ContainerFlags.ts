@@ -1,5 +1,5 @@
 /** The flags of `group add` and `group set` that say what a group's containers have beyond the daemon's settings. */
-import { text } from "./Flags.ts"
+import { pathTo, text } from "./Flags.ts"
 import { Effect, Option, Schema } from "effect"
 import { type Command } from "effect/cli"
 import { SandboxOverride } from "../domain/ContainerSpec.ts"
@@ -20,7 +20,10 @@ export const containerFlags = {
   apt: text("apt", "Debian packages of this group's image, separated by commas; replaces all of them"),
   npm: text("npm", "npm packages of this group's image, separated by commas; replaces all of them"),
   skills: text("skills", "The shared skills that its agents see, separated by commas, or all"),
-  runnerDir: text("runner-dir", "A folder of the host in place of the runner's source, or - for the runner"),
+  runnerDir: pathTo(
+    "runner-dir",
+    "A folder of the host in place of the runner's source, or - for the runner",
+  ),
 }
 
 export type ContainerInput = {

@@ -10,7 +10,7 @@ import { untilInterrupted } from "./Interruption.ts"
 import { instant, oneLine, print, show, table } from "./Output.ts"
 import { formed, number, text, whether } from "./Flags.ts"
 import { limitFlag } from "./Asking.ts"
-import { jsonFlag } from "./Root.ts"
+import { CommandError, jsonFlag } from "./Root.ts"
 import { instantOf } from "./TimeFlags.ts"
 
 const FOLLOW_EVERY_MS = 250
@@ -33,9 +33,12 @@ const line = (row: LedgerEvent): string =>
 /** Of an instant, or of a length of time that leads back from now. */
 const sinceOf = Effect.fnUntraced(function* (text: string) {
   const length = parseDuration(text)
-  return Result.isSuccess(length)
-    ? (yield* Clock.currentTimeMillis) - length.success
-    : yield* instantOf("since", text)
+  if (Result.isSuccess(length)) return (yield* Clock.currentTimeMillis) - length.success
+  const unit = /^\d+$/.test(text) ? `; or is it a length of time, ${text}s?` : ", or 2h for so long ago"
+  return yield* Effect.mapError(
+    instantOf("since", text),
+    ({ message }) => new CommandError({ message: message + unit }),
+  )
 })
 
 /** The last `count` events, or those since an instant, oldest first. The ledger keeps a limited number of them. */

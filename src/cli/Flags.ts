@@ -1,10 +1,15 @@
 /** The flags of commands: each with what its help says. One that is left out says nothing, so that what it is about stays as it is. */
-import { Option, type Schema } from "effect"
+import { Option, Schema } from "effect"
 import { type Command, Flag } from "effect/cli"
 
 const optional = <A>(flag: Flag.Flag<A>, says: string) => flag.pipe(Flag.withDescription(says), Flag.optional)
 
 export const text = (name: string, says: string) => optional(Flag.String(name), says)
+
+/** Where something is; never an empty text, which would stand for some other place. */
+export const pathTo = (name: string, says: string) =>
+  optional(Flag.String(name).pipe(Flag.withSchema(Filled)), says)
+export const Filled = Schema.NonEmptyString
 
 export const number = (name: string, says: string) => optional(Flag.Int(name), says)
 

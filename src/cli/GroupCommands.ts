@@ -11,7 +11,7 @@ import { connectDaemon } from "./Connection.ts"
 import { hints } from "./Invocation.ts"
 import { containerChange, containerFlags } from "./ContainerFlags.ts"
 import { show, table } from "./Output.ts"
-import { CommandError, jsonFlag } from "./Root.ts"
+import { CommandError, family, jsonFlag } from "./Root.ts"
 
 const id = Argument.String("id").pipe(Argument.withSchema(GroupId))
 
@@ -263,6 +263,4 @@ const remove = changing(
   (group) => [`group ${group.id} is removed; its history stays`],
 )
 
-export const groupCommand = Command.make("group").pipe(
-  Command.withSubcommands([add, list, showGroup, set, remove]),
-)
+export const groupCommand = family("group", [add, list, showGroup, set, remove])

@@ -16,7 +16,7 @@ import { reading } from "./Asking.ts"
 import { connectDaemon, connectReading } from "./Connection.ts"
 import { builderOptions, engineOptions } from "./DockerOptions.ts"
 import { instant, show, table } from "./Output.ts"
-import { CommandError, dataDirectory, dataOption, jsonFlag } from "./Root.ts"
+import { CommandError, dataDirectory, dataOption, family, jsonFlag } from "./Root.ts"
 
 const group = Argument.String("group").pipe(Argument.withSchema(GroupId))
 
@@ -194,12 +194,10 @@ const settle = (verb: "approve" | "deny", description: string) =>
     }),
   ).pipe(Command.withDescription(description))
 
-export const imageCommand = Command.make("image").pipe(
-  Command.withSubcommands([
-    build,
-    list,
-    requests,
-    settle("approve", "Have the packages that a group's agents asked for in its image"),
-    settle("deny", "Drop the packages that a group's agents asked for"),
-  ]),
-)
+export const imageCommand = family("image", [
+  build,
+  list,
+  requests,
+  settle("approve", "Have the packages that a group's agents asked for in its image"),
+  settle("deny", "Drop the packages that a group's agents asked for"),
+])

@@ -1,6 +1,6 @@
 /** `messages` and `deliveries`: what went in, what came out, and what to do about either. */
 import { Effect } from "effect"
-import { Argument, Command } from "effect/cli"
+import { Argument } from "effect/cli"
 import { DeliveryStatus } from "../domain/Delivery.ts"
 import { DeliveryId, MessageId, SeriesId, SessionId } from "../domain/Ids.ts"
 import { MessageKind, MessageState, type ShownMessage } from "../domain/Message.ts"
@@ -10,6 +10,7 @@ import { DEFAULT_PAGE, MAX_PAGE } from "../services/operations/Requests.ts"
 import { changing, pageFlags, positionFlags, reading } from "./Asking.ts"
 import { choice, formed, whether } from "./Flags.ts"
 import { fields, instant, table } from "./Output.ts"
+import { family } from "./Root.ts"
 
 const id = Argument.String("id").pipe(Argument.withSchema(MessageId))
 const session = formed("session", SessionId, "Only this session's")
@@ -90,9 +91,7 @@ const redrive = changing(
   (message, said) => [`${message.id} repeats ${said.id} and is ${message.state}`],
 )
 
-export const messagesCommand = Command.make("messages").pipe(
-  Command.withSubcommands([list, showMessage, cancel, redrive]),
-)
+export const messagesCommand = family("messages", [list, showMessage, cancel, redrive])
 
 const listDeliveries = reading(
   (api) => api.deliveries,
@@ -123,6 +122,4 @@ const redriveDelivery = changing(
   (row) => [`delivery ${row.id} is ${row.status}`],
 )
 
-export const deliveriesCommand = Command.make("deliveries").pipe(
-  Command.withSubcommands([listDeliveries, redriveDelivery]),
-)
+export const deliveriesCommand = family("deliveries", [listDeliveries, redriveDelivery])

@@ -5,18 +5,18 @@ import { programFor } from "./CommandTable.ts"
 import { explain } from "./Failure.ts"
 import { interruptedExitCode } from "./Interruption.ts"
 import { hints, withHints } from "./Invocation.ts"
-import { escaped } from "./Output.ts"
+import { oneLine } from "./Output.ts"
 
 const WRONG_WORDS = 2
 
 /** One line on stderr, with its hints as this person would type them; what is said before them stays as it is. */
 const complain = (hinted: string, before = ""): Effect.Effect<void> =>
-  Effect.flatMap(hints, (say) => Console.error(`lamplighter: ${escaped(before + say(hinted))}`))
+  Effect.flatMap(hints, (say) => Console.error(`lamplighter: ${oneLine(before + say(hinted))}`))
 
 const presenter = CliOutput.layerPresenter({
   present: (event) => {
     if (event._tag !== "InvalidInvocation") return CliOutput.defaultPresenter.present(event)
-    const said = event.errors.map(({ message }) => message.replaceAll(/\s+/g, " ")).join("; ")
+    const said = event.errors.map(({ message }) => message).join("; ")
     return complain(`see '${[...event.commandPath, "--help"].join(" ")}'`, `${said}; `)
   },
 })
@@ -31,9 +31,11 @@ export const runWords = (words: ReadonlyArray<string>) =>
     Effect.scoped,
   )
 
+const failureOf = (cause: Cause.Cause<unknown>) => cause.reasons.find(Cause.isFailReason)
+
 /** A failure that has a message is told in that message; a defect with everything that is known of it. */
 const report = (cause: Cause.Cause<unknown>): Effect.Effect<void> => {
-  const failure = cause.reasons.find((reason) => reason._tag === "Fail")
+  const failure = failureOf(cause)
   if (failure === undefined) return Console.error(Cause.pretty(cause))
   return CliError.isCliError(failure.error) ? Effect.void : complain(explain(failure.error))
 }
@@ -41,7 +43,7 @@ const report = (cause: Cause.Cause<unknown>): Effect.Effect<void> => {
 export const exitCodeOf = (exit: Exit.Exit<unknown, unknown>): number => {
   if (Exit.isSuccess(exit)) return 0
   if (Cause.hasInterruptsOnly(exit.cause)) return interruptedExitCode()
-  return exit.cause.reasons.some((reason) => reason._tag === "Fail" && CliError.isCliError(reason.error))
-    ? WRONG_WORDS
-    : 1
+  const error = failureOf(exit.cause)?.error
+  if (!CliError.isCliError(error)) return 1
+  return error._tag === "ShowHelp" && error.errors.length === 0 ? 0 : WRONG_WORDS
 }

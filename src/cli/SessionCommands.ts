@@ -1,11 +1,12 @@
 /** `session`: what conversations there are, how they stand, and an operator's hand on them. */
-import { Argument, Command } from "effect/cli"
+import { Argument } from "effect/cli"
 import { GroupId, SessionId } from "../domain/Ids.ts"
 import { SessionStatus } from "../domain/Session.ts"
 import type { SessionVerb } from "../services/operations/Requests.ts"
 import { changing, pageFlags, reading } from "./Asking.ts"
 import { choice, formed, whether } from "./Flags.ts"
 import { fields, instant, table } from "./Output.ts"
+import { family } from "./Root.ts"
 
 const id = Argument.String("id").pipe(Argument.withSchema(SessionId))
 
@@ -72,13 +73,11 @@ const wake = changing(
   (after) => [`session ${after.id} is ${after.status}`],
 )
 
-export const sessionCommand = Command.make("session").pipe(
-  Command.withSubcommands([
-    list,
-    showSession,
-    control("stop", "Stop its container; what is due wakes the next"),
-    control("hold", "Stop its container and wake none until it is released"),
-    wake,
-    control("release", "End a hold or a quarantine"),
-  ]),
-)
+export const sessionCommand = family("session", [
+  list,
+  showSession,
+  control("stop", "Stop its container; what is due wakes the next"),
+  control("hold", "Stop its container and wake none until it is released"),
+  wake,
+  control("release", "End a hold or a quarantine"),
+])

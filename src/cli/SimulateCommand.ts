@@ -1,5 +1,5 @@
 /** `simulate`: plays a scenario without a daemon, prints what happened and draws it. */
-import { text } from "./Flags.ts"
+import { Filled, pathTo } from "./Flags.ts"
 import { Console, Effect, Option, Result } from "effect"
 import { Argument, Command } from "effect/cli"
 import * as fs from "node:fs"
@@ -23,8 +23,8 @@ const pictureOf = (file: string): string => `${path.basename(file).replace(/\.ya
 export const simulateCommand = Command.make(
   "simulate",
   {
-    file: Argument.String("scenario.yaml"),
-    picture: text(
+    file: Argument.String("scenario.yaml").pipe(Argument.withSchema(Filled)),
+    picture: pathTo(
       "picture",
       "Where to write the picture (SVG); default: the scenario's name, in this folder",
     ),
@@ -36,7 +36,7 @@ export const simulateCommand = Command.make(
       const scenario = readScenario(text)
       if (Result.isFailure(scenario)) {
         const mistakes = scenario.failure.map((mistake) => describeMistake(input.file, mistake))
-        return yield* new CommandError({ message: mistakes.join("\n") })
+        return yield* new CommandError({ message: mistakes.join("; ") })
       }
       const report = yield* attempt(`${input.file} can't be played`, () => runScenario(scenario.success))
       const picture = Option.getOrElse(input.picture, () => pictureOf(input.file))

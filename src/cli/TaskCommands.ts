@@ -9,7 +9,7 @@ import { changing, pageFlags, reading } from "./Asking.ts"
 import { connectDaemon, connectReading } from "./Connection.ts"
 import { instant, show, table } from "./Output.ts"
 import { choice, formed, number, text, whether, given } from "./Flags.ts"
-import { jsonFlag as json } from "./Root.ts"
+import { family, jsonFlag as json } from "./Root.ts"
 import {
   echo,
   echoed,
@@ -224,17 +224,15 @@ const taskRun = changing(
   (message) => [`run ${message.id}`],
 )
 
-export const taskCommand = Command.make("task").pipe(
-  Command.withSubcommands([
-    taskAdd,
-    taskList,
-    taskShow,
-    taskUpdate,
-    taskPause,
-    taskResume,
-    taskCancel,
-    taskRun,
-    taskBackfill,
-    taskPreview,
-  ]),
-)
+export const taskCommand = family("task", [
+  taskAdd,
+  taskList,
+  taskShow,
+  taskUpdate,
+  taskPause,
+  taskResume,
+  taskCancel,
+  taskRun,
+  taskBackfill,
+  taskPreview,
+])

@@ -95,7 +95,7 @@ const refusal = (state: MessageState, event: MessageEvent): string => {
     case "claim":
       return "can't claim a message that is claimed already: its open attempt must end first"
     case "cancel":
-      return "can't cancel a claimed message: it finishes. 'lamplighter messages cancel --running' stops its container and ends it now"
+      return "can't cancel a claimed message: it finishes; --running stops its container and ends it now"
     default:
       return `can't ${event} a claimed message`
   }

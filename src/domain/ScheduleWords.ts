@@ -61,7 +61,8 @@ const describeLength = (millis: number): string => {
   return words.join(" ")
 }
 
-const plural = (count: number, name: string): string => `${count} ${name}${count === 1 ? "" : "s"}`
+/** A number of things: `1 task`, `2 tasks`. */
+export const plural = (count: number, name: string): string => `${count} ${name}${count === 1 ? "" : "s"}`
 
 const WEEKDAYS = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"]
 const MONTH_NAME = new Intl.DateTimeFormat("en", { month: "long", timeZone: "UTC" })

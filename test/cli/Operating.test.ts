@@ -105,6 +105,7 @@ describe("from init to down", () => {
     await lamplighter.run("send", "shell", "later", "--at", "2099-01-01T00:00:00Z")
     const refused = await lamplighter.run("group", "remove", "shell")
     assert.strictEqual(refused.code, 1)
+    assert.include(refused.stderr, "has 0 tasks and 1 message that have not ended")
     assert.include(refused.stderr, "group remove shell --queued cancel")
     assert.strictEqual((await lamplighter.run("group", "remove", "shell", "--queued", "cancel")).code, 0)
     const unknown = await lamplighter.run("group", "add", "sh", "--provider", "shout")
@@ -121,7 +122,7 @@ describe("from init to down", () => {
     )
     const refused = await lamplighter.run("messages", "cancel", message.id)
     assert.strictEqual(refused.code, 1)
-    assert.include(refused.stderr, "messages cancel --running")
+    assert.include(refused.stderr, `messages cancel --running ${message.id}'`)
     assert.strictEqual(
       (await lamplighter.json("messages", "cancel", message.id, "--running")).state,
       "cancelled",

@@ -5,6 +5,7 @@ import * as NodeServices from "@effect/platform-node/NodeServices"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import { CliOutput, Command } from "effect/cli"
+import { vi } from "vitest"
 import { commandTable, programFor } from "../../src/cli/CommandTable.ts"
 import { runHere } from "../support/CommandLine.ts"
 
@@ -25,10 +26,39 @@ describe("wrong words", () => {
     [["send"], /^lamplighter: say to whom and what: .*; see '.* send --help'\n$/],
     [["send", "g1", "x", "--wiat"], /^lamplighter: Unrecognized flag: --wiat .*; see '.* send --help'\n$/],
     [["next", "@daily", "--count", "some"], /^lamplighter: .*--count.*; see '.* next --help'\n$/],
+    [["task"], /^lamplighter: a subcommand is missing: add, list, show, .*; see '.* task --help'\n$/],
+    [["group", "--data", "/tmp"], /^lamplighter: a subcommand is missing: .*; see '.* group --help'\n$/],
+    [["--data", "", "status"], /^lamplighter: .*--data.*; see '.* --help'\n$/],
+    [["backup", ""], /^lamplighter: .*file.*; see '.* backup --help'\n$/],
+    [["simulate", "x.yaml", "--picture", ""], /^lamplighter: .*--picture.*; see '.* simulate --help'\n$/],
+    [
+      ["group", "add", "g1", "--runner-dir", ""],
+      /^lamplighter: .*--runner-dir.*; see '.* group add --help'\n$/,
+    ],
   ] as const)("%j are told in one line, with exit code 2", async (words, line) => {
     const { code, stderr, stdout } = await runHere(words)
     assert.deepStrictEqual([code, stdout], [2, ""])
     assert.match(stderr, line)
+  })
+
+  it("none at all are answered with the help, as --help is", async () => {
+    const bare = await runHere([])
+    assert.deepStrictEqual([bare.code, bare.stderr], [0, ""])
+    assert.deepStrictEqual(await runHere(["--help"]), bare)
+  })
+
+  it("an empty variable names no data directory; a flag wins over it", async () => {
+    vi.stubEnv("LAMPLIGHTER_DATA", "")
+    try {
+      const { code, stderr } = await runHere(["status"])
+      assert.deepStrictEqual(
+        [code, stderr],
+        [1, "lamplighter: LAMPLIGHTER_DATA is empty; name the data directory in it, or unset it\n"],
+      )
+      assert.include((await runHere(["--data", "/tmp/lamplighter-none", "status"])).stderr, "make it with")
+    } finally {
+      vi.unstubAllEnvs()
+    }
   })
 
   it("an empty message is none", async () => {

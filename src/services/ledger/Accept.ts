@@ -214,7 +214,11 @@ export const cancelMessage = (
   if (message === undefined) return Result.fail(NotFound.of("message", id))
   const event = which === "running" && message.state === "claimed" ? "cancel-running" : "cancel"
   const next = transition(message.state, event)
-  if (Result.isFailure(next)) return conflict(`message '${id}': ${next.failure.message}`)
+  if (Result.isFailure(next)) {
+    const remedy =
+      message.state === "claimed" ? `; say it with 'lamplighter messages cancel --running ${id}'` : ""
+    return conflict(`message '${id}': ${next.failure.message}${remedy}`)
+  }
   const why = event === "cancel" ? null : "cancelled by an operator"
   const ended = withUnit(tx, message.sessionId, context, (unit) => cancelOpen(unit, message, why))
   return ended === undefined ? Result.fail(NotFound.of("session", message.sessionId)) : Result.succeed(ended)

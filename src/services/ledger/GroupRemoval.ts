@@ -5,6 +5,7 @@
 import { Result } from "effect"
 import type { Group } from "../../domain/Group.ts"
 import type { GroupId } from "../../domain/Ids.ts"
+import { plural } from "../../domain/ScheduleWords.ts"
 import type { LedgerTx } from "../LedgerDriver.ts"
 import { requestStop } from "./Admission.ts"
 import { cancelOpen } from "./Finish.ts"
@@ -69,5 +70,5 @@ export const removeGroup = (
 
 const stillNeeded = (id: GroupId, tasks: number, waiting: number): Conflict =>
   new Conflict({
-    message: `group '${id}' has ${tasks} tasks and ${waiting} messages that have not ended; wait for them, or cancel them with 'lamplighter group remove ${id} --queued cancel'`,
+    message: `group '${id}' has ${plural(tasks, "task")} and ${plural(waiting, "message")} that have not ended; wait for them, or cancel them with 'lamplighter group remove ${id} --queued cancel'`,
   })
