@@ -70,6 +70,8 @@ export interface ContainerExit {
   readonly stoppedBy?: "engine"
 }
 
+export const UNSEEN_EXIT: ContainerExit = { exitCode: null, signal: null, oomKilled: false, at: null }
+
 export type ContainerStatus =
   | { readonly _tag: "Running"; readonly ref: ContainerRef; readonly startedAt: EpochMs | null }
   | { readonly _tag: "Exited"; readonly ref: ContainerRef; readonly exit: ContainerExit }

@@ -7,9 +7,8 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { GroupId, InstallId } from "../../src/domain/Ids.ts"
 import { DockerEngine } from "../../src/layers/docker/DockerEngine.ts"
-import { imageOf } from "../../src/layers/docker/GroupImage.ts"
 import { type ImageBuilderOptions, makeImageBuilder } from "../../src/layers/docker/ImageBuilder.ts"
-import { listImages } from "../../src/layers/docker/ImageCollection.ts"
+import { imageOf, listImages } from "../../src/layers/docker/ImageCollection.ts"
 import { StartError } from "../../src/services/ContainerRuntime.ts"
 import {
   baseImage,

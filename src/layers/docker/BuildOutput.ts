@@ -1,19 +1,12 @@
 /** What an engine tells of a build: JSON, one object a line. Steps are passed on, the last lines kept, an error found. Bounded. */
 import { Option, Schema } from "effect"
+import { makeLineCutter } from "../runtime/LineCutter.ts"
 
-const MAX_LINE = 64 * 1024
+const MAX_LINE_BYTES = 64 * 1024
 /** Colours and the like. */
 const TERMINAL_CODE = new RegExp(`${String.fromCharCode(27)}\\[[0-9;]*[A-Za-z]`, "g")
 const KEPT_LINES = 20
 const KEPT_CHARACTERS = 300
-
-export interface BuildOutput {
-  /** Returns the steps that it tells of. */
-  readonly feed: (bytes: Buffer) => ReadonlyArray<string>
-  /** Why it failed; null: nothing said that it did. */
-  readonly fault: () => string | null
-  readonly lastLines: () => ReadonlyArray<string>
-}
 
 const decode = Schema.decodeUnknownOption(
   Schema.fromJsonString(
@@ -21,9 +14,8 @@ const decode = Schema.decodeUnknownOption(
   ),
 )
 
-export const makeBuildOutput = (): BuildOutput => {
+export const makeBuildOutput = () => {
   const lines: Array<string> = []
-  let rest = ""
   let fault: string | null = null
   let steps: Array<string> = []
 
@@ -41,28 +33,24 @@ export const makeBuildOutput = (): BuildOutput => {
     }
   }
 
-  const take = (line: string): void => {
+  const cutter = makeLineCutter((line) => {
     const { error, stream } = Option.getOrElse(decode(line), () => ({ error: undefined, stream: undefined }))
     if (stream !== undefined) keep(stream)
     if (error !== undefined) fault = error.trim().slice(0, KEPT_CHARACTERS * 4)
-  }
+  }, MAX_LINE_BYTES)
 
   return {
-    feed: (bytes) => {
+    /** Returns the steps that it tells of. */
+    feed: (bytes: Buffer): ReadonlyArray<string> => {
       steps = []
-      rest += bytes.toString("utf8")
-      for (let end = rest.indexOf("\n"); end >= 0; end = rest.indexOf("\n")) {
-        take(rest.slice(0, end))
-        rest = rest.slice(end + 1)
-      }
-      if (rest.length > MAX_LINE) rest = ""
+      cutter.feed(bytes)
       return steps
     },
-    fault: () => {
-      if (rest.trim() !== "") take(rest)
-      rest = ""
+    /** Why it failed; null: nothing said that it did. */
+    fault: (): string | null => {
+      cutter.end()
       return fault
     },
-    lastLines: () => lines,
+    lastLines: (): ReadonlyArray<string> => lines,
   }
 }

@@ -6,8 +6,8 @@
 import { Clock, Deferred, Effect, Fiber, Latch } from "effect"
 import type { Readable } from "node:stream"
 import type { ContainerExit, ContainerRef, RuntimeEvent } from "../../services/ContainerRuntime.ts"
-import { type LineCutter, makeLineCutter } from "../runtime/LineCutter.ts"
-import { DockerEngine, type EngineError, isRefused, nextBytes } from "./DockerEngine.ts"
+import { makeLineCutter } from "../runtime/LineCutter.ts"
+import { DockerEngine, type EngineError, inspect, isRefused, nextBytes, readLog } from "./DockerEngine.ts"
 import { type EngineEvent, FIRST_PAUSE_MS, patience } from "./DockerEvents.ts"
 import { containerExit, goneExit, type Heard, isOver, mayBeOfMemory } from "./DockerExit.ts"
 import { makeFrameReader } from "./LogFrames.ts"
@@ -21,47 +21,34 @@ const LINE_BYTES_PER_SECOND = 256 * 1024
 /** Lines told again to whoever adopts: the doorbell may have rung while nobody listened. */
 const ADOPTED_TAIL = 20
 
-export interface ContainerWatch {
-  readonly ref: ContainerRef
-  readonly publish: (event: RuntimeEvent) => void
-  /** What is known of it so far, to judge its exit by. */
-  readonly heard: () => Heard
-  /** Opened when somebody thinks that it may be over. */
-  readonly suspicion: Latch.Latch
-  readonly over: Deferred.Deferred<ContainerExit>
-  /** Its lines are heard, or can't be. */
-  readonly ready: Deferred.Deferred<void, EngineError>
-  /** Fed with stdout; `fed` bytes of it so far, null when they are not counted from the first one. */
-  readonly cutter: LineCutter
-  fed: number | null
-  /** Told already. */
-  exit: ContainerExit | null
-  oomAt: number | null
-  askedAt: number | null
-  /** What its event told, should the engine have forgotten it by the time that it is asked. */
-  died: Extract<EngineEvent, { readonly _tag: "Died" }> | null
-}
+export type ContainerWatch = ReturnType<typeof makeContainerWatch>
 
 export const makeContainerWatch = (
   ref: ContainerRef,
   lines: "from the first" | "from now",
-  publish: ContainerWatch["publish"],
-  heard: ContainerWatch["heard"],
-): ContainerWatch => ({
+  publish: (event: RuntimeEvent) => void,
+  /** What is known of it so far, to judge its exit by. */
+  heard: () => Heard,
+) => ({
   ref,
   publish,
   heard,
+  /** Opened when somebody thinks that it may be over. */
   suspicion: Latch.makeUnsafe(false),
-  over: Deferred.makeUnsafe(),
-  ready: Deferred.makeUnsafe(),
+  over: Deferred.makeUnsafe<ContainerExit>(),
+  /** Its lines are heard, or can't be. */
+  ready: Deferred.makeUnsafe<void, EngineError>(),
+  /** Fed with stdout; `fed` bytes of it so far, null when they are not counted from the first one. */
   cutter: makeLineCutter((line) => {
     if (line !== null) publish({ _tag: "Line", ref, line })
   }),
-  fed: lines === "from the first" ? 0 : null,
-  exit: null,
-  oomAt: null,
-  askedAt: null,
-  died: null,
+  fed: lines === "from the first" ? 0 : (null as number | null),
+  /** Told already. */
+  exit: null as ContainerExit | null,
+  oomAt: null as number | null,
+  askedAt: null as number | null,
+  /** What its event told, should the engine have forgotten it by the time that it is asked. */
+  died: null as Extract<EngineEvent, { readonly _tag: "Died" }> | null,
 })
 
 /** What an event of the engine's says about it. */
@@ -84,34 +71,31 @@ export const lookAgain = (one: ContainerWatch, since: "first" | "again"): void =
 export const untilHeard = (one: ContainerWatch): Effect.Effect<void, EngineError> =>
   Effect.raceFirst(Deferred.await(one.ready), Effect.asVoid(Deferred.await(one.over)))
 
-export const inspect = Effect.fnUntraced(function* (id: string) {
-  const engine = yield* DockerEngine
-  return yield* engine.ask("the container can't be inspected", (docker, abortSignal) =>
-    docker.getContainer(id).inspect({ abortSignal }),
-  )
-})
-
 /** Asks the engine; true if it is over. */
-const look = (one: ContainerWatch): Effect.Effect<boolean, EngineError, DockerEngine> =>
-  Effect.gen(function* () {
+const look = Effect.fnUntraced(
+  function* (one: ContainerWatch) {
     let info = yield* inspect(one.ref.handle)
     if (!isOver(info.State)) return false
     if (mayBeOfMemory(info.State, one.heard())) {
       yield* Effect.sleep(LAST_EVENT_MS)
       info = yield* inspect(one.ref.handle)
     }
-    return yield* Deferred.succeed(one.over, containerExit(info, one.heard())).pipe(Effect.as(true))
-  }).pipe(
+    yield* Deferred.succeed(one.over, containerExit(info, one.heard()))
+    return true
+  },
+  (effect, one) =>
     Effect.catchIf(
+      effect,
       (error) => isRefused(error, 404),
       // Somebody removed it. Its last event may still be on its way.
       () =>
-        Effect.sleep(one.died === null ? LAST_EVENT_MS : 0).pipe(
-          Effect.andThen(Effect.suspend(() => Deferred.succeed(one.over, goneExit(one.died, one.heard())))),
-          Effect.as(true),
-        ),
+        Effect.gen(function* () {
+          if (one.died === null) yield* Effect.sleep(LAST_EVENT_MS)
+          yield* Deferred.succeed(one.over, goneExit(one.died, one.heard()))
+          return true
+        }),
     ),
-  )
+)
 
 /** Asks at each suspicion until the engine answers. One that still runs is looked at again at the next. */
 const followSuspicions = (one: ContainerWatch) =>
@@ -141,8 +125,8 @@ const tellLines = Effect.fnUntraced(function* (one: ContainerWatch, stream: Read
 })
 
 /** False: its lines can't be heard now. */
-const hearOnce = (one: ContainerWatch) =>
-  Effect.gen(function* () {
+const hearOnce = Effect.fnUntraced(
+  function* (one: ContainerWatch) {
     const engine = yield* DockerEngine
     const stream = yield* engine
       .stream("the container's output can't be followed", (docker, abortSignal) =>
@@ -160,10 +144,10 @@ const hearOnce = (one: ContainerWatch) =>
     yield* Deferred.succeed(one.ready, undefined)
     yield* tellLines(one, stream)
     return true
-  }).pipe(
-    Effect.scoped,
-    Effect.catch(() => Effect.succeed(false)),
-  )
+  },
+  Effect.scoped,
+  Effect.catch(() => Effect.succeed(false)),
+)
 
 /** Hears its lines until it is over. The stream ends when the container does, or when the engine closes it: the engine is asked. */
 const followLines = (one: ContainerWatch) =>
@@ -181,18 +165,13 @@ const followLines = (one: ContainerWatch) =>
 
 /** Engines may end a followed stream before its last bytes: those are read once it is over. */
 const hearRest = Effect.fnUntraced(
-  function* (one: ContainerWatch) {
-    const { fed } = one
+  function* ({ cutter, fed, ref }: ContainerWatch) {
     if (fed === null) return
-    const engine = yield* DockerEngine
-    const bytes = yield* engine.ask("the container's output can't be read", (docker, abortSignal) =>
-      docker.getContainer(one.ref.handle).logs({ follow: false, stdout: true, stderr: false, abortSignal }),
-    )
     let seen = 0
     makeFrameReader((_, part) => {
-      one.cutter.feed(part.subarray(Math.max(0, fed - seen)))
+      cutter.feed(part.subarray(Math.max(0, fed - seen)))
       seen += part.length
-    })(bytes)
+    })(yield* readLog("the container's output can't be read", ref.handle, false))
     // Lines are hints. The output is read again for the exit log.
   },
   Effect.catch(() => Effect.void),

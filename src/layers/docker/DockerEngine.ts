@@ -119,15 +119,46 @@ export const nextBytes = (stream: Readable): Effect.Effect<Buffer | null> =>
   })
 
 /** Whether the engine refused with one of these statuses. */
-export const isRefused = (error: EngineError, ...statuses: ReadonlyArray<number>): boolean =>
-  error.status !== null && statuses.includes(error.status)
+export const isRefused = (error: { readonly _tag: string }, ...statuses: ReadonlyArray<number>): boolean =>
+  error instanceof EngineError && error.status !== null && statuses.includes(error.status)
 
-export const hasImage = Effect.fnUntraced(function* (tag: string) {
-  const engine = yield* DockerEngine
-  return yield* engine
-    .ask(`image ${tag} can't be looked up`, (docker) => docker.getImage(tag).inspect())
-    .pipe(
-      Effect.as(true),
-      Effect.catch((error) => (isRefused(error, 404) ? Effect.succeed(false) : Effect.fail(error))),
+/** What the engine refuses with one of these statuses is as good as `value`. */
+export const orElse =
+  <B>(value: B, ...statuses: ReadonlyArray<number>) =>
+  <A, E extends { readonly _tag: string }, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A | B, E, R> =>
+    Effect.catchIf(
+      effect,
+      (error) => isRefused(error, ...statuses),
+      () => Effect.succeed(value),
     )
-})
+
+export const ask = <A>(what: string, call: Call<A>) => DockerEngine.use((engine) => engine.ask(what, call))
+export const change = <A>(what: string, call: Call<A>) =>
+  DockerEngine.use((engine) => engine.change(what, call))
+
+export const hasImage = (tag: string) =>
+  ask(`image ${tag} can't be looked up`, (docker) => docker.getImage(tag).inspect()).pipe(
+    Effect.as(true),
+    orElse(false, 404),
+  )
+
+export const inspect = (id: string) =>
+  ask("the container can't be inspected", (docker, abortSignal) =>
+    docker.getContainer(id).inspect({ abortSignal }),
+  )
+
+/** What it has written so far, in frames. */
+export const readLog = (what: string, id: string, stderr: boolean) =>
+  ask(what, (docker, abortSignal) =>
+    docker.getContainer(id).logs({ follow: false, stdout: true, stderr, abortSignal }),
+  )
+
+/** Gone already, or somebody is about to remove it: as asked. */
+export const removeContainer = (what: string, id: string, force: boolean) =>
+  change(what, (docker, abortSignal) => docker.getContainer(id).remove({ force, v: true, abortSignal })).pipe(
+    orElse(undefined, 404),
+    Effect.catchIf(
+      (error) => isRefused(error, 409) && /already in progress/i.test(error.message),
+      () => Effect.void,
+    ),
+  )

@@ -3,7 +3,7 @@
  * may be the kernel for want of memory, a kill of ours, or the engine that shut down.
  */
 import type { ContainerInspectInfo } from "dockerode"
-import type { ContainerExit } from "../../services/ContainerRuntime.ts"
+import { type ContainerExit, UNSEEN_EXIT } from "../../services/ContainerRuntime.ts"
 
 export type EngineState = Pick<
   ContainerInspectInfo["State"],
@@ -51,28 +51,30 @@ export const engineTime = (text: string | undefined): number | null => {
 export const isOver = (state: EngineState): boolean =>
   !state.Running && !state.Paused && state.Status !== "restarting"
 
-const isOfMemory = (state: EngineState, at: number, oomAt: number | null): boolean =>
-  // The engine's flag stays for the rest of a container's life, so an instant that was heard says more.
-  state.ExitCode === 137 && (oomAt === null ? state.OOMKilled : at - oomAt <= OOM_ENDS_WITHIN_MS)
-
 const isOfEngine = (at: number, { askedAt, signalled, silence }: Heard): boolean =>
   !signalled &&
   ((askedAt !== null && at - askedAt <= ASKED_ENDS_WITHIN_MS) ||
     (silence !== null && at >= silence.from && (silence.to === null || at <= silence.to)))
 
-/** The exit of a container that is over. One that was created and never started has none. */
-export const engineExit = (state: EngineState, heard: Heard): ContainerExit => {
-  const at = engineTime(state.FinishedAt)
-  if (state.Status === "created" || at === null)
-    return { exitCode: null, signal: null, oomKilled: false, at: null }
-  const oomKilled = isOfMemory(state, at, heard.oomAt)
+/** `flag`: the engine's own word that it was of memory. It stays for the rest of a container's life, so an instant that was heard says more. */
+const exitAt = (at: number, exitCode: number, flag: boolean, heard: Heard): ContainerExit => {
+  const isOfMemory = heard.oomAt === null ? flag : at - heard.oomAt <= OOM_ENDS_WITHIN_MS
+  const oomKilled = exitCode === 137 && isOfMemory
   return {
-    exitCode: state.ExitCode,
-    signal: SIGNALS[state.ExitCode] ?? null,
+    exitCode,
+    signal: SIGNALS[exitCode] ?? null,
     oomKilled,
     at,
     ...(!oomKilled && isOfEngine(at, heard) ? { stoppedBy: "engine" as const } : {}),
   }
+}
+
+/** The exit of a container that is over. One that was created and never started has none. */
+export const engineExit = (state: EngineState, heard: Heard): ContainerExit => {
+  const at = engineTime(state.FinishedAt)
+  return state.Status === "created" || at === null
+    ? UNSEEN_EXIT
+    : exitAt(at, state.ExitCode, state.OOMKilled, heard)
 }
 
 /** As `engineExit`, with the limit that a container passed which was killed for its memory. */
@@ -98,16 +100,5 @@ export const goneExit = (
   heard: Heard,
 ): ContainerExit =>
   died === null || died.exitCode === null
-    ? { exitCode: null, signal: null, oomKilled: false, at: died?.at ?? null }
-    : engineExit(
-        {
-          Status: "exited",
-          Running: false,
-          Paused: false,
-          OOMKilled: false,
-          ExitCode: died.exitCode,
-          StartedAt: "",
-          FinishedAt: new Date(died.at).toISOString(),
-        },
-        heard,
-      )
+    ? { ...UNSEEN_EXIT, at: died?.at ?? null }
+    : exitAt(died.at, died.exitCode, false, heard)

@@ -13,35 +13,18 @@ import {
   untilHeard,
   watchContainer,
 } from "./ContainerWatch.ts"
-import type { DockerEngine, EngineError } from "./DockerEngine.ts"
 import { hearEngineEvents } from "./DockerEvents.ts"
 import type { Heard } from "./DockerExit.ts"
 
 export class DockerWatcher extends Context.Service<
   DockerWatcher,
-  {
-    /** Before its start: an end that comes at once is noticed. `forget` takes it back. */
-    readonly expect: (ref: ContainerRef) => void
-    /** From the container's first line on. Returns at once. */
-    readonly watch: (ref: ContainerRef) => Effect.Effect<void>
-    /** Returns when its lines are being heard. Watched already: nothing. */
-    readonly adopt: (ref: ContainerRef) => Effect.Effect<void, EngineError>
-    readonly exitOf: (id: string) => ContainerExit | undefined
-    /** What is known of it so far, to judge its exit by. */
-    readonly heardOf: (id: string) => Heard
-    /** This daemon is about to send it a signal: what follows is nobody else's doing. */
-    readonly signalling: (id: string) => void
-    /** Somebody saw that it is over. */
-    readonly suspect: (id: string) => void
-    readonly forget: (id: string) => Effect.Effect<void>
-  }
+  Effect.Success<ReturnType<typeof makeDockerWatcher>>
 >()("lamplighter/layers/docker/DockerWatcher") {}
 
 export const makeDockerWatcher = Effect.fnUntraced(function* (
   install: InstallId,
   publish: (event: RuntimeEvent) => void,
 ) {
-  const context = yield* Effect.context<DockerEngine>()
   const clock = yield* Clock.Clock
   const fibers = yield* FiberMap.make<string>()
   const watched = new Map<string, ContainerWatch>()
@@ -59,8 +42,7 @@ export const makeDockerWatcher = Effect.fnUntraced(function* (
     return one
   }
 
-  const run = (one: ContainerWatch) =>
-    FiberMap.run(fibers, one.ref.handle, Effect.provideContext(watchContainer(one), context))
+  const run = (one: ContainerWatch) => FiberMap.run(fibers, one.ref.handle, watchContainer(one))
 
   const forget = (id: string): Effect.Effect<void> => {
     watched.delete(id)
@@ -68,39 +50,43 @@ export const makeDockerWatcher = Effect.fnUntraced(function* (
     return FiberMap.remove(fibers, id)
   }
 
-  yield* Effect.forkScoped(
-    hearEngineEvents(install, {
-      tell: (event) => {
-        const one = watched.get(event.id)
-        if (one !== undefined) notice(one, event)
-      },
-      deaf: () => {
-        silence = { from: clock.currentTimeMillisUnsafe(), to: null }
-      },
-      heard: (since) => {
-        for (const one of watched.values()) lookAgain(one, since)
-        if (since === "first") return
-        silence = silence === null ? null : { ...silence, to: clock.currentTimeMillisUnsafe() }
-        publish({ _tag: "Gap", reason: "the engine's event stream was interrupted" })
-      },
-    }),
-    { startImmediately: true },
-  )
+  yield* hearEngineEvents(install, {
+    tell: (event) => {
+      const one = watched.get(event.id)
+      if (one !== undefined) notice(one, event)
+    },
+    deaf: () => {
+      silence = { from: clock.currentTimeMillisUnsafe(), to: null }
+    },
+    heard: (since) => {
+      for (const one of watched.values()) lookAgain(one, since)
+      if (since === "first") return
+      silence = silence === null ? null : { ...silence, to: clock.currentTimeMillisUnsafe() }
+      publish({ _tag: "Gap", reason: "the engine's event stream was interrupted" })
+    },
+  }).pipe(Effect.forkScoped({ startImmediately: true }))
 
-  return DockerWatcher.of({
-    expect: (ref) => void remember(ref, "from the first"),
-    watch: (ref) => Effect.asVoid(run(watched.get(ref.handle) ?? remember(ref, "from the first"))),
-    adopt: Effect.fnUntraced(function* (ref) {
+  return {
+    /** Before its start: an end that comes at once is noticed. `forget` takes it back. */
+    expect: (ref: ContainerRef): void => void remember(ref, "from the first"),
+    /** From the container's first line on. Returns at once. */
+    watch: (ref: ContainerRef) =>
+      Effect.asVoid(run(watched.get(ref.handle) ?? remember(ref, "from the first"))),
+    /** Returns when its lines are being heard. Watched already: nothing. */
+    adopt: Effect.fnUntraced(function* (ref: ContainerRef) {
       if (watched.has(ref.handle)) return
       const one = remember(ref, "from now")
       one.suspicion.openUnsafe()
       yield* run(one)
       yield* Effect.onError(untilHeard(one), () => forget(ref.handle))
     }),
-    exitOf: (id) => watched.get(id)?.exit ?? undefined,
+    exitOf: (id: string): ContainerExit | null => watched.get(id)?.exit ?? null,
+    /** What is known of it so far, to judge its exit by. */
     heardOf,
-    signalling: (id) => void signalled.add(id),
-    suspect: (id) => void watched.get(id)?.suspicion.openUnsafe(),
+    /** This daemon is about to send it a signal: what follows is nobody else's doing. */
+    signalling: (id: string): void => void signalled.add(id),
+    /** Somebody saw that it is over. */
+    suspect: (id: string): void => void watched.get(id)?.suspicion.openUnsafe(),
     forget,
-  })
+  }
 })

@@ -1,15 +1,6 @@
 /** What an engine says of itself: its version, what runs its containers, and whether it is rootless. */
 import { Effect } from "effect"
-import { DockerEngine } from "./DockerEngine.ts"
-
-export interface EngineFacts {
-  readonly version: string
-  readonly apiVersion: string
-  /** Null when the engine runs its containers with something else, or does not tell. */
-  readonly runc: string | null
-  readonly system: string
-  readonly rootless: "rootless" | "rootful"
-}
+import { ask } from "./DockerEngine.ts"
 
 /** Where the published types say less than the engine. */
 interface Told {
@@ -28,34 +19,31 @@ interface Information {
 }
 
 /** The engine's system, and whether it is rootless. */
-export const engineSystem = Effect.gen(function* () {
-  const engine = yield* DockerEngine
-  const information = yield* engine.ask("the engine can't be asked what it is", (docker, abortSignal) => {
+export const engineSystem = Effect.map(
+  ask("the engine can't be asked what it is", (docker, abortSignal) => {
     // The published types know no way to give this one up.
     const info = docker.info.bind(docker) as (options: { abortSignal: AbortSignal }) => Promise<Information>
     return info({ abortSignal })
-  })
-  const rootless = (information.SecurityOptions ?? []).some((option) => option.startsWith("name=rootless"))
-  return {
-    system: information.OperatingSystem ?? "unknown",
-    rootless: rootless ? ("rootless" as const) : ("rootful" as const),
-  }
-})
+  }),
+  ({ OperatingSystem = "unknown", SecurityOptions = [] }) => {
+    const isRootless = SecurityOptions.some((option) => option.startsWith("name=rootless"))
+    return { system: OperatingSystem, rootless: isRootless ? ("rootless" as const) : ("rootful" as const) }
+  },
+)
 
 export const engineFacts = Effect.gen(function* () {
-  const engine = yield* DockerEngine
-  const told: Told = yield* engine.ask(
+  const { ApiVersion, Components, Version } = yield* ask(
     "the engine can't be asked for its version",
     (docker) => docker.version() as Promise<unknown> as Promise<Told>,
   )
-  const runc = told.Components?.find(({ Name }) => Name === "runc")
+  const runc = Components?.find(({ Name }) => Name === "runc")
   const commit = runc?.Details?.["GitCommit"] ?? ""
-  const facts: EngineFacts = {
-    version: told.Version,
-    apiVersion: told.ApiVersion,
-    // A distribution's revision, where the commit is one, tells more than the version does.
+  return {
+    version: Version,
+    apiVersion: ApiVersion,
+    // A distribution's revision, where the commit is one, tells more than the version does. Null when the engine runs its containers
+    // with something else, or does not tell.
     runc: runc === undefined ? null : commit.startsWith(runc.Version) ? commit : runc.Version,
     ...(yield* engineSystem),
   }
-  return facts
 })

@@ -2,7 +2,7 @@
  * Builds the images of ours that an engine lacks. However many sessions want one, it is built once; a build that fails is not tried
  * again before its backoff, and whoever asks meanwhile is told its last lines. Nothing here is called while an image is there.
  */
-import { Clock, Effect, Fiber, FiberMap, Option, type Scope } from "effect"
+import { Clock, Effect, Fiber, FiberMap, Option } from "effect"
 import * as fs from "node:fs/promises"
 import { join } from "node:path"
 import { Readable } from "node:stream"
@@ -14,7 +14,8 @@ import {
   type OwnImages,
   planImage,
 } from "../../domain/ImagePlan.ts"
-import { StartError } from "../../services/ContainerRuntime.ts"
+import type { StartError } from "../../services/ContainerRuntime.ts"
+import { refusal } from "../runtime/Launching.ts"
 import { singleFileArchive } from "./BuildContext.ts"
 import { makeBuildOutput } from "./BuildOutput.ts"
 import { DockerEngine, type EngineError, hasImage, nextBytes } from "./DockerEngine.ts"
@@ -33,22 +34,9 @@ export interface ImageBuilderOptions extends OwnImages {
   readonly tell: (line: string) => Effect.Effect<void>
 }
 
-export interface ImageBuilder {
-  /** Returns when the image is there; a `StartError` says why it can't be. */
-  readonly heal: (wish: ImageWish, group: GroupId) => Effect.Effect<void, StartError | EngineError>
-  /** Builds it whether or not there is one; a group's image from a base that is there or is built first. */
-  readonly build: (wish: ImageWish, group: GroupId | null) => Effect.Effect<void, StartError | EngineError>
-}
-
 type Build = Exclude<ImagePlan, { readonly _tag: "Refuse" }>
 
-interface Failure {
-  readonly failures: number
-  readonly until: number
-  readonly why: string
-}
-
-const missing = (message: string): StartError => new StartError({ reason: "ImageMissing", message })
+const missing = (message: string): StartError => refusal("ImageMissing", message)
 
 const dockerfileOf = (plan: Build, contextDir: string) =>
   plan._tag === "BuildGroup"
@@ -115,16 +103,17 @@ const runBuild = Effect.fnUntraced(function* (
       `image ${tag} can't be built from ${from}: ${fault}; its last lines:\n${output.lastLines().join("\n")}`,
     )
   yield* options.tell(`image ${tag} is built`)
-  yield* collectImages({ install: options.install, group, built: tag })
+  yield* collectImages(options.install, group, tag)
 })
 
 /** What is being built when the scope closes is given up: the engine stops it. */
-export const makeImageBuilder = Effect.fnUntraced(function* (
-  options: ImageBuilderOptions,
-): Effect.fn.Return<ImageBuilder, never, DockerEngine | Scope.Scope> {
+export const makeImageBuilder = Effect.fnUntraced(function* (options: ImageBuilderOptions) {
   const context = yield* Effect.context<DockerEngine>()
   const underWay = yield* FiberMap.make<string, void, StartError | EngineError>()
-  const failed = new Map<string, Failure>()
+  const failed = new Map<
+    string,
+    { readonly failures: number; readonly until: number; readonly why: string }
+  >()
 
   const attempt = Effect.fnUntraced(function* (plan: Build, group: GroupId | null) {
     // An engine that lacks the base would look for it in a registry.
@@ -170,8 +159,10 @@ export const makeImageBuilder = Effect.fnUntraced(function* (
   })
 
   return {
+    /** Returns when the image is there; a `StartError` says why it can't be. */
     heal: ensure,
-    build: (wish, group) => {
+    /** Builds it whether or not there is one; a group's image from a base that is there or is built first. */
+    build: (wish: ImageWish, group: GroupId | null): ReturnType<typeof ensure> => {
       const plan = planImage(wish, { ...options, build: "missing" })
       return plan._tag === "Refuse" ? missing(plan.message) : once(plan, group)
     },

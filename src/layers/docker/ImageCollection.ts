@@ -1,10 +1,14 @@
 /**
- * Images of ours that nothing will use again: what a build has just replaced, for the agent image or for one group of this install. Only
- * a good build makes an older one old, so the last good one stays; the engine itself refuses to remove what a container uses.
+ * Images of ours: how they are named and marked, and which nothing will use again: what a build has just replaced, for the agent image
+ * or for one group of this install. Only a good build makes an older one old, so the last good one stays; the engine itself refuses to
+ * remove what a container uses.
  */
 import { Effect } from "effect"
+import { createHash } from "node:crypto"
 import type { GroupId, InstallId } from "../../domain/Ids.ts"
-import { DockerEngine } from "./DockerEngine.ts"
+import { groupDockerfile, type ImageWish } from "../../domain/ImagePlan.ts"
+import { hasPackages, type ImagePackages } from "../../domain/PackageNames.ts"
+import { ask, change } from "./DockerEngine.ts"
 
 /** What marks an image as ours; its value says which kind. */
 export const IMAGE_LABEL = "io.lamplighter.image"
@@ -19,52 +23,58 @@ export const groupImageLabels = (install: InstallId, group: GroupId): Readonly<R
   [GROUP_LABEL]: group,
 })
 
-export interface OurImage {
-  readonly id: string
-  readonly tags: ReadonlyArray<string>
-  readonly kind: string
-  readonly group: string | null
-  /** Epoch milliseconds. */
-  readonly createdAt: number
-  readonly bytes: number
+const DIGEST_CHARACTERS = 16
+
+/**
+ * What the containers of a group run: `from` as it is, or with packages over it. The name tells what is in it, so that other packages or
+ * another base are another image.
+ */
+export const imageOf = (input: {
+  readonly install: InstallId
+  readonly group: GroupId
+  readonly from: string
+  readonly packages: ImagePackages
+}): ImageWish => {
+  const { from, group, install, packages } = input
+  if (!hasPackages(packages)) return { tag: from, layered: null }
+  const digest = createHash("sha256")
+    .update(JSON.stringify([install, group, from, groupDockerfile(packages)]))
+    .digest("hex")
+  return { tag: `lamplighter-group:${digest.slice(0, DIGEST_CHARACTERS)}`, layered: { from, packages } }
 }
 
 /** The agent images on the engine, and the group images of this install. */
-export const listImages = Effect.fnUntraced(function* (install: InstallId) {
-  const engine = yield* DockerEngine
-  const found = yield* engine.ask("the images can't be listed", (docker) =>
-    docker.listImages({ filters: { label: [IMAGE_LABEL] } }),
+export const listImages = (install: InstallId) =>
+  Effect.map(
+    ask("the images can't be listed", (docker) => docker.listImages({ filters: { label: [IMAGE_LABEL] } })),
+    (found) =>
+      found
+        .filter(({ Labels }) => Labels?.[IMAGE_LABEL] === AGENT_IMAGE || Labels?.[INSTALL_LABEL] === install)
+        .map((image) => ({
+          id: image.Id,
+          // An engine says <none> for what has no tag.
+          tags: (image.RepoTags ?? []).filter((tag) => !tag.startsWith("<none>")),
+          kind: image.Labels?.[IMAGE_LABEL] ?? "",
+          group: image.Labels?.[GROUP_LABEL] ?? null,
+          /** Epoch milliseconds. */
+          createdAt: image.Created * 1_000,
+          bytes: image.Size,
+        })),
   )
-  return found
-    .filter(({ Labels }) => Labels?.[IMAGE_LABEL] === AGENT_IMAGE || Labels?.[INSTALL_LABEL] === install)
-    .map((image): OurImage => ({
-      id: image.Id,
-      // An engine says <none> for what has no tag.
-      tags: (image.RepoTags ?? []).filter((tag) => !tag.startsWith("<none>")),
-      kind: image.Labels?.[IMAGE_LABEL] ?? "",
-      group: image.Labels?.[GROUP_LABEL] ?? null,
-      createdAt: image.Created * 1_000,
-      bytes: image.Size,
-    }))
-})
 
 /** After a good build. One that can't be removed now, because a container uses it, is tried again after the next. */
 export const collectImages = Effect.fnUntraced(
-  function* (after: { readonly install: InstallId; readonly group: GroupId | null; readonly built: string }) {
-    const engine = yield* DockerEngine
-    const images = yield* listImages(after.install)
-    const old = images.filter(
-      (image) =>
-        // The agent image that lost its tag to the new one.
-        (image.kind === AGENT_IMAGE && image.tags.length === 0) ||
-        (image.kind === GROUP_IMAGE && image.group === after.group && !image.tags.includes(after.built)),
-    )
-    for (const { id } of old)
-      yield* Effect.ignore(
-        engine.change("an old image can't be removed", (docker) =>
-          docker.getImage(id).remove({ force: false }),
-        ),
-      )
+  function* (install: InstallId, group: GroupId | null, built: string) {
+    for (const { group: theirs, id, kind, tags } of yield* listImages(install)) {
+      // The agent image that lost its tag to the new one.
+      const isOld =
+        (kind === AGENT_IMAGE && tags.length === 0) ||
+        (kind === GROUP_IMAGE && theirs === group && !tags.includes(built))
+      if (isOld)
+        yield* Effect.ignore(
+          change("an old image can't be removed", (docker) => docker.getImage(id).remove({ force: false })),
+        )
+    }
   },
   Effect.catch(() => Effect.void),
 )

@@ -18,10 +18,10 @@ export const openForChild = (directory: string, name: OutputName): number =>
     0o600,
   )
 
-/** For the follower; `undefined` if there is no such file. The caller closes it. */
-export const openForFollower = (directory: string, name: OutputName): number | undefined => {
+/** `undefined` if there is no such file. The caller closes it. */
+export const openIfThere = (path: string, access: number): number | undefined => {
   try {
-    return openSync(join(directory, name), constants.O_RDWR | constants.O_NOFOLLOW)
+    return openSync(path, access | constants.O_NOFOLLOW)
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined
     throw error
@@ -53,22 +53,15 @@ export const cutIfOver = (
 
 /** The last `maxBytes` that were written, across a cut; empty if nothing is there. */
 export const tailOf = (directory: string, name: OutputName, maxBytes: number): Buffer => {
-  const parts: Array<Buffer> = []
-  let wanted = maxBytes
+  let tail = Buffer.alloc(0)
   for (const file of [name, `${name}.1`]) {
-    if (wanted <= 0) break
+    const descriptor = openIfThere(join(directory, file), constants.O_RDONLY)
+    if (descriptor === undefined) continue
     try {
-      const descriptor = openSync(join(directory, file), constants.O_RDONLY | constants.O_NOFOLLOW)
-      try {
-        const part = readEnd(descriptor, wanted)
-        parts.unshift(part)
-        wanted -= part.length
-      } finally {
-        closeSync(descriptor)
-      }
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error
+      tail = Buffer.concat([readEnd(descriptor, maxBytes - tail.length), tail])
+    } finally {
+      closeSync(descriptor)
     }
   }
-  return Buffer.concat(parts)
+  return tail
 }

@@ -6,7 +6,7 @@ import { closeSync, constants, fstatSync, openSync, readFileSync, readSync, writ
 import { join } from "node:path"
 import { makeLineCutter } from "../runtime/LineCutter.ts"
 import type { OutputName } from "../runtime/OutputTail.ts"
-import { cutIfOver, openForFollower } from "./CappedOutput.ts"
+import { cutIfOver, openIfThere } from "./CappedOutput.ts"
 import { makeOutputOrder, type OutputOrder } from "./OutputOrder.ts"
 
 const CHUNK_BYTES = 64 * 1024
@@ -16,21 +16,7 @@ const LINES_PER_LOOK = 1_024
 /** Of all followers: nothing is kept in it from one read to the next. */
 const chunk = Buffer.allocUnsafe(CHUNK_BYTES)
 
-export interface Look {
-  readonly lines: ReadonlyArray<string>
-  /** Something was written that will not appear as a line. */
-  readonly lost: boolean
-  /** There is, or soon will be, more: look again without waiting. */
-  readonly busy: boolean
-}
-
-export interface OutputFollower {
-  /** Reads a bounded part of what is new. */
-  readonly look: () => Look
-  /** A last line without its newline, once nothing more can come. */
-  readonly rest: () => string | undefined
-  readonly close: () => void
-}
+export type OutputFollower = ReturnType<typeof followOutput>
 
 const storedOffset = (directory: string): number => {
   try {
@@ -56,11 +42,11 @@ const readPart = (descriptor: number, from: number, size: number, feed: (bytes: 
   return read
 }
 
-export const followOutput = (
-  directory: string,
-  maxBytes: number,
-  order: OutputOrder = makeOutputOrder(),
-): OutputFollower => {
+/**
+ * What a look says: `lost`: something was written that will not appear as a line. `busy`: there is, or soon will be, more: look again
+ * without waiting.
+ */
+export const followOutput = (directory: string, maxBytes: number, order: OutputOrder = makeOutputOrder()) => {
   let offset = storedOffset(directory)
   let stored = offset
   let lines: Array<string> = []
@@ -69,8 +55,8 @@ export const followOutput = (
     if (line === null || lines.length >= LINES_PER_LOOK) lost = true
     else lines.push(line)
   })
-  const stdout = openForFollower(directory, "stdout")
-  const stderr = openForFollower(directory, "stderr")
+  const stdout = openIfThere(join(directory, "stdout"), constants.O_RDWR)
+  const stderr = openIfThere(join(directory, "stderr"), constants.O_RDWR)
   const flags = constants.O_WRONLY | constants.O_CREAT
   const mark = stdout === undefined ? undefined : openSync(join(directory, "offset"), flags, 0o600)
 
@@ -99,6 +85,7 @@ export const followOutput = (
   }
 
   return {
+    /** Reads a bounded part of what is new. */
     look: () => {
       lines = []
       lost = false
@@ -116,12 +103,13 @@ export const followOutput = (
       storeOffset()
       return { lines, lost, busy: cut("stderr", stderr) !== undefined || read >= CHUNK_BYTES }
     },
-    rest: () => {
+    /** A last line without its newline, once nothing more can come. */
+    rest: (): string | undefined => {
       lines = []
       cutter.end()
       return lines[0]
     },
-    close: () => {
+    close: (): void => {
       for (const descriptor of [stdout, stderr, mark]) if (descriptor !== undefined) closeSync(descriptor)
     },
   }

@@ -9,20 +9,9 @@ type Lengths = Readonly<Record<OutputName, number>>
 /** Beyond, the oldest are forgotten: what they told apart comes stdout first. */
 const MAX_NOTES = 4_096
 
-export interface OutputOrder {
-  /** How long the files are now, and which of them was written to first since the last note. */
-  readonly note: (sizes: Lengths, first: OutputName) => void
-  /** A file was cut to nothing when it had this size. */
-  readonly cut: (name: OutputName, size: number) => void
-  /** Feeds the tails of the files, whose sizes are `sizes` now, in the order in which they were written. */
-  readonly replay: (
-    tails: Readonly<Record<OutputName, Buffer>>,
-    sizes: Lengths,
-    feed: (name: OutputName, bytes: Buffer) => void,
-  ) => void
-}
+export type OutputOrder = ReturnType<typeof makeOutputOrder>
 
-export const makeOutputOrder = (): OutputOrder => {
+export const makeOutputOrder = () => {
   /** Lengths since the first look, across cuts. */
   const notes: Array<Lengths & { readonly first: OutputName }> = []
   const cutOff = { stdout: 0, stderr: 0 }
@@ -31,17 +20,24 @@ export const makeOutputOrder = (): OutputOrder => {
     stderr: cutOff.stderr + sizes.stderr,
   })
   return {
-    note: (sizes, first) => {
+    /** How long the files are now, and which of them was written to first since the last note. */
+    note: (sizes: Lengths, first: OutputName): void => {
       const now = whole(sizes)
       const last = notes.at(-1)
       if (now.stdout === (last?.stdout ?? 0) && now.stderr === (last?.stderr ?? 0)) return
       notes.push({ ...now, first })
       if (notes.length > MAX_NOTES) notes.shift()
     },
-    cut: (name, size) => {
+    /** A file was cut to nothing when it had this size. */
+    cut: (name: OutputName, size: number): void => {
       cutOff[name] += size
     },
-    replay: (tails, sizes, feed) => {
+    /** Feeds the tails of the files, whose sizes are `sizes` now, in the order in which they were written. */
+    replay: (
+      tails: Readonly<Record<OutputName, Buffer>>,
+      sizes: Lengths,
+      feed: (name: OutputName, bytes: Buffer) => void,
+    ): void => {
       const now = whole(sizes)
       const left = { ...tails }
       const at = { stdout: now.stdout - tails.stdout.length, stderr: now.stderr - tails.stderr.length }

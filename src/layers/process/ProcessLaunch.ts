@@ -2,15 +2,15 @@
  * How an agent becomes a child process: what is checked before, its environment, its files, and what each way of failing means
  * to the caller. Nothing is left behind by a start that failed.
  */
-import { Redacted } from "effect"
 import { type ChildProcess, spawn } from "node:child_process"
 import { closeSync, statSync } from "node:fs"
 import { join } from "node:path"
 import type { InstallId } from "../../domain/Ids.ts"
-import { type ContainerExit, type LaunchSpec, StartError } from "../../services/ContainerRuntime.ts"
-import { agentArguments } from "./AgentArguments.ts"
+import type { ContainerExit, LaunchSpec, StartError } from "../../services/ContainerRuntime.ts"
+import { environmentOf, messageOf, refusal } from "../runtime/Launching.ts"
 import { openForChild } from "./CappedOutput.ts"
-import { markerOf } from "./ProcessWatcher.ts"
+import { agentArguments } from "./ProcessIdentity.ts"
+import { MARKER, markOf } from "./ProcessWatcher.ts"
 import type { ProcessTable } from "./ProcessTable.ts"
 import type { RunDirectory } from "./RunDirectory.ts"
 
@@ -21,51 +21,37 @@ export interface AgentProgram {
 }
 
 const codeOf = (error: unknown): string => (error as NodeJS.ErrnoException | undefined)?.code ?? ""
-const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
 
 /** What a lack of resources refuses may work later; anything else needs somebody to change something. */
 export const startError = (error: unknown, what: string): StartError =>
-  new StartError({
-    reason: ["EAGAIN", "ENOMEM", "EMFILE", "ENFILE", "ENOSPC", "EDQUOT", "EIO"].includes(codeOf(error))
+  refusal(
+    ["EAGAIN", "ENOMEM", "EMFILE", "ENFILE", "ENOSPC", "EDQUOT", "EIO"].includes(codeOf(error))
       ? "RuntimeDown"
       : "Configuration",
-    message: `${what}: ${messageOf(error)}`,
-  })
-
-const configuration = (message: string): StartError => new StartError({ reason: "Configuration", message })
+    `${what}: ${messageOf(error)}`,
+  )
 
 /** Throws a `StartError` that names what is missing: the platform's own error would name the program only. */
-export const checkLaunch = (program: AgentProgram, spec: LaunchSpec): void => {
-  if (spec.labels.install !== program.install)
-    throw configuration(`install ${spec.labels.install} is not this one's, ${program.install}`)
-  if (statSync(spec.groupDir, { throwIfNoEntry: false })?.isDirectory() !== true)
-    throw configuration(`the group's folder is not a directory: ${spec.groupDir}`)
-  if (statSync(program.runnerEntry, { throwIfNoEntry: false })?.isFile() !== true)
-    throw configuration(`the agent runner is not a file: ${program.runnerEntry}`)
+export const checkLaunch = ({ runnerEntry }: AgentProgram, { groupDir }: LaunchSpec): void => {
+  if (statSync(groupDir, { throwIfNoEntry: false })?.isDirectory() !== true)
+    throw refusal("Configuration", `the group's folder is not a directory: ${groupDir}`)
+  if (statSync(runnerEntry, { throwIfNoEntry: false })?.isFile() !== true)
+    throw refusal("Configuration", `the agent runner is not a file: ${runnerEntry}`)
 }
 
-const environmentOf = (spec: LaunchSpec): Record<string, string> => {
-  const base: Record<string, string> = {}
-  for (const name of ["PATH", "HOME", "LANG"]) {
-    const value = process.env[name]
-    if (value !== undefined) base[name] = value
-  }
-  const [markerName, markerValue] = markerOf({ labels: spec.labels, handle: "" }).split("=") as [
-    string,
-    string,
-  ]
+const variablesOf = (spec: LaunchSpec): NodeJS.ProcessEnv => {
+  const { HOME, LANG, PATH } = process.env
   return {
-    ...base,
-    ...spec.env,
-    ...Object.fromEntries(
-      Object.entries(spec.secrets ?? {}).map(([name, secret]) => [name, Redacted.value(secret)]),
-    ),
+    PATH,
+    HOME,
+    LANG,
+    ...environmentOf(spec),
     SESSION_INBOUND_DB_PATH: join(spec.inDir, "inbound.db"),
     SESSION_OUTBOUND_DB_PATH: join(spec.outDir, "outbound.db"),
     SESSION_HEARTBEAT_PATH: join(spec.outDir, ".heartbeat"),
     LAMPLIGHTER_CONTAINER_JSON: spec.containerJson,
     LAMPLIGHTER_WORKDIR: spec.groupDir,
-    [markerName]: markerValue,
+    [MARKER]: markOf(spec.labels),
   }
 }
 
@@ -88,7 +74,7 @@ const spawnAgent = (
     descriptors.push(openForChild(path, "stdout"), openForChild(path, "stderr"))
     const child = spawn(program.nodePath, [program.runnerEntry, ...agentArguments(labels)], {
       cwd: spec.groupDir,
-      env: environmentOf(spec),
+      env: variablesOf(spec),
       detached: true,
       stdio: ["ignore", ...descriptors],
     })
@@ -107,10 +93,10 @@ const makeDirectory = (directory: RunDirectory, { labels }: LaunchSpec): string 
     return directory.create(labels)
   } catch (error) {
     if (codeOf(error) !== "EEXIST") throw startError(error, "the run's directory can't be made")
-    throw new StartError({
-      reason: "NameTaken",
-      message: `incarnation ${labels.incarnation} of session ${labels.session} was started before`,
-    })
+    throw refusal(
+      "NameTaken",
+      `incarnation ${labels.incarnation} of session ${labels.session} was started before`,
+    )
   }
 }
 

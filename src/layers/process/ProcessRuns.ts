@@ -4,34 +4,16 @@
  */
 import { Effect } from "effect"
 import type { InstallId } from "../../domain/Ids.ts"
-import {
-  type ContainerLabels,
-  type ContainerRef,
-  RuntimeUnavailable,
-} from "../../services/ContainerRuntime.ts"
-import { labelsOf } from "./AgentArguments.ts"
-import { parseHandle, type ProcessIdentity } from "./ProcessIdentity.ts"
+import { type ContainerLabels, type ContainerRef, UNSEEN_EXIT } from "../../services/ContainerRuntime.ts"
+import { labelsOf, parseHandle, type ProcessIdentity } from "./ProcessIdentity.ts"
 import type { ProcessTable } from "./ProcessTable.ts"
-import { aliveIn, makeRun, type ProcessWatcher, type Run, UNKNOWN_EXIT } from "./ProcessWatcher.ts"
+import { aliveIn, attempt, makeRun, type ProcessWatcher, type Run } from "./ProcessWatcher.ts"
 import { type ProcessRecord, type RunDirectory, runKey } from "./RunDirectory.ts"
-
-export interface ProcessRuns {
-  readonly all: () => ReadonlyArray<Run>
-  readonly find: (labels: ContainerLabels) => Run | undefined
-  readonly add: (run: Run) => Run
-  readonly forget: (labels: ContainerLabels) => void
-  /** In memory, or of its record, or whatever its handle says. */
-  readonly recall: (ref: ContainerRef) => Run
-  /** Brings what is in memory up to what the host shows. */
-  readonly refresh: Effect.Effect<void, RuntimeUnavailable>
-}
 
 interface Found {
   readonly labels: ContainerLabels
   readonly identity: ProcessIdentity
 }
-
-const unavailable = (error: unknown) => new RuntimeUnavailable({ message: String(error) })
 
 /** Processes of this install by their command lines, one per run: the group's leader, the oldest if a fork looks like it. */
 const scan = async (table: ProcessTable, install: InstallId): Promise<ReadonlyMap<string, Found>> => {
@@ -40,7 +22,7 @@ const scan = async (table: ProcessTable, install: InstallId): Promise<ReadonlyMa
     if (state === "ended" || pid !== group) continue
     const labels = labelsOf(argv)
     if (labels?.install !== install) continue
-    const key = runKey(labels.session, labels.incarnation)
+    const key = runKey(labels)
     const other = found.get(key)
     if (other !== undefined && Number(other.identity.startTime) <= Number(startTime)) continue
     found.set(key, { labels, identity: { bootId: table.bootId, pid, startTime } })
@@ -57,27 +39,28 @@ const recordedRun = (record: ProcessRecord, identity: ProcessIdentity | null): R
   return run
 }
 
+export type ProcessRuns = ReturnType<typeof makeProcessRuns>
+
 export const makeProcessRuns = (
   table: ProcessTable,
   directory: RunDirectory,
   install: InstallId,
   watcher: ProcessWatcher,
-): ProcessRuns => {
+) => {
   const runs = new Map<string, Run>()
-  const keyOf = ({ incarnation, session }: ContainerLabels): string => runKey(session, incarnation)
-  const find = (labels: ContainerLabels): Run | undefined => runs.get(keyOf(labels))
+  const find = (labels: ContainerLabels): Run | undefined => runs.get(runKey(labels))
   const add = (run: Run): Run => {
-    runs.set(keyOf(run.ref.labels), run)
+    runs.set(runKey(run.ref.labels), run)
     return run
   }
-  const isAlive = (run: Run) => (run.identity === null ? Effect.succeed(false) : aliveIn(table, run.identity))
 
   return {
-    all: () => [...runs.values()],
+    all: (): ReadonlyArray<Run> => [...runs.values()],
     find,
     add,
-    forget: (labels) => void runs.delete(keyOf(labels)),
-    recall: (ref) => {
+    forget: (labels: ContainerLabels): void => void runs.delete(runKey(labels)),
+    /** In memory, or of its record, or whatever its handle says. */
+    recall: (ref: ContainerRef): Run => {
       const known = find(ref.labels)
       if (known !== undefined) return known
       const identity = parseHandle(ref.handle) ?? null
@@ -88,12 +71,13 @@ export const makeProcessRuns = (
           : recordedRun(record, record.identity ?? identity),
       )
     },
+    /** Brings what is in memory up to what the host shows. */
     refresh: Effect.gen(function* () {
-      const processes = yield* Effect.tryPromise({ try: () => scan(table, install), catch: unavailable })
-      const records = yield* Effect.tryPromise({ try: directory.records, catch: unavailable })
+      const processes = yield* attempt(() => scan(table, install))
+      const records = yield* attempt(directory.records)
       for (const record of records) {
         if (find(record.labels) !== undefined) continue
-        add(recordedRun(record, record.identity ?? processes.get(keyOf(record.labels))?.identity ?? null))
+        add(recordedRun(record, record.identity ?? processes.get(runKey(record.labels))?.identity ?? null))
       }
       for (const { identity, labels } of processes.values()) {
         // One that ended and was removed since the scan must not come back.
@@ -101,9 +85,9 @@ export const makeProcessRuns = (
         if (find(labels) === undefined) add(makeRun(labels, identity, null, "foreign"))
       }
       for (const run of runs.values()) {
-        if (run.state !== "unwatched" || (yield* isAlive(run))) continue
+        if (run.state !== "unwatched" || (yield* aliveIn(table, run.identity))) continue
         // Somebody may have adopted it meanwhile.
-        if (isUnwatched(run)) yield* watcher.end(run, UNKNOWN_EXIT)
+        if (isUnwatched(run)) yield* watcher.end(run, UNSEEN_EXIT)
       }
     }),
   }

@@ -10,13 +10,15 @@ import {
   type ContainerLabels,
   type ContainerRef,
   ContainerRuntime,
-  type ContainerStatus,
   type LaunchSpec,
-  RuntimeUnavailable,
+  type RuntimeEvent,
+  type RuntimeUnavailable,
   StartError,
+  UNSEEN_EXIT,
 } from "../../services/ContainerRuntime.ts"
-import { makeOutputTail, MAX_TAIL_BYTES, type OutputName } from "../runtime/OutputTail.ts"
-import { makeRuntimeEventHub, type RuntimeEventHub } from "../runtime/RuntimeEventHub.ts"
+import { messageOf, refusal, startOnce, statusOf, unavailable } from "../runtime/Launching.ts"
+import { makeOutputTail, type OutputName, tailLimit } from "../runtime/OutputTail.ts"
+import { makeRuntimeEventHub } from "../runtime/RuntimeEventHub.ts"
 import { tailOf } from "./CappedOutput.ts"
 import { makeOutputOrder } from "./OutputOrder.ts"
 import { parseHandle } from "./ProcessIdentity.ts"
@@ -25,12 +27,12 @@ import { makeProcessRuns, type ProcessRuns } from "./ProcessRuns.ts"
 import { processTable, type ProcessTable } from "./ProcessTable.ts"
 import {
   aliveIn,
+  attempt,
   makeProcessWatcher,
   makeRun,
+  orWarn,
   type ProcessWatcher,
-  type Run,
   signal,
-  UNKNOWN_EXIT,
 } from "./ProcessWatcher.ts"
 import { makeRunDirectory, type RunDirectory } from "./RunDirectory.ts"
 
@@ -40,14 +42,6 @@ export interface ProcessRuntimeOptions extends AgentProgram {
   readonly maxOutputBytes: number
 }
 
-/** Unread events per subscriber before lines are dropped. */
-const EVENT_CAPACITY = 2_048
-
-const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
-
-const unavailable = (what: string) => (error: unknown) =>
-  new RuntimeUnavailable({ message: `${what}: ${messageOf(error)}` })
-
 /** What the calls of the runtime work on. */
 interface Host {
   readonly program: AgentProgram
@@ -55,24 +49,24 @@ interface Host {
   readonly directory: RunDirectory
   readonly watcher: ProcessWatcher
   readonly runs: ProcessRuns
-  readonly hub: RuntimeEventHub
+  readonly publish: (event: RuntimeEvent) => void
 }
 
-const refuseSecond = Effect.fnUntraced(function* ({ runs, table }: Host, labels: ContainerLabels) {
-  for (const run of runs.all()) {
-    if (run.ref.labels.session !== labels.session || run.state === "exited") continue
-    if (run.state === "unwatched" && run.identity !== null && !(yield* aliveIn(table, run.identity))) continue
-    return yield* new StartError({
-      reason: "NameTaken",
-      message: `session ${labels.session} still has incarnation ${run.ref.labels.incarnation} running (${run.ref.handle})`,
-    })
+const refuseSecond = Effect.fnUntraced(function* ({ runs, table }: Host, { session }: ContainerLabels) {
+  for (const { identity, ref, state } of runs.all()) {
+    if (ref.labels.session !== session || state === "exited") continue
+    if (state === "unwatched" && identity !== null && !(yield* aliveIn(table, identity))) continue
+    return yield* refusal(
+      "NameTaken",
+      `session ${session} still has incarnation ${ref.labels.incarnation} running (${ref.handle})`,
+    )
   }
 })
 
 const launch = Effect.fnUntraced(function* (
   host: Host,
   spec: LaunchSpec,
-  whatWasLeft: Effect.Effect<void, RuntimeUnavailable>,
+  whatWasLeft: Effect.Effect<void, RuntimeUnavailable | string>,
 ) {
   const { directory, program, runs, table, watcher } = host
   const { labels } = spec
@@ -80,13 +74,10 @@ const launch = Effect.fnUntraced(function* (
     error instanceof StartError ? error : startError(error, `session ${labels.session} can't be started`)
   yield* Effect.try({ try: () => checkLaunch(program, spec), catch: refused })
   yield* Effect.andThen(whatWasLeft, refuseSecond(host, labels)).pipe(
-    Effect.catchTag(
-      "RuntimeUnavailable",
-      ({ message }) =>
-        new StartError({
-          reason: "RuntimeDown",
-          message: `what runs on this host can't be told: ${message}`,
-        }),
+    Effect.mapError((error) =>
+      error instanceof StartError
+        ? error
+        : refusal("RuntimeDown", `what runs on this host can't be told: ${messageOf(error)}`),
     ),
   )
   const startedAt = yield* Clock.currentTimeMillis
@@ -97,101 +88,71 @@ const launch = Effect.fnUntraced(function* (
   const run = runs.add(makeRun(labels, identity, startedAt, "own"))
   ended((exit) => Deferred.doneUnsafe(run.over, Exit.succeed(exit)))
   yield* watcher.watch(run)
-  yield* Effect.try({
-    try: () => directory.writeRecord({ labels, startedAt, identity, exit: null }),
-    catch: messageOf,
-  }).pipe(
+  yield* attempt(() => directory.writeRecord({ labels, startedAt, identity, exit: null })).pipe(
     // Its command line still tells who it is.
-    Effect.catch((why) => Effect.logWarning(`the record of ${run.ref.handle} can't be written: ${why}`)),
+    orWarn(`the record of ${run.ref.handle} can't be written`),
   )
   return run.ref
 })
 
 const makeStart = (host: Host) => {
-  /** Sessions with a start under way. */
+  const { install } = host.program
   const starting = new Set<string>()
   /** What an earlier daemon left is known before the first start; afterwards only this daemon adds to it. */
   let isKnown = false
-  const whatWasLeft = Effect.suspend(() =>
-    isKnown
-      ? Effect.void
-      : Effect.andThen(
-          host.runs.refresh,
-          Effect.sync(() => {
-            isKnown = true
-          }),
-        ),
-  )
-  return (spec: LaunchSpec): Effect.Effect<ContainerRef, StartError> =>
-    Effect.suspend(() => {
-      const { session } = spec.labels
-      if (starting.has(session))
-        return Effect.fail(
-          new StartError({ reason: "NameTaken", message: `session ${session} is being started already` }),
-        )
-      starting.add(session)
-      return Effect.ensuring(
-        launch(host, spec, whatWasLeft),
-        Effect.sync(() => starting.delete(session)),
-      )
-    }).pipe(Effect.uninterruptible)
+  const whatWasLeft = Effect.gen(function* () {
+    if (!isKnown) yield* host.runs.refresh
+    isKnown = true
+  })
+  return (spec: LaunchSpec) => startOnce(spec, { install, starting }, () => launch(host, spec, whatWasLeft))
 }
 
 /** Signals the very process of `ref`, or nothing. */
-const send = (host: Host, ref: ContainerRef, name: "SIGTERM" | "SIGKILL", to: "leader" | "group") =>
-  Effect.gen(function* () {
+const send = Effect.fnUntraced(
+  function* (host: Host, ref: ContainerRef, name: "SIGTERM" | "SIGKILL") {
     const identity = parseHandle(ref.handle)
     if (identity === undefined || !(yield* aliveIn(host.table, identity))) return
     const run = host.runs.find(ref.labels)
     if (run !== undefined) run.signalled = true
-    yield* Effect.try({
-      try: () => signal(to === "group" ? -identity.pid : identity.pid, name),
-      catch: (error) => new RuntimeUnavailable({ message: messageOf(error) }),
-    })
-  }).pipe(Effect.mapError(unavailable(`${name} can't be sent to ${ref.handle}`)))
+    // Asked is the leader, killed the group.
+    yield* attempt(() => signal(name === "SIGKILL" ? -identity.pid : identity.pid, name))
+  },
+  (effect, _, { handle }, name) => Effect.mapError(effect, unavailable(`${name} can't be sent to ${handle}`)),
+)
 
-const statusOf = (run: Run): ContainerStatus =>
-  run.state === "exited"
-    ? { _tag: "Exited", ref: run.ref, exit: run.exit ?? UNKNOWN_EXIT }
-    : { _tag: "Running", ref: run.ref, startedAt: run.startedAt }
-
-const adopt = Effect.fnUntraced(function* (
-  { directory, hub, runs, table, watcher }: Host,
-  ref: ContainerRef,
-) {
-  const run = yield* Effect.try({ try: () => runs.recall(ref), catch: messageOf })
-  if (run.announce) return
-  run.announce = true
-  // It ended between the look that found it and now.
-  if (run.state === "exited") hub.publish({ _tag: "Exited", ref: run.ref, exit: run.exit ?? UNKNOWN_EXIT })
-  if (run.state !== "unwatched") return
-  yield* watcher.watch(run)
-  const { identity, startedAt } = run
-  if (identity === null || !(yield* aliveIn(table, identity))) return yield* watcher.end(run, UNKNOWN_EXIT)
-  yield* Effect.try({
-    try: () => {
+const adopt = Effect.fnUntraced(
+  function* ({ directory, publish, runs, table, watcher }: Host, ref: ContainerRef) {
+    const run = yield* attempt(() => runs.recall(ref))
+    if (run.announce) return
+    run.announce = true
+    // It ended between the look that found it and now.
+    if (run.exit !== null) publish({ _tag: "Exited", ref: run.ref, exit: run.exit })
+    if (run.state !== "unwatched") return
+    yield* watcher.watch(run)
+    const { identity, startedAt } = run
+    if (!(yield* aliveIn(table, identity))) return yield* watcher.end(run, UNSEEN_EXIT)
+    yield* attempt(() => {
       if (directory.readRecord(ref.labels)?.identity == null)
         directory.writeRecord({ labels: ref.labels, startedAt, identity, exit: null })
-    },
-    catch: messageOf,
-  })
-})
+    })
+  },
+  (effect, _, { handle }) => Effect.mapError(effect, unavailable(`${handle} can't be adopted`)),
+)
 
-const remove = Effect.fnUntraced(function* ({ directory, runs, table }: Host, ref: ContainerRef) {
-  const run = runs.find(ref.labels)
-  const identity = yield* Effect.try({
-    try: () => run?.identity ?? directory.readRecord(ref.labels)?.identity ?? parseHandle(ref.handle),
-    catch: messageOf,
-  })
-  const isOver =
-    run?.state === "exited" ||
-    (run?.state !== "watched" &&
-      run?.state !== "ending" &&
-      (identity == null || !(yield* aliveIn(table, identity))))
-  if (!isOver) return yield* Effect.fail("it still runs; stop it first")
-  yield* Effect.tryPromise({ try: () => directory.remove(ref.labels), catch: messageOf })
-  runs.forget(ref.labels)
-})
+const remove = Effect.fnUntraced(
+  function* ({ directory, runs, table }: Host, { handle, labels }: ContainerRef) {
+    const run = runs.find(labels)
+    const identity = yield* attempt(
+      () => run?.identity ?? directory.readRecord(labels)?.identity ?? parseHandle(handle) ?? null,
+    )
+    const isWatched = run?.state === "watched" || run?.state === "ending"
+    const isOver = run?.state === "exited" || (!isWatched && !(yield* aliveIn(table, identity)))
+    if (!isOver) return yield* Effect.fail("it still runs; stop it first")
+    yield* attempt(() => directory.remove(labels))
+    runs.forget(labels)
+  },
+  (effect, _, { handle }) => Effect.mapError(effect, unavailable(`${handle} can't be removed`)),
+)
 
 const sizeOf = (path: string, name: OutputName): number =>
   statSync(join(path, name), { throwIfNoEntry: false })?.size ?? 0
@@ -199,7 +160,7 @@ const sizeOf = (path: string, name: OutputName): number =>
 const outputOf = ({ directory, runs }: Host, { labels }: ContainerRef, maxBytes: number) => {
   const path = directory.path(labels)
   const tail = makeOutputTail(maxBytes)
-  const limit = Math.min(Math.max(0, maxBytes), MAX_TAIL_BYTES)
+  const limit = tailLimit(maxBytes)
   const tails = { stdout: tailOf(path, "stdout", limit), stderr: tailOf(path, "stderr", limit) }
   const sizes = { stdout: sizeOf(path, "stdout"), stderr: sizeOf(path, "stderr") }
   const order = runs.find(labels)?.order ?? makeOutputOrder()
@@ -208,33 +169,33 @@ const outputOf = ({ directory, runs }: Host, { labels }: ContainerRef, maxBytes:
 }
 
 const make = Effect.fnUntraced(function* (options: ProcessRuntimeOptions) {
+  const { dataDir, install, maxOutputBytes } = options
   const table = processTable()
-  const directory = makeRunDirectory(options.dataDir, options.install)
-  const hub = makeRuntimeEventHub(EVENT_CAPACITY)
-  yield* Effect.addFinalizer(() => Effect.sync(hub.close))
-  const { maxOutputBytes } = options
-  const watcher = yield* makeProcessWatcher({ table, directory, maxOutputBytes, publish: hub.publish })
-  const runs = makeProcessRuns(table, directory, options.install, watcher)
-  const host: Host = { program: options, table, directory, watcher, runs, hub }
+  const directory = makeRunDirectory(dataDir, install)
+  const { close, events, publish } = makeRuntimeEventHub()
+  yield* Effect.addFinalizer(() => Effect.sync(close))
+  const watcher = yield* makeProcessWatcher({ table, directory, maxOutputBytes, publish })
+  const runs = makeProcessRuns(table, directory, install, watcher)
+  const host: Host = { program: options, table, directory, watcher, runs, publish }
 
   return ContainerRuntime.of({
     kind: "process",
     bootId: table.bootId,
     start: makeStart(host),
-    stop: (ref) => send(host, ref, "SIGTERM", "leader"),
-    kill: (ref) => send(host, ref, "SIGKILL", "group"),
+    stop: (ref) => send(host, ref, "SIGTERM"),
+    kill: (ref) => send(host, ref, "SIGKILL"),
     list: runs.refresh.pipe(
-      Effect.map(() => runs.all().map(statusOf)),
+      Effect.map(() => runs.all().map(({ exit, ref, startedAt }) => statusOf(ref, exit, startedAt))),
       Effect.mapError(unavailable("what runs on this host can't be told")),
     ),
-    adopt: (ref) => Effect.mapError(adopt(host, ref), unavailable(`${ref.handle} can't be adopted`)),
+    adopt: (ref) => adopt(host, ref),
     output: (ref, maxBytes) =>
       Effect.try({
         try: () => outputOf(host, ref, maxBytes),
         catch: unavailable(`the output of ${ref.handle} can't be read`),
       }),
-    remove: (ref) => Effect.mapError(remove(host, ref), unavailable(`${ref.handle} can't be removed`)),
-    events: hub.events,
+    remove: (ref) => remove(host, ref),
+    events,
   })
 })
 

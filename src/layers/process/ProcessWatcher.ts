@@ -3,62 +3,53 @@
  * started it, looks whether it still runs. It settles the end: what a dead runner left behind is killed, its output read to the
  * end and its exit written down before anybody is told.
  */
-import { Clock, Deferred, Effect, Exit, Fiber, FiberMap, Latch, Schedule, type Scope } from "effect"
-import { type FSWatcher, watch } from "node:fs"
+import { Clock, Deferred, Effect, Fiber, FiberMap, Latch, Schedule, type Scope } from "effect"
+import { watch } from "node:fs"
 import { join } from "node:path"
 import {
   type ContainerExit,
   type ContainerLabels,
   type ContainerRef,
   type RuntimeEvent,
-  RuntimeUnavailable,
+  type RuntimeUnavailable,
+  UNSEEN_EXIT,
 } from "../../services/ContainerRuntime.ts"
+import { messageOf, unavailable } from "../runtime/Launching.ts"
 import { followOutput, type OutputFollower } from "./OutputFollower.ts"
-import { makeOutputOrder, type OutputOrder } from "./OutputOrder.ts"
+import { makeOutputOrder } from "./OutputOrder.ts"
 import { formatHandle, isAlive, type ProcessIdentity } from "./ProcessIdentity.ts"
 import type { ProcessTable } from "./ProcessTable.ts"
 import { type RunDirectory, runKey } from "./RunDirectory.ts"
 
 /** One run as this daemon knows it. */
-export interface Run {
-  readonly ref: ContainerRef
-  /** Null: which process it was, if any, is not known; it does not run any more. */
-  readonly identity: ProcessIdentity | null
-  readonly startedAt: number | null
-  /** Whether we are its parent: then the platform tells the exit. */
-  readonly parentage: "own" | "foreign"
-  readonly order: OutputOrder
-  readonly over: Deferred.Deferred<ContainerExit>
-  readonly settled: Deferred.Deferred<void>
-  /** `unwatched`: found in the table, adopted by nobody yet. `ending`: dead, being settled. */
-  state: "unwatched" | "watched" | "ending" | "exited"
-  exit: ContainerExit | null
-  /** This daemon has sent it a signal. */
-  signalled: boolean
-  /** Somebody waits for its exit event. */
-  announce: boolean
-}
+export type Run = ReturnType<typeof makeRun>
 
 export const makeRun = (
   labels: ContainerLabels,
+  /** Null: which process it was, if any, is not known; it does not run any more. */
   identity: ProcessIdentity | null,
   startedAt: number | null,
-  parentage: Run["parentage"],
-): Run => ({
-  ref: { labels, handle: identity === null ? "" : formatHandle(identity) },
+  /** Whether we are its parent: then the platform tells the exit. */
+  parentage: "own" | "foreign",
+) => ({
+  ref: { labels, handle: identity === null ? "" : formatHandle(identity) } satisfies ContainerRef,
   identity,
   startedAt,
   parentage,
   order: makeOutputOrder(),
-  over: Deferred.makeUnsafe(),
-  settled: Deferred.makeUnsafe(),
-  state: "unwatched",
-  exit: null,
+  over: Deferred.makeUnsafe<ContainerExit>(),
+  settled: Deferred.makeUnsafe<void>(),
+  /** `unwatched`: found in the table, adopted by nobody yet. `ending`: dead, being settled. */
+  state: "unwatched" as "unwatched" | "watched" | "ending" | "exited",
+  /** Once it is `exited`. */
+  exit: null as ContainerExit | null,
+  /** This daemon has sent it a signal. */
   signalled: false,
+  /** Somebody waits for its exit event. */
   announce: false,
+  /** When it was last told that lines are lost. */
+  lossToldAt: 0,
 })
-
-export const UNKNOWN_EXIT: ContainerExit = { exitCode: null, signal: null, oomKilled: false, at: null }
 
 /** The platform tells when a file was written to; this is the net under it, and how often those of others are looked for. */
 const LOOK_MS = 250
@@ -74,8 +65,10 @@ const LEFTOVER_PAUSE_MS = 10
 /** Reading another process's environment can block in the kernel for as long as that process is stuck; nobody's exit waits for that. */
 const LEFTOVER_LIMIT_MS = 5_000
 
-export const markerOf = (ref: ContainerRef): string =>
-  `LAMPLIGHTER_RUN=${ref.labels.install}/${ref.labels.session}/${ref.labels.incarnation}`
+/** In the environment of everything that an agent starts, unless it takes care. */
+export const MARKER = "LAMPLIGHTER_RUN"
+export const markOf = ({ incarnation, install, session }: ContainerLabels): string =>
+  `${install}/${session}/${incarnation}`
 
 /** To one process or (negative) one group; gone already is success. */
 export const signal = (target: number, name: "SIGTERM" | "SIGKILL"): void => {
@@ -94,67 +87,67 @@ interface Post {
   readonly publish: (event: RuntimeEvent) => void
 }
 
-const unread = (error: unknown) =>
-  new RuntimeUnavailable({ message: `the process table can't be read: ${String(error)}` })
+/** Fails with the message of what was thrown. */
+export const attempt = <A>(body: () => A | Promise<A>): Effect.Effect<A, string> =>
+  Effect.tryPromise({ try: async () => body(), catch: messageOf })
 
+/** What fails is told, and no more than that. */
+export const orWarn = (what: string) =>
+  Effect.catch((error: unknown) => Effect.logWarning(`${what}: ${messageOf(error)}`))
+
+/** Null runs no more. */
 export const aliveIn = (
   table: ProcessTable,
-  identity: ProcessIdentity,
+  identity: ProcessIdentity | null,
 ): Effect.Effect<boolean, RuntimeUnavailable> =>
-  Effect.tryPromise({
-    try: async () => isAlive(identity, table.bootId, await table.find(identity.pid)),
-    catch: unread,
-  })
+  identity === null
+    ? Effect.succeed(false)
+    : Effect.tryPromise({
+        try: async () => isAlive(identity, table.bootId, await table.find(identity.pid)),
+        catch: unavailable("the process table can't be read"),
+      })
 
 /** One look at its output; true if there is more. */
-const lookAt = ({ publish }: Post, run: Run, follower: OutputFollower, lostLines: { toldAt: number }) =>
-  Effect.gen(function* () {
-    const look = yield* Effect.try({ try: () => follower.look(), catch: String })
-    for (const line of look.lines) publish({ _tag: "Line", ref: run.ref, line })
-    const now = yield* Clock.currentTimeMillis
-    if (look.lost && now - lostLines.toldAt >= LOST_LINES_TOLD_EVERY_MS) {
-      lostLines.toldAt = now
-      publish({ _tag: "Gap", reason: `session ${run.ref.labels.session} writes faster than it is read` })
-    }
-    return look.busy
-  })
+const lookAt = Effect.fnUntraced(function* ({ publish }: Post, run: Run, follower: OutputFollower) {
+  const { busy, lines, lost } = yield* Effect.try({ try: follower.look, catch: messageOf })
+  for (const line of lines) publish({ _tag: "Line", ref: run.ref, line })
+  const now = yield* Clock.currentTimeMillis
+  if (lost && now - run.lossToldAt >= LOST_LINES_TOLD_EVERY_MS) {
+    run.lossToldAt = now
+    publish({ _tag: "Gap", reason: `session ${run.ref.labels.session} writes faster than it is read` })
+  }
+  return busy
+})
 
-/** Opened whenever one of its files was written to. False: the platform does not tell. */
-const watchFiles = (path: string, written: Latch.Latch): Effect.Effect<boolean, never, Scope.Scope> =>
+/** Opens `written` whenever the file was written to. False: the platform does not tell, so it is looked at from time to time. */
+const watchFile = (path: string, written: Latch.Latch): Effect.Effect<boolean, never, Scope.Scope> =>
   Effect.acquireRelease(
-    Effect.sync(() => {
-      const watchers: Array<FSWatcher> = []
-      try {
-        for (const name of ["stdout", "stderr"])
-          watchers.push(
-            watch(join(path, name), { persistent: false }, () => written.openUnsafe()).on("error", () => {}),
-          )
-      } catch {
-        // Looked at from time to time.
-      }
-      return watchers
+    Effect.try({
+      try: () => watch(path, { persistent: false }, () => written.openUnsafe()).on("error", () => {}),
+      catch: messageOf,
     }),
-    (watchers) =>
-      Effect.sync(() => {
-        for (const watcher of watchers) watcher.close()
-      }),
-  ).pipe(Effect.map((watchers) => watchers.length === 2))
+    (watcher) => Effect.sync(() => watcher.close()),
+  ).pipe(
+    Effect.as(true),
+    Effect.catch(() => Effect.succeed(false)),
+  )
 
 /** Follows its output until it is interrupted, or until a look shows that somebody else's child is gone. */
 const follow = Effect.fnUntraced(function* (post: Post, run: Run, follower: OutputFollower) {
   const written = Latch.makeUnsafe(true)
-  const isTold = yield* watchFiles(post.directory.path(run.ref.labels), written)
-  const net = Effect.sleep(isTold ? LOOK_MS : UNTOLD_LOOK_MS)
-  const lostLines = { toldAt: 0 }
-  const looks = written.await.pipe(
-    Effect.raceFirst(net),
-    Effect.andThen(Effect.sync(() => written.closeUnsafe())),
-    Effect.andThen(lookAt(post, run, follower, lostLines)),
-    Effect.tap((isBusy) => (isBusy ? Effect.sync(() => written.openUnsafe()) : Effect.void)),
-    Effect.tap((isBusy) => (isBusy ? Effect.sleep(BUSY_LOOK_MS) : Effect.void)),
+  const path = post.directory.path(run.ref.labels)
+  const told = yield* Effect.forEach(["stdout", "stderr"], (name) => watchFile(join(path, name), written))
+  const net = Effect.sleep(told.includes(false) ? UNTOLD_LOOK_MS : LOOK_MS)
+  const looks = Effect.gen(function* () {
+    yield* Effect.raceFirst(written.await, net)
+    written.closeUnsafe()
+    if (!(yield* lookAt(post, run, follower))) return
+    written.openUnsafe()
+    yield* Effect.sleep(BUSY_LOOK_MS)
+  }).pipe(
     Effect.forever,
     // Its output is lost, its life is not: the exit still arrives.
-    Effect.catch((error) => Effect.logWarning(`the output of ${run.ref.handle} can't be followed: ${error}`)),
+    orWarn(`the output of ${run.ref.handle} can't be followed`),
     Effect.andThen(Effect.never),
   )
   return yield* Effect.raceFirst(looks, untilGone(post, run))
@@ -167,24 +160,22 @@ const untilGone = ({ table }: Post, { identity, parentage }: Run): Effect.Effect
         Effect.tapError(({ message }) => Effect.logWarning(message)),
         Effect.catch(() => Effect.succeed(true)),
         Effect.repeat({ schedule: Schedule.spaced(LOOK_MS), until: (lives) => !lives }),
-        Effect.as(UNKNOWN_EXIT),
+        Effect.as(UNSEEN_EXIT),
       )
 
 const killLeftovers = Effect.fnUntraced(function* ({ table }: Post, { identity, ref }: Run) {
   if (identity === null || identity.bootId !== table.bootId) return
   for (let round = 0; round < LEFTOVER_ROUNDS; round += 1) {
-    const isNoneLeft = yield* Effect.tryPromise({
-      try: async () => {
-        // A process of that id which is not ours means that the id was free, so the group of that number is not ours either.
-        const namesake = await table.find(identity.pid)
-        const reused = namesake !== undefined && namesake.startTime !== identity.startTime
-        const members = (await table.belongingTo(identity.pid, markerOf(ref))).filter(
-          (member) => member.pid !== process.pid && !(reused && member.group === identity.pid),
-        )
-        for (const member of members) signal(member.pid, "SIGKILL")
-        return members.length === 0
-      },
-      catch: String,
+    const isNoneLeft = yield* attempt(async () => {
+      // A process of that id which is not ours means that the id was free, so the group of that number is not ours either.
+      const namesake = await table.find(identity.pid)
+      const reused = namesake !== undefined && namesake.startTime !== identity.startTime
+      const found = await table.belongingTo(identity.pid, `${MARKER}=${markOf(ref.labels)}`)
+      const members = found.filter(
+        ({ group, pid }) => pid !== process.pid && !(reused && group === identity.pid),
+      )
+      for (const { pid } of members) signal(pid, "SIGKILL")
+      return members.length === 0
     })
     if (isNoneLeft) return
     yield* Effect.sleep(LEFTOVER_PAUSE_MS)
@@ -196,7 +187,7 @@ const killLeftovers = Effect.fnUntraced(function* ({ table }: Post, { identity, 
 const killLeftoversInTime = Effect.fnUntraced(function* (post: Post, run: Run, scope: Scope.Scope) {
   const { handle } = run.ref
   const killing = yield* killLeftovers(post, run).pipe(
-    Effect.catch((error) => Effect.logWarning(`what ${handle} left behind can't be killed: ${error}`)),
+    orWarn(`what ${handle} left behind can't be killed`),
     Effect.forkIn(scope, { startImmediately: true }),
   )
   yield* Fiber.await(killing).pipe(
@@ -210,11 +201,7 @@ const killLeftoversInTime = Effect.fnUntraced(function* (post: Post, run: Run, s
   )
 })
 
-interface MemoryWatch {
-  /** Whether the kernel has killed a process for want of memory a moment ago. Which one it does not say. */
-  readonly hasJustKilled: Effect.Effect<boolean>
-}
-
+/** Whether the kernel has killed a process for want of memory a moment ago. Which one it does not say. */
 const watchMemory = Effect.fnUntraced(function* (table: ProcessTable) {
   let count = table.memoryKills()
   let grewAt = Number.NEGATIVE_INFINITY
@@ -226,17 +213,14 @@ const watchMemory = Effect.fnUntraced(function* (table: ProcessTable) {
     return at - grewAt < 2 * MEMORY_LOOK_MS
   })
   if (count !== null) yield* Effect.forkScoped(Effect.repeat(look, Schedule.spaced(MEMORY_LOOK_MS)))
-  return { hasJustKilled: look } satisfies MemoryWatch
+  return look
 })
 
 /** Reads what it wrote at last. */
 const readToTheEnd = Effect.fnUntraced(
   function* (post: Post, run: Run, follower: OutputFollower) {
-    const lostLines = { toldAt: 0 }
-    yield* Effect.repeat(lookAt(post, run, follower, lostLines), {
-      times: FINAL_LOOKS,
-      until: (isBusy) => !isBusy,
-    })
+    const look = lookAt(post, run, follower)
+    yield* Effect.repeat(look, { times: FINAL_LOOKS, until: (isBusy) => !isBusy })
     const line = follower.rest()
     if (line !== undefined) post.publish({ _tag: "Line", ref: run.ref, line })
   },
@@ -245,64 +229,58 @@ const readToTheEnd = Effect.fnUntraced(
 
 const openFollower = ({ directory, maxOutputBytes }: Post, { order, ref }: Run) =>
   Effect.acquireRelease(
-    Effect.try({ try: () => followOutput(directory.path(ref.labels), maxOutputBytes, order), catch: String }),
+    Effect.try({
+      try: () => followOutput(directory.path(ref.labels), maxOutputBytes, order),
+      catch: messageOf,
+    }),
     (follower) => Effect.sync(follower.close),
-  ).pipe(
-    Effect.catch((error) =>
-      Effect.as(Effect.logWarning(`the output of ${ref.handle} can't be followed: ${error}`), null),
-    ),
-  )
+  ).pipe(orWarn(`the output of ${ref.handle} can't be followed`))
 
 /** From now to its exit, told if somebody waits for it. `scope`: of the daemon. */
-const live = Effect.fnUntraced(function* (post: Post, run: Run, memory: MemoryWatch, scope: Scope.Scope) {
-  const follower = run.state === "watched" ? yield* openFollower(post, run) : null
+const live = Effect.fnUntraced(function* (
+  post: Post,
+  run: Run,
+  hasJustKilledForMemory: Effect.Effect<boolean>,
+  scope: Scope.Scope,
+) {
+  const follower = run.state === "watched" ? yield* openFollower(post, run) : undefined
   const seen = yield* Effect.raceFirst(
     Deferred.await(run.over),
-    follower === null ? untilGone(post, run) : follow(post, run, follower),
+    follower === undefined ? untilGone(post, run) : follow(post, run, follower),
   )
   run.state = "ending"
-  const isOfMemory = seen.signal === "SIGKILL" && !run.signalled && (yield* memory.hasJustKilled)
+  const isOfMemory = seen.signal === "SIGKILL" && !run.signalled && (yield* hasJustKilledForMemory)
   const exit = { ...seen, oomKilled: isOfMemory }
   yield* killLeftoversInTime(post, run, scope)
-  if (follower !== null) yield* readToTheEnd(post, run, follower)
+  if (follower !== undefined) yield* readToTheEnd(post, run, follower)
   const { identity, ref, startedAt } = run
-  yield* Effect.try({
-    try: () => post.directory.writeRecord({ labels: ref.labels, startedAt, identity, exit }),
-    catch: String,
-  }).pipe(Effect.catch((error) => Effect.logWarning(`the exit of ${ref.handle} can't be written: ${error}`)))
+  yield* attempt(() => post.directory.writeRecord({ labels: ref.labels, startedAt, identity, exit })).pipe(
+    orWarn(`the exit of ${ref.handle} can't be written`),
+  )
   run.exit = exit
   run.state = "exited"
   if (run.announce) post.publish({ _tag: "Exited", ref, exit })
   yield* Deferred.succeed(run.settled, undefined)
 }, Effect.scoped)
 
-export interface ProcessWatcher {
-  readonly watch: (run: Run) => Effect.Effect<void>
-  /** The run is dead. Returns when it is settled, once, whoever asks. Its exit is published if somebody waits for it. */
-  readonly end: (run: Run, exit: ContainerExit) => Effect.Effect<void>
-}
+export type ProcessWatcher = Effect.Success<ReturnType<typeof makeProcessWatcher>>
 
-export const makeProcessWatcher = Effect.fnUntraced(function* (
-  post: Post,
-): Effect.fn.Return<ProcessWatcher, never, Scope.Scope> {
+export const makeProcessWatcher = Effect.fnUntraced(function* (post: Post) {
   const scope = yield* Effect.scope
   const memory = yield* watchMemory(post.table)
   const fibers = yield* FiberMap.make<string>()
-  const run = (one: Run) => {
-    const { incarnation, session } = one.ref.labels
-    return FiberMap.run(fibers, runKey(session, incarnation), live(post, one, memory, scope), {
-      onlyIfMissing: true,
-    })
-  }
+  const run = (one: Run) =>
+    FiberMap.run(fibers, runKey(one.ref.labels), live(post, one, memory, scope), { onlyIfMissing: true })
   return {
-    watch: Effect.fnUntraced(function* (one) {
+    watch: Effect.fnUntraced(function* (one: Run) {
       if (one.state !== "unwatched") return
       one.state = "watched"
       one.announce = true
       yield* run(one)
     }),
-    end: Effect.fnUntraced(function* (one, exit) {
-      yield* Deferred.done(one.over, Exit.succeed(exit))
+    /** The run is dead. Returns when it is settled, once, whoever asks. Its exit is published if somebody waits for it. */
+    end: Effect.fnUntraced(function* (one: Run, exit: ContainerExit) {
+      yield* Deferred.succeed(one.over, exit)
       if (one.state === "unwatched") yield* run(one)
       yield* Deferred.await(one.settled)
     }),

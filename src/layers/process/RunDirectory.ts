@@ -3,20 +3,19 @@
  * `process.json`, is written before the spawn (without a process), after it, and when its exit was seen, each time by rename.
  */
 import { mkdirSync, readFileSync, renameSync, rmdirSync, rmSync, writeFileSync } from "node:fs"
-import { opendir, readFile, rm } from "node:fs/promises"
+import { opendir, rm } from "node:fs/promises"
 import { dirname, join } from "node:path"
 import { Option, Schema } from "effect"
-import type { IncarnationNumber, InstallId, SessionId } from "../../domain/Ids.ts"
+import type { InstallId } from "../../domain/Ids.ts"
 import { EpochMs } from "../../domain/Instant.ts"
 import { ContainerLabels } from "../../services/ContainerRuntime.ts"
+import { ProcessIdentity } from "./ProcessIdentity.ts"
 
 export const ProcessRecord = Schema.Struct({
   labels: ContainerLabels,
   startedAt: Schema.NullOr(EpochMs),
   /** Null: the daemon died before it could write which process it became, if any. */
-  identity: Schema.NullOr(
-    Schema.Struct({ bootId: Schema.String, pid: Schema.Int, startTime: Schema.String }),
-  ),
+  identity: Schema.NullOr(ProcessIdentity),
   /** Null: nobody has seen it end. */
   exit: Schema.NullOr(
     Schema.Struct({
@@ -36,28 +35,23 @@ const MAX_RUNS = 100_000
 
 type Key = Pick<ContainerLabels, "session" | "incarnation">
 
-export interface RunDirectory {
-  readonly path: (key: Key) => string
-  /** Makes the directory; throws `EEXIST` if this incarnation has one. */
-  readonly create: (labels: ContainerLabels) => string
-  readonly writeRecord: (record: ProcessRecord) => void
-  /** Undefined: there is none that can be used. */
-  readonly readRecord: (key: Key) => ProcessRecord | undefined
-  /** The records of this install. One that can't be parsed says nothing and is left alone. */
-  readonly records: () => Promise<ReadonlyArray<ProcessRecord>>
-  /** Repeating it is harmless. */
-  readonly remove: (key: Key) => Promise<void>
-  /** For a start that failed: nothing of it is left when this returns. */
-  readonly discard: (key: Key) => void
-}
+/** How one run is named in memory. */
+export const runKey = ({ incarnation, session }: Key): string => `${session}/${incarnation}`
 
-export const makeRunDirectory = (dataDir: string, install: InstallId): RunDirectory => {
+export type RunDirectory = ReturnType<typeof makeRunDirectory>
+
+export const makeRunDirectory = (dataDir: string, install: InstallId) => {
   const root = join(dataDir, "run")
   const path = (key: Key): string => join(root, key.session, String(key.incarnation))
 
-  const accept = (text: string): ProcessRecord | undefined => {
-    const record = Option.getOrUndefined(decodeRecord(text))
-    return record?.labels.install === install ? record : undefined
+  const readIn = (directory: string): ProcessRecord | undefined => {
+    try {
+      const text = readFileSync(join(directory, "process.json"), "utf8")
+      const record = Option.getOrUndefined(decodeRecord(text))
+      return record?.labels.install === install ? record : undefined
+    } catch (error) {
+      return absent(error)
+    }
   }
 
   const removeEmptyParent = (key: Key): void => {
@@ -70,71 +64,56 @@ export const makeRunDirectory = (dataDir: string, install: InstallId): RunDirect
 
   return {
     path,
-    create: (labels) => {
+    /** Makes the directory; throws `EEXIST` if this incarnation has one. */
+    create: (labels: ContainerLabels): string => {
       const directory = path(labels)
       mkdirSync(dirname(directory), { recursive: true, mode: 0o700 })
       mkdirSync(directory, { mode: 0o700 })
       return directory
     },
-    writeRecord: (record) => {
+    writeRecord: (record: ProcessRecord): void => {
       mkdirSync(path(record.labels), { recursive: true, mode: 0o700 })
       const file = join(path(record.labels), "process.json")
       writeFileSync(`${file}.new`, JSON.stringify(record), { mode: 0o600 })
       renameSync(`${file}.new`, file)
     },
-    readRecord: (key) => {
-      try {
-        return accept(readFileSync(join(path(key), "process.json"), "utf8"))
-      } catch (error) {
-        if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined
-        throw error
-      }
-    },
-    records: async () => {
+    /** Undefined: there is none that can be used. */
+    readRecord: (key: Key): ProcessRecord | undefined => readIn(path(key)),
+    /** The records of this install. One that can't be parsed says nothing and is left alone. */
+    records: async (): Promise<ReadonlyArray<ProcessRecord>> => {
       const found: Array<ProcessRecord> = []
       for await (const session of entriesOf(root)) {
         for await (const incarnation of entriesOf(join(root, session))) {
-          const text = await readIfThere(join(root, session, incarnation, "process.json"))
-          const record = text === undefined ? undefined : accept(text)
-          if (record === undefined) continue
+          const record = readIn(join(root, session, incarnation))
           // A record counts only where it belongs.
-          if (record.labels.session !== session || String(record.labels.incarnation) !== incarnation) continue
+          if (record === undefined || runKey(record.labels) !== `${session}/${incarnation}`) continue
           if (found.push(record) > MAX_RUNS) throw new Error(`more than ${MAX_RUNS} runs in ${root}`)
         }
       }
       return found
     },
-    remove: async (key) => {
+    /** Repeating it is harmless. */
+    remove: async (key: Key): Promise<void> => {
       await rm(path(key), { recursive: true, force: true })
       removeEmptyParent(key)
     },
-    discard: (key) => {
+    /** For a start that failed: nothing of it is left when this returns. */
+    discard: (key: Key): void => {
       rmSync(path(key), { recursive: true, force: true })
       removeEmptyParent(key)
     },
   }
 }
 
-const isAbsent = (error: unknown): boolean =>
-  ["ENOENT", "ENOTDIR"].includes((error as NodeJS.ErrnoException).code ?? "")
-
-const readIfThere = async (file: string): Promise<string | undefined> => {
-  try {
-    return await readFile(file, "utf8")
-  } catch (error) {
-    if (isAbsent(error)) return undefined
-    throw error
-  }
+/** Nothing, where `error` says that there is nothing; thrown on otherwise. */
+const absent = (error: unknown): undefined => {
+  if (!["ENOENT", "ENOTDIR"].includes((error as NodeJS.ErrnoException).code ?? "")) throw error
 }
 
 async function* entriesOf(directory: string): AsyncGenerator<string> {
   try {
     for await (const entry of await opendir(directory)) if (entry.isDirectory()) yield entry.name
   } catch (error) {
-    if (!isAbsent(error)) throw error
+    absent(error)
   }
 }
-
-/** How one run is named in memory. */
-export const runKey = (session: SessionId, incarnation: IncarnationNumber): string =>
-  `${session}/${incarnation}`

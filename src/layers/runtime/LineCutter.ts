@@ -4,25 +4,15 @@
 export const MAX_LINE_BYTES = 8 * 1024
 const NEWLINE = 0x0a
 
-export interface LineCutter {
-  readonly feed: (bytes: Uint8Array) => void
-  /** Tells the last line, if it has no newline. */
-  readonly end: () => void
-  /** The rest of the current line is missing: what comes up to the next newline is no line. */
-  readonly tear: () => void
-  /** How long the unfinished line is so far, in bytes. */
-  readonly unfinished: () => number
-}
-
 /** `line` is told each line without its newline, and null where one was torn. */
-export const makeLineCutter = (line: (text: string | null) => void): LineCutter => {
+export const makeLineCutter = (line: (text: string | null) => void, maxBytes = MAX_LINE_BYTES) => {
   let parts: Array<Buffer> = []
   let kept = 0
   let length = 0
   let torn = false
   const keep = (bytes: Uint8Array): void => {
     length += bytes.length
-    const part = bytes.subarray(0, MAX_LINE_BYTES - kept)
+    const part = bytes.subarray(0, maxBytes - kept)
     if (part.length === 0) return
     parts.push(Buffer.from(part))
     kept += part.length
@@ -36,7 +26,7 @@ export const makeLineCutter = (line: (text: string | null) => void): LineCutter 
     return text
   }
   return {
-    feed: (bytes) => {
+    feed: (bytes: Uint8Array): void => {
       let from = 0
       for (let at = bytes.indexOf(NEWLINE); at >= 0; at = bytes.indexOf(NEWLINE, from)) {
         keep(bytes.subarray(from, at))
@@ -45,13 +35,16 @@ export const makeLineCutter = (line: (text: string | null) => void): LineCutter 
       }
       keep(bytes.subarray(from))
     },
-    end: () => {
+    /** Tells the last line, if it has no newline. */
+    end: (): void => {
       if (length > 0) line(take())
     },
-    tear: () => {
+    /** The rest of the current line is missing: what comes up to the next newline is no line. */
+    tear: (): void => {
       take()
       torn = true
     },
-    unfinished: () => length,
+    /** How long the unfinished line is so far, in bytes. */
+    unfinished: (): number => length,
   }
 }

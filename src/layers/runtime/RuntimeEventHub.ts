@@ -12,16 +12,11 @@ interface Subscriber {
   dropping: boolean
 }
 
-export interface RuntimeEventHub {
-  /** Synchronous, so that callbacks of the platform keep their order. */
-  readonly publish: (event: RuntimeEvent) => void
-  readonly events: Stream.Stream<RuntimeEvent>
-  /** Ends every subscriber's stream once it has read what is queued; later events go nowhere. */
-  readonly close: () => void
-}
+/** How many events a subscriber of a real host's runtime may leave unread. */
+const CAPACITY = 2_048
 
 /** `capacity`: how many events a slow subscriber may leave unread before lines are dropped. */
-export const makeRuntimeEventHub = (capacity: number): RuntimeEventHub => {
+export const makeRuntimeEventHub = (capacity = CAPACITY) => {
   const subscribers = new Set<Subscriber>()
   let closed = false
   let unheard = false
@@ -61,9 +56,11 @@ export const makeRuntimeEventHub = (capacity: number): RuntimeEventHub => {
   )
 
   return {
+    /** Synchronous, so that callbacks of the platform keep their order. */
     publish,
     events: Stream.unwrap(Effect.map(subscribe, ({ queue }) => Stream.fromQueue(queue))),
-    close: () => {
+    /** Ends every subscriber's stream once it has read what is queued; later events go nowhere. */
+    close: (): void => {
       closed = true
       for (const { queue } of subscribers) Queue.endUnsafe(queue)
       subscribers.clear()

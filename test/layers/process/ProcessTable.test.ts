@@ -2,7 +2,7 @@ import { spawn } from "node:child_process"
 import { assert, describe, it } from "@effect/vitest"
 import { Schema } from "effect"
 import { GroupId, IncarnationNumber, InstallId, SessionId } from "../../../src/domain/Ids.ts"
-import { agentArguments, labelsOf } from "../../../src/layers/process/AgentArguments.ts"
+import { agentArguments, labelsOf } from "../../../src/layers/process/ProcessIdentity.ts"
 import { parsePsLine, processTable, psTable } from "../../../src/layers/process/ProcessTable.ts"
 import type { ContainerLabels } from "../../../src/services/ContainerRuntime.ts"
 
