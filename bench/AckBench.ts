@@ -8,7 +8,7 @@ import { LedgerDriver } from "../src/services/LedgerDriver.ts"
 import { Mailbox } from "../src/services/Mailbox.ts"
 import { SessionStore } from "../src/services/SessionStore.ts"
 import { Sweep } from "../src/services/Sweep.ts"
-import { amended, moved } from "../src/domain/MessageTransition.ts"
+import { amended, moved } from "../src/domain/Message.ts"
 import { addSessions, GROUP, message, onHost, sessionId, untilStarted, waiting } from "./Host.ts"
 import { type Bench, elapsed, median, rounds, shown, stopwatch, timed, until, upTo } from "./Measure.ts"
 

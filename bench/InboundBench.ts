@@ -1,7 +1,7 @@
 /** Rows into inbound.db: each opened, written in one transaction, and closed. */
 import { Effect } from "effect"
 import { MessageId } from "../src/domain/Ids.ts"
-import { amended } from "../src/domain/MessageTransition.ts"
+import { amended } from "../src/domain/Message.ts"
 import { Mailbox } from "../src/services/Mailbox.ts"
 import { addSessions, GROUP, message, onHost, sessionId } from "./Host.ts"
 import { type Bench, median, perSecond, rate, rounds, upTo } from "./Measure.ts"

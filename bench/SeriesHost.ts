@@ -5,9 +5,8 @@
  */
 import { Effect, Fiber, Result } from "effect"
 import { SeriesId } from "../src/domain/Ids.ts"
-import type { Schedule } from "../src/domain/Series.ts"
+import { amendedSeries, type Schedule } from "../src/domain/Series.ts"
 import { LedgerDriver } from "../src/services/LedgerDriver.ts"
-import { amendedSeries } from "../src/domain/SeriesTransition.ts"
 import { SessionStore } from "../src/services/SessionStore.ts"
 import { Sweep } from "../src/services/Sweep.ts"
 import { startDaemon } from "../src/testing/Timeline.ts"

@@ -2,8 +2,7 @@
 import { formatZoned } from "../domain/ExchangeTime.ts"
 import { PRIORITIES } from "../domain/Message.ts"
 import type { Run } from "../domain/Run.ts"
-import type { Series } from "../domain/Series.ts"
-import { defaultSeriesPolicy, unbounded } from "../domain/SeriesPolicy.ts"
+import { defaultSeriesPolicy, type Series, unbounded } from "../domain/Series.ts"
 import type { TaskReport } from "../services/operations/Tasks.ts"
 import { instant } from "./Output.ts"
 

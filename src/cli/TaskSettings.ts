@@ -5,13 +5,7 @@ import { type Command, Flag } from "effect/cli"
 import { parseDuration } from "../domain/DurationText.ts"
 import { Millis } from "../domain/Instant.ts"
 import { PRIORITIES } from "../domain/Message.ts"
-import {
-  CatchUpPolicy,
-  ContextPolicy,
-  OverlapPolicy,
-  SeriesBounds,
-  SeriesPolicy,
-} from "../domain/SeriesPolicy.ts"
+import { CatchUpPolicy, ContextPolicy, OverlapPolicy, SeriesBounds, SeriesPolicy } from "../domain/Series.ts"
 import { CommandError } from "./Root.ts"
 import { instantOf } from "./TimeFlags.ts"
 

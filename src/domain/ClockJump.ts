@@ -5,9 +5,8 @@
  */
 import { Schema } from "effect"
 import { EpochMs } from "./Instant.ts"
-import type { Series } from "./Series.ts"
+import type { Series, SeriesPatch } from "./Series.ts"
 import { nextSlotOf } from "./SeriesSlots.ts"
-import type { SeriesPatch } from "./SeriesTransition.ts"
 
 export const ClockJump = Schema.Struct({
   /** What the clock showed after it. */

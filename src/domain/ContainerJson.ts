@@ -3,8 +3,7 @@
  * installed where it runs: a test asks both about every extreme. docs/exchange.md fixes the fields.
  */
 import { Result, Schema } from "effect"
-import { Group, ProviderConfig } from "./Group.ts"
-import { GroupContainer } from "./GroupContainer.ts"
+import { Group, GroupContainer, ProviderConfig } from "./Group.ts"
 import { GroupId } from "./Ids.ts"
 import { Policy } from "./Policy.ts"
 import { platformZone } from "./ZoneOffsets.ts"

@@ -5,8 +5,7 @@
  */
 import { type EpochMs, MINUTE_MS } from "./Instant.ts"
 import { PRIORITIES, type Priority } from "./Message.ts"
-import type { Series } from "./Series.ts"
-import { jitterOf } from "./SeriesPolicy.ts"
+import { jitterOf, type Series } from "./Series.ts"
 import { countSlotsOf, nextSlotOf, previousSlotOf, type Slotted } from "./SeriesSlots.ts"
 
 /** Occurrences of one series that have not ended, whatever its policy: with this many no slot becomes another. */

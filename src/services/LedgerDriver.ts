@@ -11,11 +11,9 @@ import type { DeliveryId, GroupId, IncarnationNumber, MessageId, SeriesId, Sessi
 import type { Incarnation } from "../domain/Incarnation.ts"
 import type { EpochMs } from "../domain/Instant.ts"
 import type { LedgerEvent } from "../domain/LedgerEvent.ts"
-import type { Message, MessageState, Priority } from "../domain/Message.ts"
-import type { MessageRow } from "../domain/MessageTransition.ts"
+import type { Message, MessageRow, MessageState, Priority } from "../domain/Message.ts"
 import type { Run, RunOutcome } from "../domain/Run.ts"
-import type { Series, SeriesStatus } from "../domain/Series.ts"
-import type { SeriesRow } from "../domain/SeriesTransition.ts"
+import type { Series, SeriesRow, SeriesStatus } from "../domain/Series.ts"
 import type { Session, SessionStatus } from "../domain/Session.ts"
 
 /**

@@ -9,7 +9,7 @@ import { GroupId, MessageId, SeriesId, SessionId } from "../domain/Ids.ts"
 import { MAX_EPOCH_MS } from "../domain/Instant.ts"
 import { Message } from "../domain/Message.ts"
 import { PolicyOverride } from "../domain/Policy.ts"
-import { CatchUpPolicy, OverlapPolicy } from "../domain/SeriesPolicy.ts"
+import { CatchUpPolicy, OverlapPolicy } from "../domain/Series.ts"
 import { describeProblem } from "../domain/TextProblem.ts"
 import { parseZone } from "../domain/Zone.ts"
 

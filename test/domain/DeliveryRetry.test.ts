@@ -5,7 +5,7 @@ import {
   decideDelivery,
   type DeliveryFailure,
   MAX_ASKED_PAUSE_MS,
-} from "../../src/domain/DeliveryRetry.ts"
+} from "../../src/domain/Delivery.ts"
 import {
   DAY_MS,
   type EpochMs,

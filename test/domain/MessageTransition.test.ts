@@ -1,7 +1,12 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Result, Schema } from "effect"
-import { isTerminal, MessageState } from "../../src/domain/Message.ts"
-import { IllegalTransition, MessageEvent, transition } from "../../src/domain/MessageTransition.ts"
+import {
+  IllegalTransition,
+  isTerminal,
+  MessageEvent,
+  MessageState,
+  transition,
+} from "../../src/domain/Message.ts"
 
 const LEGAL: ReadonlyArray<readonly [MessageState, MessageEvent, MessageState]> = [
   ["pending", "claim", "claimed"],

@@ -1,10 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Schema } from "effect"
-import { AttemptOutcome } from "../../src/domain/Attempt.ts"
+import { AttemptOutcome, backoffMs, costsTry, decideRetry } from "../../src/domain/Attempt.ts"
 import { MAX_EPOCH_MS, type EpochMs, SECOND_MS } from "../../src/domain/Instant.ts"
 import { type Message, MessageKind, MessageState } from "../../src/domain/Message.ts"
 import { defaultPolicy, Policy } from "../../src/domain/Policy.ts"
-import { backoffMs, costsTry, decideRetry } from "../../src/domain/Retry.ts"
 
 const T: EpochMs = 1_800_000_000_000
 const OPEN = { endedAt: null }

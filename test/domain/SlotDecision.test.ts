@@ -1,8 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Schema } from "effect"
 import { nextSlot } from "../../src/domain/Recurrence.ts"
-import { Series } from "../../src/domain/Series.ts"
-import { defaultSeriesPolicy, jitterOf, unbounded } from "../../src/domain/SeriesPolicy.ts"
+import { defaultSeriesPolicy, jitterOf, Series, unbounded } from "../../src/domain/Series.ts"
 import { nextSlotOf, previousSlotOf } from "../../src/domain/SeriesSlots.ts"
 import {
   decideReschedule,

@@ -3,8 +3,7 @@ import Database from "better-sqlite3"
 import { Effect } from "effect"
 import * as fs from "node:fs"
 import * as path from "node:path"
-import { plainGroup } from "../../src/domain/Group.ts"
-import { defaultGroupContainer } from "../../src/domain/GroupContainer.ts"
+import { defaultGroupContainer, plainGroup } from "../../src/domain/Group.ts"
 import { GroupId } from "../../src/domain/Ids.ts"
 import {
   addGroup,

@@ -6,14 +6,14 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, Result, Schema } from "effect"
 import { parseSchedule, preview } from "../../src/domain/Recurrence.ts"
-import type { Schedule } from "../../src/domain/Series.ts"
 import {
   CatchUpPolicy,
   ContextPolicy,
   defaultSeriesPolicy,
   OverlapPolicy,
+  type Schedule,
   unbounded,
-} from "../../src/domain/SeriesPolicy.ts"
+} from "../../src/domain/Series.ts"
 import { ON_TIME_MS } from "../../src/domain/SlotDecision.ts"
 import * as MemoryLedger from "../../src/layers/memory/MemoryLedger.ts"
 import { backfillSeries, runNow } from "../../src/services/ledger/SeriesRuns.ts"

@@ -9,11 +9,9 @@ import { Group, plainGroup } from "../../src/domain/Group.ts"
 import { GroupId, MessageId, SeriesId, SessionId } from "../../src/domain/Ids.ts"
 import { Incarnation } from "../../src/domain/Incarnation.ts"
 import { LedgerEvent } from "../../src/domain/LedgerEvent.ts"
-import { Message } from "../../src/domain/Message.ts"
-import { amended, type MessageRow } from "../../src/domain/MessageTransition.ts"
+import { amended, Message, type MessageRow } from "../../src/domain/Message.ts"
 import { Run } from "../../src/domain/Run.ts"
-import { Series } from "../../src/domain/Series.ts"
-import { amendedSeries, type SeriesRow } from "../../src/domain/SeriesTransition.ts"
+import { amendedSeries, Series, type SeriesRow } from "../../src/domain/Series.ts"
 import { Session } from "../../src/domain/Session.ts"
 
 /** A round instant: 2027-01-15T08:00:00Z. */

@@ -6,6 +6,8 @@
 import { Result } from "effect"
 import { type Address, addressOf } from "../../domain/Address.ts"
 import {
+  deadOfAge,
+  decideDelivery,
   type Delivery,
   type DeliveryEvent,
   type FreshDelivery,
@@ -13,7 +15,6 @@ import {
   pendingDelivery,
   transitionDelivery,
 } from "../../domain/Delivery.ts"
-import { deadOfAge, decideDelivery } from "../../domain/DeliveryRetry.ts"
 import { DeliveryId } from "../../domain/Ids.ts"
 import type { EpochMs } from "../../domain/Instant.ts"
 import type { Message } from "../../domain/Message.ts"

@@ -3,10 +3,8 @@
  * failure is counted, and the occurrence that was held back is released. A series that pauses itself ends others here too.
  */
 import { Result } from "effect"
-import { HELD_BACK, type Message, type TerminalState, wakes } from "../../domain/Message.ts"
-import type { EndingEvent } from "../../domain/MessageTransition.ts"
-import type { Series } from "../../domain/Series.ts"
-import { amendedSeries, movedSeries } from "../../domain/SeriesTransition.ts"
+import { type EndingEvent, HELD_BACK, type Message, type TerminalState, wakes } from "../../domain/Message.ts"
+import { amendedSeries, movedSeries, type Series } from "../../domain/Series.ts"
 import { requestStop } from "./Admission.ts"
 import { enqueueNotice } from "./Deliveries.ts"
 import { recordRun } from "./History.ts"

@@ -2,12 +2,11 @@
  * Ingestion: what a container wrote becomes part of the ledger, all of one reading in one transaction. Reading the same again
  * changes nothing: outbound rows are known by id, and an ack only counts while its attempt is open.
  */
-import type { Attempt, AttemptOutcome } from "../../domain/Attempt.ts"
+import { type Attempt, type AttemptOutcome, decideRetry } from "../../domain/Attempt.ts"
 import { MessageId } from "../../domain/Ids.ts"
 import type { EpochMs } from "../../domain/Instant.ts"
 import { type Incarnation, isStuck } from "../../domain/Incarnation.ts"
 import { isTerminal, type Message, wakes } from "../../domain/Message.ts"
-import { decideRetry } from "../../domain/Retry.ts"
 import type { LedgerTx } from "../LedgerDriver.ts"
 import type { AckRow, Reading } from "../Mailbox.ts"
 import { finishMessage } from "./Finish.ts"

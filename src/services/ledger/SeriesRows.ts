@@ -3,14 +3,14 @@ import { Result } from "effect"
 import type { SeriesId } from "../../domain/Ids.ts"
 import { MessageId } from "../../domain/Ids.ts"
 import type { RunOutcome } from "../../domain/Run.ts"
-import type { Series } from "../../domain/Series.ts"
 import {
   amendedSeries,
   movedSeries,
+  type Series,
   type SeriesEvent,
   type SeriesPatch,
   type SeriesRow,
-} from "../../domain/SeriesTransition.ts"
+} from "../../domain/Series.ts"
 import type { SlotRange } from "../../domain/SlotDecision.ts"
 import { findOwnSeries } from "./FindSeries.ts"
 import { recordRun } from "./History.ts"

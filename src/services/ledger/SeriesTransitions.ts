@@ -6,17 +6,20 @@ import { Result } from "effect"
 import type { SeriesId } from "../../domain/Ids.ts"
 import type { EpochMs } from "../../domain/Instant.ts"
 import type { Message, Priority } from "../../domain/Message.ts"
-import { isScheduled, type Schedule, type Series } from "../../domain/Series.ts"
 import {
+  bornSeries,
   type CatchUpPolicy,
   defaultSeriesPolicy,
+  isScheduled,
   type OverlapPolicy,
+  type Schedule,
+  type Series,
   type SeriesBounds,
+  type SeriesPatch,
   type SeriesPolicy,
   unbounded,
-} from "../../domain/SeriesPolicy.ts"
+} from "../../domain/Series.ts"
 import { isSlot, isWithinBounds, nextSlotOf, type Slotted } from "../../domain/SeriesSlots.ts"
-import { bornSeries, type SeriesPatch } from "../../domain/SeriesTransition.ts"
 import { decideReschedule, decideResume, type SlotRange } from "../../domain/SlotDecision.ts"
 import { findOwnSeries } from "./FindSeries.ts"
 import { cancelPending } from "./Finish.ts"

@@ -4,15 +4,18 @@
  * idle sessions cost nothing.
  */
 import { Result } from "effect"
-import { HELD_BACK, isTerminal, type Message, wakes } from "../../domain/Message.ts"
 import {
   accepted,
   type After,
   amended,
+  HELD_BACK,
+  isTerminal,
+  type Message,
   type MessageEvent,
   type MessagePatch,
   moved,
-} from "../../domain/MessageTransition.ts"
+  wakes,
+} from "../../domain/Message.ts"
 import { type HostLimits, type Policy, resolvePolicy } from "../../domain/Policy.ts"
 import type { EpochMs } from "../../domain/Instant.ts"
 import type { Group } from "../../domain/Group.ts"

@@ -4,8 +4,7 @@
  */
 import { Result } from "effect"
 import { type Outage, whyMissed } from "../../domain/Outage.ts"
-import { scheduleOrigin, type Series } from "../../domain/Series.ts"
-import { movedSeries } from "../../domain/SeriesTransition.ts"
+import { movedSeries, scheduleOrigin, type Series } from "../../domain/Series.ts"
 import { decideSlots, priorityOfSlot, type SlotFate } from "../../domain/SlotDecision.ts"
 import type { LedgerTx } from "../LedgerDriver.ts"
 import { cancelOpen, openOf } from "./Finish.ts"

@@ -1,7 +1,6 @@
 /** Requests about agent groups: what they may say beyond their schema, and how a change meets the group that is there. */
 import { Clock, Effect, Result } from "effect"
-import type { Group } from "../../domain/Group.ts"
-import { defaultGroupContainer } from "../../domain/GroupContainer.ts"
+import { defaultGroupContainer, type Group } from "../../domain/Group.ts"
 import { describeProblem } from "../../domain/TextProblem.ts"
 import { parseZone } from "../../domain/Zone.ts"
 import { Conflict, Invalid, NotFound } from "../ledger/Refusals.ts"

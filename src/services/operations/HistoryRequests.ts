@@ -1,7 +1,7 @@
 /** Requests about the whole: what ran, what happened, and how Lamplighter stands now. */
 import { Clock, Effect } from "effect"
 import { formatExchangeTime } from "../../domain/ExchangeTime.ts"
-import { describeGroupContainer } from "../../domain/GroupContainer.ts"
+import { describeGroupContainer } from "../../domain/Group.ts"
 import type { Incarnation } from "../../domain/Incarnation.ts"
 import { clockWarning } from "../ledger/ClockJumps.ts"
 import { SessionStore } from "../SessionStore.ts"

@@ -3,10 +3,8 @@ import { Schema } from "effect"
 import { GroupId, SeriesId, SessionId } from "../../domain/Ids.ts"
 import { EpochMs } from "../../domain/Instant.ts"
 import { Priority } from "../../domain/Message.ts"
-import { Run } from "../../domain/Run.ts"
-import { RunStatistics } from "../../domain/RunStatistics.ts"
-import { Series } from "../../domain/Series.ts"
-import { seriesSettings } from "../../domain/SeriesPolicy.ts"
+import { Run, RunStatistics } from "../../domain/Run.ts"
+import { Series, seriesSettings } from "../../domain/Series.ts"
 
 export const TaskRequest = Schema.Struct({
   id: Schema.optionalKey(SeriesId),
