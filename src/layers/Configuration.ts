@@ -2,7 +2,7 @@
  * The daemon's configuration: environment over file over defaults, validated whole at start. Every setting is declared once, in
  * `configuration/SettingsCatalogue.ts`; docs/configuration.md is its manual.
  */
-import { Effect, type LogLevel, Redacted } from "effect"
+import { Effect, Redacted } from "effect"
 import type { Sandbox } from "../domain/ContainerSpec.ts"
 import type { HostLimits, Policy } from "../domain/Policy.ts"
 import type { ChannelSettings } from "./channels/ChannelRegistry.ts"
@@ -21,61 +21,27 @@ import {
   type LocateOptions,
 } from "./configuration/Location.ts"
 import { nearestNames } from "../domain/NearestName.ts"
-import { environmentName } from "./configuration/Setting.ts"
+import { environmentName, type ValuesOf } from "./configuration/Setting.ts"
 import { makeReader } from "./configuration/SettingReader.ts"
 import * as Catalogue from "./configuration/SettingsCatalogue.ts"
 
 export { ConfigurationError, type ConfigurationIssue } from "./configuration/ConfigurationError.ts"
 export { type Environment, locate } from "./configuration/Location.ts"
 
-export interface Settings {
+/** What the catalogue's settings say. A text that is empty says: none, or the usual one. */
+export interface Settings extends ValuesOf<typeof Catalogue.settings> {
   /** Absolute. */
   readonly dataDir: string
-  readonly runtime: "process" | "docker"
-  readonly docker: {
-    readonly image: string
-    readonly baseImage: string
-    readonly build: "missing" | "never"
-    readonly buildTimeoutMs: number
-    readonly buildNetwork: string
-    readonly readableMounts: ReadonlyArray<string>
-    readonly writableMounts: ReadonlyArray<string>
-    /** Empty: none. */
-    readonly skillsDir: string
-    readonly strictRuntime: "warn" | "refuse"
-    /** Empty: DOCKER_HOST, then the engine's usual socket. */
-    readonly socket: string
-    readonly callTimeoutMs: number
-    readonly changeTimeoutMs: number
-  }
+  readonly docker: ValuesOf<typeof Catalogue.docker>
   /** Of every container, unless its group says otherwise. */
   readonly sandbox: Sandbox
-  readonly credentials: {
-    readonly kind: "none" | "static" | "gateway"
-    readonly variables: ReadonlyArray<string>
-    readonly requiredBy: ReadonlyArray<string>
-    /** Empty: none. */
-    readonly gatewayUrl: Redacted.Redacted
-    readonly gatewayProbe: string
-    readonly gatewayCertificate: string
-  }
-  /** IANA. */
-  readonly zone: string
+  readonly credentials: ValuesOf<typeof Catalogue.credentials>
   readonly policy: Policy
   readonly limits: HostLimits
-  readonly sweepIntervalMs: number
-  readonly pollIntervalMs: number
   /** By name, which is the `channelType` of its deliveries. `stdout` is always there. */
   readonly channels: Readonly<Record<string, ChannelSettings>>
-  readonly owners: ReadonlyArray<string>
-  readonly globalAdmins: ReadonlyArray<string>
-  readonly keepZeroExitLogs: "keep" | "discard"
-  readonly exitLogRetention: { readonly count: number; readonly ageMs: number }
-  readonly maxLogBytes: number
-  readonly log: {
-    readonly format: "auto" | "pretty" | "json"
-    readonly level: LogLevel.LogLevel
-  }
+  readonly exitLogRetention: ValuesOf<typeof Catalogue.exitLogRetention>
+  readonly log: ValuesOf<typeof Catalogue.log>
 }
 
 /** Reads and validates everything. Fails with all that is wrong, in one report. */
@@ -94,26 +60,15 @@ export const loadSettings = (options: LocateOptions): Effect.Effect<Settings, Co
 
     const settings: Settings = {
       dataDir,
-      runtime: reader.read(Catalogue.settings.runtime),
-      docker: reader.readAll<Settings["docker"]>(Catalogue.docker),
-      sandbox: {
-        ...reader.readAll<Omit<Sandbox, "user" | "command">>(Catalogue.sandbox),
-        user: null,
-        command: null,
-      },
-      credentials: reader.readAll<Settings["credentials"]>(Catalogue.credentials),
-      zone: reader.read(Catalogue.settings.zone),
-      policy: reader.readAll<Policy>(Catalogue.policy),
-      limits: reader.readAll<HostLimits>(Catalogue.limits),
-      sweepIntervalMs: reader.read(Catalogue.settings.sweepIntervalMs),
-      pollIntervalMs: reader.read(Catalogue.settings.pollIntervalMs),
-      channels: readChannels(reader, { dataDir, home, env: options.env, root, issues }),
-      owners: reader.read(Catalogue.settings.owners),
-      globalAdmins: reader.read(Catalogue.settings.globalAdmins),
-      keepZeroExitLogs: reader.read(Catalogue.settings.keepZeroExitLogs),
-      exitLogRetention: reader.readAll<Settings["exitLogRetention"]>(Catalogue.exitLogRetention),
-      maxLogBytes: reader.read(Catalogue.settings.maxLogBytes),
-      log: reader.readAll<Settings["log"]>(Catalogue.log),
+      ...reader.readAll(Catalogue.settings),
+      docker: reader.readAll(Catalogue.docker),
+      sandbox: { ...reader.readAll(Catalogue.sandbox), user: null, command: null },
+      credentials: reader.readAll(Catalogue.credentials),
+      policy: reader.readAll(Catalogue.policy),
+      limits: reader.readAll(Catalogue.limits),
+      channels: readChannels(reader, { dataDir, home }),
+      exitLogRetention: reader.readAll(Catalogue.exitLogRetention),
+      log: reader.readAll(Catalogue.log),
     }
     if (settings.credentials.kind === "gateway" && Redacted.value(settings.credentials.gatewayUrl) === "")
       issues.push({

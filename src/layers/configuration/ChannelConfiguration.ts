@@ -5,10 +5,10 @@
 import type { Redacted } from "effect"
 import { isAbsolute, relative, resolve } from "node:path"
 import type { ChannelSettings } from "../channels/ChannelRegistry.ts"
-import { badValue, type ConfigurationIssue } from "./ConfigurationError.ts"
-import { isObject, type JsonObject } from "./ConfigurationFile.ts"
-import { type Environment, expandHome } from "./Location.ts"
-import { environmentName, keyOf } from "./Setting.ts"
+import type { ConfigurationIssue } from "./ConfigurationError.ts"
+import { isObject } from "./ConfigurationFile.ts"
+import { expandHome } from "./Location.ts"
+import { environmentName } from "./Setting.ts"
 import type { SettingReader } from "./SettingReader.ts"
 import * as Catalogue from "./SettingsCatalogue.ts"
 
@@ -28,66 +28,49 @@ export const channelOfVariable = (
   return undefined
 }
 
-interface ChannelSources {
+interface Place {
   readonly dataDir: string
   readonly home: string
-  readonly env: Environment
-  readonly root: JsonObject
-  readonly issues: Array<ConfigurationIssue>
 }
 
-export const readChannels = (reader: SettingReader, from: ChannelSources) => {
-  const inFile = from.root["channels"]
-  const names = new Set(
-    isObject(inFile)
-      ? Object.keys(inFile).filter(
-          (name) => Catalogue.channelNamePattern.test(name) && isObject(inFile[name]),
-        )
-      : [],
+export const readChannels = (reader: SettingReader, place: Place) => {
+  const { env, issues, root } = reader
+  const inFile = Object.entries(isObject(root["channels"]) ? root["channels"] : {}).flatMap(([name, value]) =>
+    Catalogue.channelNamePattern.test(name) && isObject(value) ? [name] : [],
   )
-  for (const [variable, value] of Object.entries(from.env)) {
-    const found = value ? channelOfVariable(variable) : undefined
-    if (found !== undefined) names.add(found.name)
-  }
+  const variables = Object.keys(env).flatMap((variable) => {
+    const found = env[variable] ? channelOfVariable(variable) : undefined
+    return found === undefined ? [] : [{ variable, ...found }]
+  })
   const channels: Record<string, ChannelSettings> = { stdout: { type: "stdout" } }
-  for (const name of [...names].sort()) {
-    const channel = readChannel(reader, from, name)
+  for (const name of [...new Set([...inFile, ...variables.map(({ name }) => name)])].sort()) {
+    const settings = Catalogue.channelSettings(name)
+    const type: Catalogue.ChannelType | undefined = reader.read(settings.type)
+    if (type === undefined) continue
+    const known = Catalogue.channelFields[type]
+    for (const { field, name: of, variable } of variables)
+      if (of === name && !known.includes(field))
+        issues.push({
+          key: `channels.${name}.${field}`,
+          source: variable,
+          value: null,
+          expected: `one of ${known.join(", ")}`,
+          message: `${variable} is set, but channel ${name} is of type ${type}, which has no ${field}: unset it`,
+        })
+    if (name === "stdout" && type !== "stdout") reader.refuse(settings.type, `"${type}"`, '"stdout"')
+    const channel = readChannel(reader, place, settings, type)
     if (channel !== undefined) channels[name] = channel
   }
-  from.issues.push(...sharedFiles(channels))
+  issues.push(...sharedFiles(channels))
   return channels
 }
 
 const readChannel = (
   reader: SettingReader,
-  from: ChannelSources,
-  name: string,
+  { dataDir, home }: Place,
+  settings: ReturnType<typeof Catalogue.channelSettings>,
+  type: Catalogue.ChannelType,
 ): ChannelSettings | undefined => {
-  const settings = Catalogue.channelSettings(name)
-  const type: Catalogue.ChannelType | undefined = reader.read(settings.type)
-  if (type === undefined) return undefined
-  for (const variable of Object.keys(from.env)) {
-    const found = from.env[variable] ? channelOfVariable(variable) : undefined
-    if (found?.name !== name || Catalogue.channelFields[type].includes(found.field)) continue
-    from.issues.push({
-      key: `channels.${name}.${found.field}`,
-      source: variable,
-      value: null,
-      expected: `one of ${Catalogue.channelFields[type].join(", ")}`,
-      message: `${variable} is set, but channel ${name} is of type ${type}, which has no ${found.field}: unset it`,
-    })
-  }
-  if (name === "stdout" && type !== "stdout") {
-    const path = settings.type.path
-    from.issues.push(
-      badValue({
-        key: keyOf(settings.type),
-        source: reader.sourceOf(path),
-        value: `"${type}"`,
-        expected: '"stdout"',
-      }),
-    )
-  }
   switch (type) {
     case "stdout":
       return { type }
@@ -95,17 +78,9 @@ const readChannel = (
       const given: string | undefined = reader.read(settings.path)
       const maxBytes = reader.read(settings.maxBytes)
       if (given === undefined) return undefined
-      const path = resolve(from.dataDir, expandHome(given, from.home))
-      if (isDaemonsOwn(from.dataDir, path)) {
-        from.issues.push(
-          badValue({
-            key: keyOf(settings.path),
-            source: reader.sourceOf(settings.path.path),
-            value: JSON.stringify(given),
-            expected: `a path outside the daemon's own files and folders in ${from.dataDir}`,
-          }),
-        )
-      }
+      const path = resolve(dataDir, expandHome(given, home))
+      const expected = `a path outside the daemon's own files and folders in ${dataDir}`
+      if (isDaemonsOwn(dataDir, path)) reader.refuse(settings.path, JSON.stringify(given), expected)
       return { type, path, maxBytes }
     }
     case "webhook": {
@@ -131,24 +106,17 @@ const isDaemonsOwn = (dataDir: string, path: string): boolean => {
   return first === inside && /^(?:lamplighter\.(?:db.*|json)|daemon\..*)$/.test(first)
 }
 
-const sharedFiles = (
-  channels: Readonly<Record<string, ChannelSettings>>,
-): ReadonlyArray<ConfigurationIssue> => {
-  const issues: Array<ConfigurationIssue> = []
-  const writers = new Map<string, string>()
-  for (const [name, channel] of Object.entries(channels)) {
-    if (channel.type !== "file") continue
-    const other = writers.get(channel.path)
-    writers.set(channel.path, name)
-    if (other === undefined) continue
+const sharedFiles = (channels: Readonly<Record<string, ChannelSettings>>) => {
+  const files = Object.entries(channels).flatMap(([name, channel]) =>
+    channel.type === "file" ? [{ name, path: channel.path }] : [],
+  )
+  return files.flatMap(({ name, path }, index): ReadonlyArray<ConfigurationIssue> => {
+    const other = files.slice(0, index).findLast((before) => before.path === path)
+    if (other === undefined) return []
+    const key = `channels.${name}.path`
+    const value = JSON.stringify(path)
     const expected = "a file that no other channel writes"
-    issues.push({
-      key: `channels.${name}.path`,
-      source: null,
-      value: JSON.stringify(channel.path),
-      expected,
-      message: `channels.${name}.path is ${JSON.stringify(channel.path)}, the file of channel ${other}: expected ${expected}`,
-    })
-  }
-  return issues
+    const message = `${key} is ${value}, the file of channel ${other.name}: expected ${expected}`
+    return [{ key, source: null, value, expected, message }]
+  })
 }

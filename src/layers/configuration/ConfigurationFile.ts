@@ -2,10 +2,9 @@
  * The configuration file: one JSON object, with comments. Read bounded, and checked for its shape before any value is looked at: an unknown key
  * is refused with the nearest known one, and nothing that stands in the wrong form is taken for absent.
  */
-import { type FileHandle, open } from "node:fs/promises"
-import { Effect } from "effect"
+import { open } from "node:fs/promises"
+import { Effect, Result } from "effect"
 import { badValue, type ConfigurationIssue } from "./ConfigurationError.ts"
-import { withoutComments } from "./JsonComments.ts"
 import { nearestName } from "../../domain/NearestName.ts"
 import { keyOf } from "./Setting.ts"
 import {
@@ -33,6 +32,15 @@ export const kindOf = (value: unknown): string =>
         ? "an object"
         : `a ${typeof value}`
 
+/** A string, or a comment. A string that does not end is left for the parser to place. */
+const stringsAndComments = /"(?:[^"\\\n]|\\.)*"|\/\/[^\n]*|\/\*[^]*?\*\//g
+
+/** Comments become spaces, so that a parser's line and column stay those of the file. */
+const withoutComments = (text: string): string =>
+  text.replaceAll(stringsAndComments, (found) =>
+    found.startsWith("/") ? found.replaceAll(/[^\n]/g, " ") : found,
+  )
+
 /** How many characters of the text V8 shows before the one that it stumbled over. */
 const SHOWN_BEFORE = 10
 
@@ -48,76 +56,55 @@ const placeOf = (text: string, error: unknown): string => {
   return ` (line ${text.slice(0, at + SHOWN_BEFORE).split("\n").length})`
 }
 
-const fileIssue = (file: string, expected: string, message: string): ConfigurationIssue => ({
-  key: "",
-  source: file,
-  value: null,
-  expected,
-  message,
-})
-
-const readBounded = async (handle: FileHandle): Promise<string | undefined> => {
-  const stat = await handle.stat()
-  if (!stat.isFile() || stat.size > MAX_FILE_BYTES) return undefined
-  return handle.readFile("utf8")
+const readBounded = async (file: string): Promise<string | undefined> => {
+  const handle = await open(file, "r")
+  try {
+    const stat = await handle.stat()
+    return stat.isFile() && stat.size <= MAX_FILE_BYTES ? await handle.readFile("utf8") : undefined
+  } finally {
+    await handle.close()
+  }
 }
 
+const parse = (text: string) =>
+  Result.try({
+    try: (): unknown => JSON.parse(withoutComments(text.replace(/^\uFEFF/, ""))),
+    catch: (error) => placeOf(text, error),
+  })
+
 /** The file's object. A missing file is an empty one if `absence` says so. */
-export const readConfigurationFile = (
+export const readConfigurationFile = Effect.fnUntraced(function* (
   file: string,
   absence: "allowed" | "refused",
-): Effect.Effect<JsonObject, ConfigurationIssue> =>
-  Effect.tryPromise({
-    try: async () => {
-      const handle = await open(file, "r")
-      try {
-        return await readBounded(handle)
-      } finally {
-        await handle.close()
-      }
-    },
+) {
+  const refuse = (expected: string, message: string) =>
+    Effect.fail<ConfigurationIssue>({ key: "", source: file, value: null, expected, message })
+  const text = yield* Effect.tryPromise({
+    try: () => readBounded(file),
     catch: (cause) => (cause instanceof Error && "code" in cause ? String(cause.code) : String(cause)),
   }).pipe(
     Effect.catch((code) =>
       // ENOTDIR: the data directory is a file, which is told better by whoever makes the directory.
       (code === "ENOENT" || code === "ENOTDIR") && absence === "allowed"
         ? Effect.succeed("{}")
-        : Effect.fail(
-            fileIssue(
-              file,
-              "a file that the daemon can read",
-              `the configuration file ${file} can't be read (${code}): create it, or correct LAMPLIGHTER_CONFIG`,
-            ),
+        : refuse(
+            "a file that the daemon can read",
+            `the configuration file ${file} can't be read (${code}): create it, or correct LAMPLIGHTER_CONFIG`,
           ),
     ),
-    Effect.flatMap((text) => parseFile(file, text)),
   )
-
-const parseFile = (file: string, text: string | undefined): Effect.Effect<JsonObject, ConfigurationIssue> => {
-  const expected = `a file of at most ${MAX_FILE_BYTES} bytes with one JSON object`
-  if (text === undefined) {
-    return Effect.fail(fileIssue(file, expected, `the configuration ${file} is not ${expected}`))
-  }
-  try {
-    const parsed: unknown = JSON.parse(withoutComments(text.replace(/^\uFEFF/, "")))
-    if (isObject(parsed)) return Effect.succeed(parsed)
-    return Effect.fail(
-      fileIssue(
-        file,
-        "one JSON object",
-        `the configuration file ${file} holds ${kindOf(parsed)}: expected one JSON object`,
-      ),
-    )
-  } catch (error) {
-    return Effect.fail(
-      fileIssue(
-        file,
-        "one JSON object",
-        `the configuration file ${file} is not valid JSON${placeOf(text, error)}`,
-      ),
-    )
-  }
-}
+  const whole = `a file of at most ${MAX_FILE_BYTES} bytes with one JSON object`
+  if (text === undefined) return yield* refuse(whole, `the configuration ${file} is not ${whole}`)
+  const expected = "one JSON object"
+  const parsed = parse(text)
+  if (Result.isFailure(parsed))
+    return yield* refuse(expected, `the configuration file ${file} is not valid JSON${parsed.failure}`)
+  if (isObject(parsed.success)) return parsed.success
+  return yield* refuse(
+    expected,
+    `the configuration file ${file} holds ${kindOf(parsed.success)}: expected ${expected}`,
+  )
+})
 
 const notAnObject = (file: string, key: string, value: unknown): ConfigurationIssue =>
   badValue({ key, source: file, value: kindOf(value), expected: "an object with its keys" })

@@ -5,24 +5,24 @@ import { DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS } from "../../domain/Instant.ts"
 /** 365.25 days: for showing limits only, because no one's year is that long. */
 const YEAR_MS = 365.25 * DAY_MS
 
-const shownUnits: ReadonlyArray<readonly [ms: number, name: string]> = [
-  [YEAR_MS, "year"],
-  [DAY_MS, "day"],
-  [HOUR_MS, "hour"],
-  [MINUTE_MS, "minute"],
-  [SECOND_MS, "second"],
-]
+type Units = ReadonlyArray<readonly [size: number, one: string, many: string]>
 
-/** In the largest unit that divides it: `30 minutes`, `90 seconds`, `1500 ms`. */
-export const formatDuration = (ms: number): string => {
-  for (const [unitMs, name] of shownUnits) {
-    if (ms >= unitMs && ms % unitMs === 0) {
-      const count = ms / unitMs
-      return `${count} ${name}${count === 1 ? "" : "s"}`
-    }
-  }
-  return `${ms} ms`
+/** In the largest unit that divides it; the last one is the smallest. */
+const shownIn = (units: Units) => (value: number) => {
+  const [size, one, many] = units.find(([size]) => value >= size && value % size === 0) ??
+    units.at(-1) ?? [1, "", ""]
+  return `${value / size} ${value === size ? one : many}`
 }
+
+/** `30 minutes`, `90 seconds`, `1500 ms`. */
+export const formatDuration = shownIn([
+  [YEAR_MS, "year", "years"],
+  [DAY_MS, "day", "days"],
+  [HOUR_MS, "hour", "hours"],
+  [MINUTE_MS, "minute", "minutes"],
+  [SECOND_MS, "second", "seconds"],
+  [1, "ms", "ms"],
+])
 
 /** `65536`, `64 KiB`, `5 MB`: bytes. `undefined` when it is none of that. */
 export const parseBytes = (input: string): number | undefined => {
@@ -31,17 +31,11 @@ export const parseBytes = (input: string): number | undefined => {
   return Option.getOrUndefined(Option.flatMap(ByteSize.fromString(text), ByteSize.toNumber))
 }
 
-const shownSizes: ReadonlyArray<readonly [bytes: number, name: string]> = [
-  [1024 ** 4, "TiB"],
-  [1024 ** 3, "GiB"],
-  [1024 ** 2, "MiB"],
-  [1024, "KiB"],
-]
-
-/** In the largest binary unit that divides it: `1 GiB`, `1500 bytes`. */
-export const formatBytes = (bytes: number): string => {
-  for (const [size, name] of shownSizes) {
-    if (bytes >= size && bytes % size === 0) return `${bytes / size} ${name}`
-  }
-  return `${bytes} byte${bytes === 1 ? "" : "s"}`
-}
+/** `1 GiB`, `1500 bytes`. */
+export const formatBytes = shownIn([
+  [1024 ** 4, "TiB", "TiB"],
+  [1024 ** 3, "GiB", "GiB"],
+  [1024 ** 2, "MiB", "MiB"],
+  [1024, "KiB", "KiB"],
+  [1, "byte", "bytes"],
+])

@@ -133,76 +133,86 @@ const readingOf = (name: string, json: JsonSchema, expected: string): Reading =>
   return json["type"] === "string" ? { ...whole, shape: "text", expected } : numberReading(name, json)
 }
 
+/** A setting without its place. */
+type Placed<A> = (path: ReadonlyArray<string>) => Setting<A>
+
 /** A setting by its Schema. Without a fallback it has to be given, unless `more` has one. */
-export const setting = <A>(
-  path: ReadonlyArray<string>,
-  schema: Schema.Codec<A, unknown>,
-  fallback: A | undefined,
-  meaning: string,
-  more: Partial<Setting<A>> = {},
-): Setting<A> => {
-  const { format, read, ...reading } = readingOf(
-    path.at(-1) ?? "",
-    Schema.toJsonSchemaDocument(schema).schema,
-    String(Schema.resolveAnnotations(schema)?.["expected"]),
-  )
-  const isValue = Schema.is(schema)
-  return {
-    ...reading,
-    path,
-    meaning,
-    fallback: fallback === undefined ? null : () => fallback,
-    fallbackText: fallback === undefined ? "" : format(fallback),
-    parse: (given) => {
-      const value = read(given)
-      return isValue(value) ? value : undefined
-    },
-    hint: () => "",
-    show: showText,
-    ...more,
+export const setting =
+  <A>(
+    schema: Schema.Codec<A, unknown>,
+    fallback: A | undefined,
+    meaning: string,
+    more: Partial<Setting<A>> = {},
+  ): Placed<A> =>
+  (path) => {
+    const { format, read, ...reading } = readingOf(
+      path.at(-1) ?? "",
+      Schema.toJsonSchemaDocument(schema).schema,
+      String(Schema.resolveAnnotations(schema)?.["expected"]),
+    )
+    const isValue = Schema.is(schema)
+    return {
+      ...reading,
+      path,
+      meaning,
+      fallback: fallback === undefined ? null : () => fallback,
+      fallbackText: fallback === undefined ? "" : format(fallback),
+      parse: (given) => {
+        const value = read(given)
+        return isValue(value) ? value : undefined
+      },
+      hint: () => "",
+      show: showText,
+      ...more,
+    }
   }
-}
 
 /** A text that nobody sees again. */
-export const secret = (
-  path: ReadonlyArray<string>,
-  expected: string,
-  accepts: (secret: Redacted.Redacted) => boolean,
-  meaning: string,
-  more: Partial<Setting<Redacted.Redacted>> = {},
-): Setting<Redacted.Redacted> => {
-  const { fallback: _, ...given } = setting(
-    path,
-    textThat(expected, (text) => accepts(Redacted.make(text))),
-    undefined,
-    meaning,
-  )
-  return {
-    ...given,
-    fallback: null,
-    show: () => null,
-    parse: (text) => {
-      const value = given.parse(text)
-      return value === undefined ? undefined : Redacted.make(value)
-    },
-    ...more,
+export const secret =
+  (
+    expected: string,
+    accepts: (secret: Redacted.Redacted) => boolean,
+    meaning: string,
+    more: Partial<Setting<Redacted.Redacted>> = {},
+  ): Placed<Redacted.Redacted> =>
+  (path) => {
+    const accepted = textThat(expected, (text) => accepts(Redacted.make(text)))
+    const given = setting(accepted, undefined, meaning)(path)
+    return {
+      ...given,
+      fallback: null,
+      show: () => null,
+      parse: (text) => {
+        const value = given.parse(text)
+        return value === undefined ? undefined : Redacted.make(value)
+      },
+      ...more,
+    }
   }
+
+/** Settings by the names under which they stand at this place of the file. */
+export const section = <T extends object>(
+  path: ReadonlyArray<string>,
+  settings: { readonly [Name in keyof T]: Placed<T[Name]> },
+) =>
+  Object.fromEntries(
+    Object.entries<Placed<unknown>>(settings).map(([name, place]) => [name, place([...path, name])]),
+  ) as { readonly [Name in keyof T]: Setting<T[Name]> }
+
+/** The values of a section. */
+export type ValuesOf<Section> = {
+  readonly [Name in keyof Section]: Section[Name] extends Setting<infer A> ? A : never
 }
 
 /** The settings of a struct's fields, which describe themselves. */
 export const settingsOf = <const Fields extends Readonly<Record<string, Schema.Codec<unknown>>>>(
-  section: string,
+  name: string,
   fields: Fields,
   defaults: { readonly [Name in keyof Fields]: Fields[Name]["Type"] },
-): { readonly [Name in keyof Fields]: Setting<Fields[Name]["Type"]> } => {
-  const of = (name: string, schema: Schema.Codec<unknown>) =>
-    setting(
-      [section, name],
-      schema,
-      defaults[name],
-      String(Schema.resolveAnnotations(schema)?.["description"]),
-    )
-  return Object.fromEntries(Object.entries(fields).map(([name, schema]) => [name, of(name, schema)])) as {
-    readonly [Name in keyof Fields]: Setting<Fields[Name]["Type"]>
-  }
+) => {
+  const described = Object.entries(fields).map(([field, schema]) => [
+    field,
+    setting(schema, defaults[field], String(Schema.resolveAnnotations(schema)?.["description"])),
+  ])
+  return section<{ [Name in keyof Fields]: Fields[Name]["Type"] }>([name], Object.fromEntries(described))
 }

@@ -1,17 +1,10 @@
 /** Reads settings from the environment and the file, and notes what does not do instead of stopping at the first. */
-import { Result } from "effect"
 import { badValue, type ConfigurationIssue } from "./ConfigurationError.ts"
 import { isObject, type JsonObject, kindOf } from "./ConfigurationFile.ts"
+import type { Environment } from "./Location.ts"
 import { environmentName, keyOf, type Setting } from "./Setting.ts"
 
-export type Environment = Readonly<Record<string, string | undefined>>
-
-export interface SettingReader {
-  /** The setting's value; after an issue was noted, a stand-in that nobody will use. */
-  readonly read: <A>(setting: Setting<A>) => A
-  readonly readAll: <T extends object>(settings: { readonly [K in keyof T]: Setting<T[K]> }) => T
-  readonly sourceOf: (path: ReadonlyArray<string>) => string
-}
+export type SettingReader = ReturnType<typeof makeReader>
 
 /** What the file may hold there as a setting's text or list of texts; undefined when it has another shape. */
 const textOf = (setting: Setting<unknown>, value: unknown): string | ReadonlyArray<string> | undefined => {
@@ -35,50 +28,54 @@ export const makeReader = (from: {
   readonly root: JsonObject
   readonly file: string
   readonly issues: Array<ConfigurationIssue>
-}): SettingReader => {
-  const sourceOf = (path: ReadonlyArray<string>) => {
-    const variable = environmentName(path)
-    return from.env[variable] ? variable : from.file
+}) => {
+  /** The value is there and does not do. */
+  const refuse = (setting: Setting<unknown>, value: string | null, expected: string, hint = "") => {
+    const variable = environmentName(setting.path)
+    const source = from.env[variable] ? variable : from.file
+    from.issues.push(badValue({ key: keyOf(setting), source, value, expected }, hint))
   }
 
-  /** What is given; undefined: nothing. */
-  const given = <A>(setting: Setting<A>): Result.Result<A | undefined, ConfigurationIssue> => {
-    const source = sourceOf(setting.path)
-    const inFile = source === from.file
-    let value: unknown = from.env[source]
-    if (inFile) {
-      value = setting.path.reduce<unknown>((at, name) => (isObject(at) ? at[name] : undefined), from.root)
-      if (value === undefined) return Result.succeed(undefined)
+  /** What is given; undefined: nothing, or nothing that does. */
+  const given = <A>(setting: Setting<A>): A | undefined => {
+    const inFile = setting.path.reduce<unknown>(
+      (at, name) => (isObject(at) ? at[name] : undefined),
+      from.root,
+    )
+    const text =
+      from.env[environmentName(setting.path)] || (inFile === undefined ? null : textOf(setting, inFile))
+    if (text === null) {
+      if (setting.fallback === null) from.issues.push(missing(setting))
+      return undefined
     }
-    const issue = { key: keyOf(setting), source, expected: setting.expected }
-    const text = inFile ? textOf(setting, value) : String(value)
     if (text === undefined) {
       const expected = setting.expected + (setting.shape === "list" ? ", as an array of texts" : "")
-      return Result.fail(badValue({ ...issue, expected, value: shownJson(setting, value) }))
+      refuse(setting, shownJson(setting, inFile), expected)
+      return undefined
     }
-    const shown = typeof text === "string" ? text : JSON.stringify(text)
     const parsed = setting.parse(text)
-    return parsed === undefined
-      ? Result.fail(badValue({ ...issue, value: setting.show(shown) }, setting.hint(shown)))
-      : Result.succeed(parsed)
+    if (parsed === undefined) {
+      const shown = typeof text === "string" ? text : JSON.stringify(text)
+      refuse(setting, setting.show(shown), setting.expected, setting.hint(shown))
+    }
+    return parsed
   }
 
+  /** The setting's value; after an issue was noted, a stand-in that nobody will use. */
   const read = <A>(setting: Setting<A>): A => {
     const found = given(setting)
-    if (Result.isSuccess(found) && found.success !== undefined) return found.success
-    if (Result.isFailure(found)) from.issues.push(found.failure)
-    else if (setting.fallback === null) from.issues.push(missing(setting))
-    return setting.fallback === null ? (undefined as A) : setting.fallback()
+    return found === undefined && setting.fallback !== null ? setting.fallback() : (found as A)
   }
 
   return {
+    ...from,
+    refuse,
     read,
     readAll: <T extends object>(settings: { readonly [K in keyof T]: Setting<T[K]> }) => {
       const values: Partial<T> = {}
       for (const name in settings) values[name] = read(settings[name])
       return values as T
     },
-    sourceOf,
   }
 }
 

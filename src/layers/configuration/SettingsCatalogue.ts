@@ -13,7 +13,7 @@ import { parseZone } from "../../domain/Zone.ts"
 import { DEFAULT_FILE_MAX_BYTES } from "../channels/FileChannel.ts"
 import { DEFAULT_WEBHOOK_TIMEOUT_MS, expectedUrl, webhookUrl } from "../channels/WebhookChannel.ts"
 import { expectedSecret, signingKey } from "../channels/WebhookSignature.ts"
-import { secret, type Setting, setting, settingsOf, textThat } from "./Setting.ts"
+import { secret, section, type Setting, setting, settingsOf, textThat } from "./Setting.ts"
 
 const oneOf = Schema.Literals
 
@@ -35,15 +35,13 @@ const hostZone = (): string =>
   Result.getOrElse(parseZone(new Intl.DateTimeFormat("en").resolvedOptions().timeZone), () => "UTC")
 
 /** The values that stand by themselves. */
-export const settings = {
+export const settings = section([], {
   runtime: setting(
-    ["runtime"],
     oneOf(["process", "docker"]),
     "process",
     "What runs the agents: child processes without any isolation, or hardened containers of a Docker engine.",
   ),
   zone: setting(
-    ["zone"],
     zone,
     undefined,
     "The zone in which cron schedules are read and times are shown to agents, unless a group has its own.",
@@ -56,66 +54,49 @@ export const settings = {
     },
   ),
   sweepIntervalMs: setting(
-    ["sweepIntervalMs"],
     count(100, DAY_MS),
     MINUTE_MS,
     "How often everything is looked at, as a safety net.",
   ),
   pollIntervalMs: setting(
-    ["pollIntervalMs"],
     count(10, HOUR_MS),
     SECOND_MS,
     "How often the output of running agents is looked at when they do not ring the doorbell.",
   ),
-  owners: setting(["owners"], userIds, [], "Users who may use every command everywhere."),
-  globalAdmins: setting(["globalAdmins"], userIds, [], "Users who may use admin commands in every group."),
+  owners: setting(userIds, [], "Users who may use every command everywhere."),
+  globalAdmins: setting(userIds, [], "Users who may use admin commands in every group."),
   keepZeroExitLogs: setting(
-    ["keepZeroExitLogs"],
     oneOf(["keep", "discard"]),
     "discard",
     "Whether exits with code 0 leave a log too. Other exits always do.",
   ),
   maxLogBytes: setting(
-    ["maxLogBytes"],
     count(1024, 1024 ** 3),
     1024 ** 2,
     "How much of an agent's stdout, and of its stderr, is kept.",
   ),
-}
+})
 
-export const exitLogRetention = {
-  count: setting(["exitLogRetention", "count"], count(0, 1_000_000), 1_000, "How many exit logs are kept."),
-  ageMs: setting(["exitLogRetention", "ageMs"], Millis, 30 * DAY_MS, "How long exit logs are kept."),
-}
+export const exitLogRetention = section(["exitLogRetention"], {
+  count: setting(count(0, 1_000_000), 1_000, "How many exit logs are kept."),
+  ageMs: setting(Millis, 30 * DAY_MS, "How long exit logs are kept."),
+})
 
 /** The engine, and where images come from. */
-export const docker = {
+export const docker = section(["docker"], {
   image: setting(
-    ["docker", "image"],
     imageName,
     "lamplighter-agent:latest",
     "The image of groups that name none. Built from container/Dockerfile when the engine lacks it.",
   ),
-  baseImage: setting(
-    ["docker", "baseImage"],
-    imageName,
-    "node:24-bookworm-slim",
-    "What container/Dockerfile starts from.",
-  ),
+  baseImage: setting(imageName, "node:24-bookworm-slim", "What container/Dockerfile starts from."),
   build: setting(
-    ["docker", "build"],
     oneOf(["missing", "never"]),
     "missing",
     "Whether the daemon builds `docker.image` when the engine lacks it.",
   ),
-  buildTimeoutMs: setting(
-    ["docker", "buildTimeoutMs"],
-    count(SECOND_MS, DAY_MS),
-    10 * MINUTE_MS,
-    "A build that takes longer is given up.",
-  ),
+  buildTimeoutMs: setting(count(SECOND_MS, DAY_MS), 10 * MINUTE_MS, "A build that takes longer is given up."),
   buildNetwork: setting(
-    ["docker", "buildNetwork"],
     textThat('"default", "host", "none" or the name of a network of the engine', (name) =>
       /^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$/.test(name),
     ),
@@ -123,46 +104,40 @@ export const docker = {
     "The network of builds that install a group's packages. The agent image needs none.",
   ),
   readableMounts: setting(
-    ["docker", "readableMounts"],
     folders,
     [],
     "The allowlist of folders, with all below them, that groups may mount read-only.",
   ),
   writableMounts: setting(
-    ["docker", "writableMounts"],
     folders,
     [],
     "The allowlist of folders, with all below them, that groups may mount read-write too.",
   ),
   skillsDir: setting(
-    ["docker", "skillsDir"],
     absolutePath("folder"),
     "",
     "Skills that groups share, a folder each: read-only at /app/skills.",
     { fallbackText: "none" },
   ),
   strictRuntime: setting(
-    ["docker", "strictRuntime"],
     oneOf(["warn", "refuse"]),
     "warn",
     "Whether the daemon refuses to start on an engine whose runc has known escapes, or warns.",
   ),
-  socket: setting(["docker", "socket"], absolutePath("unix socket"), "", "Where the engine listens.", {
+  socket: setting(absolutePath("unix socket"), "", "Where the engine listens.", {
     fallbackText: "DOCKER_HOST, then the engine's usual socket",
   }),
   callTimeoutMs: setting(
-    ["docker", "callTimeoutMs"],
     count(100, HOUR_MS),
     10 * SECOND_MS,
     "How long the engine may take to answer a question or pass on a signal.",
   ),
   changeTimeoutMs: setting(
-    ["docker", "changeTimeoutMs"],
     count(100, HOUR_MS),
     MINUTE_MS,
     "How long the engine may take to create, start or remove a container.",
   ),
-}
+})
 
 const { command: _command, user: _user, ...sandboxFields } = Sandbox.fields
 
@@ -176,34 +151,29 @@ const isProxyUrl = (value: string): boolean => {
 }
 
 /** Where agents' credentials come from. */
-export const credentials = {
+export const credentials = section(["credentials"], {
   kind: setting(
-    ["credentials", "kind"],
     oneOf(["none", "static", "gateway"]),
     "none",
     "Where agents' credentials come from: nowhere, the daemon's own environment, or a gateway that adds them on the way.",
   ),
   variables: setting(
-    ["credentials", "variables"],
     listOf("names of environment variables", (name) => /^[A-Za-z_][A-Za-z0-9_]{0,99}$/.test(name)),
     [],
     "Kind `static`: the variables of the daemon's environment that agents get.",
   ),
   requiredBy: setting(
-    ["credentials", "requiredBy"],
     listOf("names of providers", Schema.is(ProviderConfig.fields.name)),
     [],
     "Providers whose agents are not started without credentials.",
   ),
   gatewayUrl: secret(
-    ["credentials", "gatewayUrl"],
     "an http or https URL, in which {group} stands for the group's id",
     (value) => isProxyUrl(Redacted.value(value)),
     "Kind `gateway`: the proxy, as containers reach it. Never shown.",
     { fallback: () => Redacted.make(""), fallbackText: "none" },
   ),
   gatewayProbe: setting(
-    ["credentials", "gatewayProbe"],
     textThat("a host and a port, such as 127.0.0.1:10255", (text) =>
       /^[A-Za-z0-9.:[\]-]{1,253}:\d{1,5}$/.test(text),
     ),
@@ -212,28 +182,25 @@ export const credentials = {
     { fallbackText: "host and port of the URL" },
   ),
   gatewayCertificate: setting(
-    ["credentials", "gatewayCertificate"],
     absolutePath("PEM file"),
     "",
     "Kind `gateway`: the certificates that containers trust, when the proxy opens TLS.",
     { fallbackText: "none" },
   ),
-}
+})
 
-export const log = {
+export const log = section(["log"], {
   format: setting(
-    ["log", "format"],
     oneOf(["auto", "pretty", "json"]),
     "auto",
     "How the daemon logs. `auto`: pretty on a terminal, JSON otherwise.",
   ),
   level: setting(
-    ["log", "level"],
     oneOf(["All", "Trace", "Debug", "Info", "Warn", "Error", "Fatal", "None"]),
     "Info",
     "The least severe level that is logged.",
   ),
-}
+})
 
 /** Policy: each can be overridden per group. */
 export const policy = settingsOf("policy", Policy.fields, defaultPolicy)
@@ -252,43 +219,39 @@ export const channelTypes = ["stdout", "file", "webhook"] as const
 export type ChannelType = (typeof channelTypes)[number]
 
 /** The settings of the channel of this name, whatever its type. */
-export const channelSettings = (name: string) => ({
-  type: setting(["channels", name, "type"], oneOf(channelTypes), undefined, "What the channel is."),
-  path: setting(
-    ["channels", name, "path"],
-    textThat(
-      "a file's path; a relative one starts at the data directory",
-      (value) => value !== "" && value.length <= 4_096 && !value.includes("\0"),
+export const channelSettings = (name: string) =>
+  section(["channels", name], {
+    type: setting(oneOf(channelTypes), undefined, "What the channel is."),
+    path: setting(
+      textThat(
+        "a file's path; a relative one starts at the data directory",
+        (value) => value !== "" && value.length <= 4_096 && !value.includes("\0"),
+      ),
+      undefined,
+      "Channels of type `file`: the file that JSON lines are appended to. A relative path starts at the data directory.",
     ),
-    undefined,
-    "Channels of type `file`: the file that JSON lines are appended to. A relative path starts at the data directory.",
-  ),
-  maxBytes: setting(
-    ["channels", name, "maxBytes"],
-    count(1024, 1024 ** 4),
-    DEFAULT_FILE_MAX_BYTES,
-    "Channels of type `file`: the size that the file may reach; then deliveries wait until it is moved away.",
-  ),
-  url: setting(
-    ["channels", name, "url"],
-    textThat(expectedUrl, (value) => Result.isSuccess(webhookUrl(value))),
-    undefined,
-    "Channels of type `webhook`: where deliveries are posted.",
-    { show: showUrl },
-  ),
-  secret: secret(
-    ["channels", name, "secret"],
-    expectedSecret,
-    (value) => Result.isSuccess(signingKey(value)),
-    "Channels of type `webhook`: the key of the signature. Never shown.",
-  ),
-  timeoutMs: setting(
-    ["channels", name, "timeoutMs"],
-    count(1, 10 * MINUTE_MS),
-    DEFAULT_WEBHOOK_TIMEOUT_MS,
-    "Channels of type `webhook`: how long one post may take.",
-  ),
-})
+    maxBytes: setting(
+      count(1024, 1024 ** 4),
+      DEFAULT_FILE_MAX_BYTES,
+      "Channels of type `file`: the size that the file may reach; then deliveries wait until it is moved away.",
+    ),
+    url: setting(
+      textThat(expectedUrl, (value) => Result.isSuccess(webhookUrl(value))),
+      undefined,
+      "Channels of type `webhook`: where deliveries are posted.",
+      { show: showUrl },
+    ),
+    secret: secret(
+      expectedSecret,
+      (value) => Result.isSuccess(signingKey(value)),
+      "Channels of type `webhook`: the key of the signature. Never shown.",
+    ),
+    timeoutMs: setting(
+      count(1, 10 * MINUTE_MS),
+      DEFAULT_WEBHOOK_TIMEOUT_MS,
+      "Channels of type `webhook`: how long one post may take.",
+    ),
+  })
 export type ChannelField = keyof ReturnType<typeof channelSettings>
 
 /** The fields that a channel of each type has. */
