@@ -3,7 +3,7 @@ import { formatZoned } from "../domain/ExchangeTime.ts"
 import { PRIORITIES } from "../domain/Message.ts"
 import type { Run } from "../domain/Run.ts"
 import { defaultSeriesPolicy, type Series, unbounded } from "../domain/Series.ts"
-import type { TaskReport } from "../services/operations/Tasks.ts"
+import type { TaskReport } from "../services/operations/Requests.ts"
 import { instant } from "./Output.ts"
 
 /** What will happen, in words: nobody should have to wait for the first run to learn what a schedule means. */

@@ -8,7 +8,7 @@ import type { Nudge } from "./Nudge.ts"
 import type { OperationsThat } from "./operations/Contract.ts"
 import { makeGroupRequests } from "./operations/GroupRequests.ts"
 import { makeHistoryRequests } from "./operations/HistoryRequests.ts"
-import { knownChannels, unknownChannels } from "./operations/KnownChannels.ts"
+import type { KnownChannels } from "./operations/KnownChannels.ts"
 import { makeMessageRequests } from "./operations/MessageRequests.ts"
 import { makeSending } from "./operations/Sending.ts"
 import { makeSessionRequests } from "./operations/SessionRequests.ts"
@@ -23,7 +23,7 @@ export interface OperationsOptions {
   readonly look: Nudge
   readonly deliver: Nudge
   /** The configured channels; requests that name another are refused. Absent: nobody knows, and every name will do. */
-  readonly channels?: ReadonlyArray<string> | undefined
+  readonly channels?: KnownChannels
   /** What an operator should know of the host, as it stands when asked. */
   readonly warnings?: (() => ReadonlyArray<string>) | undefined
   /** Ends the program that runs the daemon; without it `shutdown` does nothing. */
@@ -40,15 +40,13 @@ export class Operations extends Context.Service<Operations, OperationsThat<never
 }
 
 const make = Effect.fnUntraced(function* (options: OperationsOptions) {
-  const channels = options.channels === undefined ? unknownChannels : knownChannels(options.channels)
-
   return Operations.of({
-    ...(yield* makeGroupRequests({ ...options, channels })),
+    ...(yield* makeGroupRequests(options)),
     ...(yield* makeSessionRequests(options)),
     ...(yield* makeMessageRequests(options)),
     ...(yield* makeTaskRequests(options)),
     ...(yield* makeHistoryRequests(options)),
-    ...(yield* makeSending({ ...options, channels })),
+    ...(yield* makeSending(options)),
     shutdown: () => Effect.as(options.shutdown ?? Effect.void, { stopping: true } as const),
   })
 })

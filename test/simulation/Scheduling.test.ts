@@ -12,7 +12,7 @@ import { plainDraft } from "../../src/services/ledger/Accept.ts"
 import type { NewSeries } from "../../src/services/ledger/SeriesTransitions.ts"
 import type { Nudge } from "../../src/services/Nudge.ts"
 import { Operations } from "../../src/services/Operations.ts"
-import type { TaskChange } from "../../src/services/operations/Tasks.ts"
+import type { TaskChange } from "../../src/services/operations/Requests.ts"
 import { SessionStore } from "../../src/services/SessionStore.ts"
 import { Sweep } from "../../src/services/Sweep.ts"
 import {

@@ -2,7 +2,7 @@
  * Every operation, declared once: what it takes, what it answers and how it can fail, as plain Schemas. The service `Operations`, the
  * routes of the daemon's socket and the client of that socket are derived from this list. It loads no server and no HTTP library.
  */
-import { type Effect, Schema } from "effect"
+import { type Effect, Schema, Struct } from "effect"
 import { Delivery, DeliveryStatus } from "../../domain/Delivery.ts"
 import { Group } from "../../domain/Group.ts"
 import { DeliveryId, GroupId, MessageId, SeriesId, SessionId } from "../../domain/Ids.ts"
@@ -16,7 +16,6 @@ import { RuntimeUnavailable } from "../ContainerRuntime.ts"
 import { Conflict, Full, Invalid, NotFound } from "../ledger/Refusals.ts"
 import { LedgerError } from "../LedgerDriver.ts"
 import * as Requests from "./Requests.ts"
-import * as Tasks from "./Tasks.ts"
 
 const operation = <
   const Input extends Schema.Struct.Fields,
@@ -27,6 +26,24 @@ const operation = <
   output: Output,
   ...errors: Errors
 ) => ({ input: Schema.Struct(input), output, error: Schema.Union([LedgerError, ...errors]) })
+
+/** A listing of rows that match the filters given: one page, after the id or position of the last row of the page before. */
+const listing = <
+  Row extends Schema.Top,
+  const Filters extends Schema.Struct.Fields,
+  After extends Schema.Top,
+>(
+  row: Row,
+  filters: Filters,
+  after: After,
+) => {
+  const input = Schema.Struct({ ...filters, limit: Requests.PageLimit, after })
+  return {
+    input: input.mapFields(Struct.map(Schema.optional)),
+    output: Schema.Array(row),
+    error: LedgerError,
+  }
+}
 
 const refusals = [NotFound, Conflict, Invalid, Full] as const
 
@@ -42,10 +59,7 @@ export const contract = {
   ),
   groups: operation({}, Schema.Array(Group)),
   group: operation({ id: GroupId }, Group, NotFound),
-  sessions: operation(
-    { groupId: Schema.optional(GroupId), status: Schema.optional(SessionStatus), ...Requests.page },
-    Schema.Array(Session),
-  ),
+  sessions: listing(Session, { groupId: GroupId, status: SessionStatus }, Schema.String),
   session: operation({ id: SessionId }, Requests.SessionReport, NotFound),
   /** `force` wakes a session although the caps on containers leave no room. */
   controlSession: operation(
@@ -73,14 +87,10 @@ export const contract = {
     { requests: Schema.Array(Requests.SendRequest).check(Schema.isMaxLength(Requests.MAX_SEND_BATCH)) },
     Schema.Array(Requests.BatchReply),
   ),
-  messages: operation(
-    {
-      sessionId: Schema.optional(SessionId),
-      taskId: Schema.optional(SeriesId),
-      state: Schema.optional(MessageState),
-      ...Requests.page,
-    },
-    Schema.Array(ShownMessage),
+  messages: listing(
+    ShownMessage,
+    { sessionId: SessionId, taskId: SeriesId, state: MessageState },
+    Schema.String,
   ),
   message: operation({ id: MessageId }, Requests.MessageReport, NotFound),
   /** `running`: also one that a container works on; it is stopped, and the others that it claimed pay nothing. */
@@ -91,13 +101,10 @@ export const contract = {
     Conflict,
   ),
   redriveMessage: operation({ id: MessageId }, ShownMessage, ...refusals),
-  deliveries: operation(
-    { sessionId: Schema.optional(SessionId), status: Schema.optional(DeliveryStatus), ...Requests.positions },
-    Schema.Array(Delivery),
-  ),
+  deliveries: listing(Delivery, { sessionId: SessionId, status: DeliveryStatus }, Schema.Int),
   redriveDelivery: operation({ id: DeliveryId }, Delivery, NotFound, Conflict),
-  addTask: operation(Tasks.TaskRequest.fields, Series, ...refusals),
-  changeTask: operation({ id: SeriesId, change: Tasks.TaskChange }, Series, ...refusals),
+  addTask: operation(Requests.TaskRequest.fields, Series, ...refusals),
+  changeTask: operation({ id: SeriesId, change: Requests.TaskChange }, Series, ...refusals),
   runTask: operation({ id: SeriesId }, ShownMessage, ...refusals),
   backfillTask: operation(
     {
@@ -111,33 +118,18 @@ export const contract = {
     ...refusals,
   ),
   /** `count`: how many of its next instants. */
-  task: operation({ id: SeriesId, count: Schema.optional(Requests.PageLimit) }, Tasks.TaskReport, NotFound),
-  tasks: operation(
-    {
-      groupId: Schema.optional(GroupId),
-      sessionId: Schema.optional(SessionId),
-      status: Schema.optional(SeriesStatus),
-      ...Requests.page,
-    },
-    Schema.Array(Series),
+  task: operation(
+    { id: SeriesId, count: Schema.optional(Requests.PageLimit) },
+    Requests.TaskReport,
+    NotFound,
   ),
-  runs: operation(
-    {
-      sessionId: Schema.optional(SessionId),
-      taskId: Schema.optional(SeriesId),
-      outcome: Schema.optional(RunOutcome),
-      ...Requests.positions,
-    },
-    Schema.Array(Run),
-  ),
+  tasks: listing(Series, { groupId: GroupId, sessionId: SessionId, status: SeriesStatus }, Schema.String),
+  runs: listing(Run, { sessionId: SessionId, taskId: SeriesId, outcome: RunOutcome }, Schema.Int),
   /** What happened, oldest first: what is newer than `after`. `newest-first`: what is older than it. */
-  events: operation(
-    {
-      sessionId: Schema.optional(SessionId),
-      order: Schema.optional(Schema.Literals(["oldest-first", "newest-first"])),
-      ...Requests.positions,
-    },
-    Schema.Array(LedgerEvent),
+  events: listing(
+    LedgerEvent,
+    { sessionId: SessionId, order: Schema.Literals(["oldest-first", "newest-first"]) },
+    Schema.Int,
   ),
   status: operation({}, Requests.Status),
   /** A consistent copy of the ledger, made while it is in use, at a path of the daemon's host that holds nothing yet. */

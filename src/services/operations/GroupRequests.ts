@@ -3,27 +3,30 @@ import { Clock, Effect, Result } from "effect"
 import { defaultGroupContainer, type Group } from "../../domain/Group.ts"
 import { describeProblem } from "../../domain/TextProblem.ts"
 import { parseZone } from "../../domain/Zone.ts"
-import { Conflict, Invalid, NotFound } from "../ledger/Refusals.ts"
+import { Conflict, Invalid } from "../ledger/Refusals.ts"
 import type { Nudge } from "../Nudge.ts"
 import { ProviderRegistry, type ProviderRegistryService } from "../ProviderRegistry.ts"
 import { SessionStore } from "../SessionStore.ts"
 import type { InputOf } from "./Contract.ts"
-import type { KnownChannels } from "./KnownChannels.ts"
-import type { NewGroup } from "./Requests.ts"
+import { channelProblem, type KnownChannels } from "./KnownChannels.ts"
+import { existing, type NewGroup } from "./Requests.ts"
 import { isImageName } from "../../domain/ImagePlan.ts"
 
 export const makeGroupRequests = Effect.fnUntraced(function* (options: {
   readonly look: Nudge
-  readonly channels: KnownChannels
+  readonly channels?: KnownChannels
 }) {
   const store = yield* SessionStore
   const providers = yield* ProviderRegistry
-  const check = (group: Settings) => checkGroup(group, options.channels, providers)
-
-  const group = Effect.fnUntraced(function* ({ id }: InputOf<"group">) {
-    const found = yield* store.read((reader) => reader.group(id))
-    return found ?? (yield* NotFound.of("group", id))
-  })
+  const check = (group: Settings) => {
+    const found = problemOf(group, options.channels, providers)
+    return found === undefined ? Effect.void : Effect.fail(new Invalid(found))
+  }
+  const group = ({ id }: InputOf<"group">) =>
+    Effect.flatMap(
+      store.read((reader) => reader.group(id)),
+      existing("group", id),
+    )
 
   return {
     group,
@@ -62,15 +65,6 @@ export const makeGroupRequests = Effect.fnUntraced(function* (options: {
 
 type Settings = Omit<NewGroup, "id">
 
-const checkGroup = (
-  group: Settings,
-  channels: KnownChannels,
-  providers: ProviderRegistryService,
-): Effect.Effect<void, Invalid> => {
-  const found = problemOf(group, channels, providers)
-  return found === undefined ? Effect.void : Effect.fail(new Invalid(found))
-}
-
 const problemOf = (
   group: Settings,
   channels: KnownChannels,
@@ -99,15 +93,11 @@ const problemOf = (
   if (twice !== undefined) {
     return { field: "container", message: `two mounts are called '${twice}'; targets must differ` }
   }
-  const names = new Set<string>()
-  for (const destination of group.destinations) {
-    const message = names.has(destination.name)
-      ? "is there twice; names must differ"
-      : problemOfTarget(destination, channels)
-    if (message !== undefined) {
-      return { field: "destinations", message: `destination '${destination.name}' ${message}` }
-    }
-    names.add(destination.name)
+  for (const [index, destination] of group.destinations.entries()) {
+    const { name } = destination
+    const isTwice = group.destinations.slice(0, index).some((before) => before.name === name)
+    const message = isTwice ? "is there twice; names must differ" : problemOfTarget(destination, channels)
+    if (message !== undefined) return { field: "destinations", message: `destination '${name}' ${message}` }
   }
   return undefined
 }
@@ -119,5 +109,7 @@ const problemOfTarget = (
   if (type === "agent") {
     return agentGroupId === null ? "is an agent; say which group receives, as agentGroupId" : undefined
   }
-  return channelType === null ? "is a channel; say which, as channelType" : channels.problemOf(channelType)
+  return channelType === null
+    ? "is a channel; say which, as channelType"
+    : channelProblem(channels, channelType)
 }

@@ -8,8 +8,7 @@ import { SessionStore } from "../SessionStore.ts"
 import { Sweep } from "../Sweep.ts"
 import type { Failing } from "../Trouble.ts"
 import type { InputOf } from "./Contract.ts"
-import { pageOf } from "./Page.ts"
-import { DEFAULT_PAGE, type Status } from "./Requests.ts"
+import { DEFAULT_PAGE, only, pageOf, type Status } from "./Requests.ts"
 
 /** Later than any instant that a ledger holds. */
 const FAR_FUTURE = Number.MAX_SAFE_INTEGER
@@ -24,10 +23,7 @@ export const makeHistoryRequests = Effect.fnUntraced(function* (options: {
   return {
     runs: ({ outcome, sessionId, taskId, ...page }: InputOf<"runs"> = {}) =>
       store.read((reader) =>
-        reader.runs(
-          { sessionId, seriesId: taskId, outcomes: outcome === undefined ? undefined : [outcome] },
-          pageOf(page),
-        ),
+        reader.runs({ sessionId, seriesId: taskId, outcomes: only(outcome) }, pageOf(page)),
       ),
     events: ({ order, sessionId, ...page }: InputOf<"events"> = {}) =>
       store.read((reader) =>
@@ -42,11 +38,11 @@ export const makeHistoryRequests = Effect.fnUntraced(function* (options: {
       return yield* store.read((reader): Status => ({
         runtime: options.runtime,
         runtimeDown,
-        live: reader.liveIncarnations().map((row) => ({
-          sessionId: row.sessionId,
-          incarnation: row.number,
-          phase: row.phase,
-          spawnedAt: row.spawnedAt,
+        live: reader.liveIncarnations().map(({ number, phase, sessionId, spawnedAt }) => ({
+          sessionId,
+          incarnation: number,
+          phase,
+          spawnedAt,
         })),
         quarantined: reader.sessions({ status: "quarantined" }, { limit: DEFAULT_PAGE }),
         failing: ([2, 1, 0] as const)

@@ -4,12 +4,10 @@ import type { Delivery } from "../../domain/Delivery.ts"
 import { MessageId } from "../../domain/Ids.ts"
 import { type Message, shownMessage } from "../../domain/Message.ts"
 import { newId } from "../Ids.ts"
-import { NotFound } from "../ledger/Refusals.ts"
 import type { Nudge } from "../Nudge.ts"
 import { SessionStore } from "../SessionStore.ts"
 import type { InputOf } from "./Contract.ts"
-import { pageOf } from "./Page.ts"
-import { DEFAULT_PAGE, type MessageReport } from "./Requests.ts"
+import { DEFAULT_PAGE, existing, only, pageOf, type MessageReport } from "./Requests.ts"
 
 /** Nameless rows belong to a message until this long after its end: the look that follows it has then happened. */
 const LAST_LOOK_MS = 1_500
@@ -23,31 +21,26 @@ export const makeMessageRequests = Effect.fnUntraced(function* (options: {
   return {
     messages: ({ sessionId, state, taskId, ...page }: InputOf<"messages"> = {}) =>
       store.read((reader) =>
-        reader
-          .messages(
-            { sessionId, seriesId: taskId, states: state === undefined ? undefined : [state] },
-            pageOf(page),
-          )
-          .map(shownMessage),
+        reader.messages({ sessionId, seriesId: taskId, states: only(state) }, pageOf(page)).map(shownMessage),
       ),
-    message: Effect.fnUntraced(function* ({ id }: InputOf<"message">) {
-      const report = yield* store.read((reader): MessageReport | undefined => {
-        const message = reader.message(id)
-        if (message === undefined) return undefined
-        const rows = reader.deliveries({ sessionId: message.sessionId }, { limit: DEFAULT_PAGE })
-        const session = reader.session(message.sessionId)
-        const own = rows.filter((row) => answers(message, row)).toReversed()
-        return {
-          message: shownMessage(message),
-          answers: own,
-          answeredWith: [...new Set(own.flatMap((row) => row.answers))].filter((other) => other !== id),
-          wakeError: session?.wakeError ?? null,
-          sessionStatus: session?.status ?? "active",
-          statusReason: session?.statusReason ?? null,
-        }
-      })
-      return report ?? (yield* NotFound.of("message", id))
-    }),
+    message: ({ id }: InputOf<"message">) =>
+      store
+        .read((reader): MessageReport | undefined => {
+          const message = reader.message(id)
+          if (message === undefined) return undefined
+          const rows = reader.deliveries({ sessionId: message.sessionId }, { limit: DEFAULT_PAGE })
+          const session = reader.session(message.sessionId)
+          const own = rows.filter((row) => answers(message, row)).toReversed()
+          return {
+            message: shownMessage(message),
+            answers: own,
+            answeredWith: [...new Set(own.flatMap((row) => row.answers))].filter((other) => other !== id),
+            wakeError: session?.wakeError ?? null,
+            sessionStatus: session?.status ?? "active",
+            statusReason: session?.statusReason ?? null,
+          }
+        })
+        .pipe(Effect.flatMap(existing("message", id))),
     cancelMessage: ({ id, which }: InputOf<"cancelMessage">) =>
       Effect.map(Effect.tap(store.cancelMessage(id, which), options.look.ring), shownMessage),
     redriveMessage: Effect.fnUntraced(function* ({ id }: InputOf<"redriveMessage">) {
@@ -56,9 +49,7 @@ export const makeMessageRequests = Effect.fnUntraced(function* (options: {
       return accepted.message
     }),
     deliveries: ({ sessionId, status, ...page }: InputOf<"deliveries"> = {}) =>
-      store.read((reader) =>
-        reader.deliveries({ sessionId, statuses: status === undefined ? undefined : [status] }, pageOf(page)),
-      ),
+      store.read((reader) => reader.deliveries({ sessionId, statuses: only(status) }, pageOf(page))),
     redriveDelivery: ({ id }: InputOf<"redriveDelivery">) =>
       Effect.tap(store.redriveDelivery(id), options.deliver.ring),
   }

@@ -1,14 +1,19 @@
 /** The requests and answers of `Operations`, as schemas: the CLI, the HTTP API and programs say the same things. */
-import { Schema, Struct } from "effect"
+import { Effect, Schema, Struct } from "effect"
+import { Address } from "../../domain/Address.ts"
 import { Delivery } from "../../domain/Delivery.ts"
 import { partly } from "../../domain/Fields.ts"
 import { Group, GroupContainer, ProviderConfig } from "../../domain/Group.ts"
-import { GroupId, MessageId, SessionId } from "../../domain/Ids.ts"
+import { GroupId, MessageId, SeriesId, SessionId } from "../../domain/Ids.ts"
 import { Incarnation } from "../../domain/Incarnation.ts"
 import { EpochMs } from "../../domain/Instant.ts"
 import { Message, MessageKind, Priority, ShownMessage } from "../../domain/Message.ts"
 import { PolicyText } from "../../domain/Policy.ts"
+import { Run, RunStatistics } from "../../domain/Run.ts"
+import { Series, seriesSettings } from "../../domain/Series.ts"
 import { Session, SessionMode, SessionStatus } from "../../domain/Session.ts"
+import { NotFound } from "../ledger/Refusals.ts"
+import type { Page } from "../LedgerDriver.ts"
 
 /** Rows of one page, at most. */
 export const MAX_PAGE = 1_000
@@ -16,13 +21,20 @@ export const DEFAULT_PAGE = 200
 
 export const PageLimit = Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: MAX_PAGE }))
 
-/** What every listing takes: how many rows, and the id or position of the last row of the page before. */
-export const page = { limit: Schema.optional(PageLimit), after: Schema.optional(Schema.String) }
-/** The same for listings whose pages continue at a position. */
-export const positions = {
-  limit: Schema.optional(PageLimit),
-  after: Schema.optional(Schema.Int),
-}
+/** A listing's page as the ledger takes it: what a request does not say has a default, so that no listing is unbounded. */
+export const pageOf = (page: { readonly [Field in keyof Page]?: Page[Field] | undefined }): Page => ({
+  limit: page.limit ?? DEFAULT_PAGE,
+  after: page.after,
+})
+
+/** One of them, or any. */
+export const only = <A>(one: A | undefined) => (one === undefined ? undefined : [one])
+
+/** What was found under an id has to be there. */
+export const existing =
+  (entity: NotFound["entity"], id: string) =>
+  <A>(found: A | undefined): Effect.Effect<A, NotFound> =>
+    found === undefined ? Effect.fail(NotFound.of(entity, id)) : Effect.succeed(found)
 
 /** A message to send. Without a session it goes to the one that group, mode and address resolve to. */
 export const SendRequest = Schema.Struct({
@@ -30,9 +42,7 @@ export const SendRequest = Schema.Struct({
   groupId: Schema.optionalKey(GroupId),
   sessionId: Schema.optionalKey(SessionId),
   mode: Schema.optionalKey(SessionMode),
-  channelType: Schema.optionalKey(Schema.NullOr(Schema.String)),
-  platformId: Schema.optionalKey(Schema.NullOr(Schema.String)),
-  threadId: Schema.optionalKey(Schema.NullOr(Schema.String)),
+  ...partly(Address).fields,
   userId: Schema.optionalKey(Schema.NullOr(Schema.String)),
   kind: MessageKind,
   content: Schema.Unknown,
@@ -128,3 +138,49 @@ export const Status = Schema.Struct({
   overrides: Schema.Array(Schema.Struct({ groupId: GroupId, says: Schema.Array(Schema.String) })),
 })
 export type Status = typeof Status.Type
+
+export const TaskRequest = Schema.Struct({
+  id: Schema.optionalKey(SeriesId),
+  groupId: GroupId,
+  sessionId: Schema.optionalKey(SessionId),
+  name: Schema.NullOr(Schema.String),
+  prompt: Schema.String.check(Schema.isMinLength(1)),
+  script: Schema.NullOr(Schema.String),
+  schedule: Schema.String,
+  zone: Schema.NullOr(Schema.String),
+  ttlMs: Schema.NullOr(Schema.Int),
+  priority: Schema.optionalKey(Priority),
+  ...seriesSettings,
+})
+
+export const TaskChange = Schema.Union([
+  Schema.TaggedStruct("Pause", { note: Schema.NullOr(Schema.String) }),
+  Schema.TaggedStruct("Resume", { pausedSlots: Schema.optionalKey(Schema.Literals(["record", "catch-up"])) }),
+  Schema.TaggedStruct("Cancel", {}),
+  Schema.TaggedStruct("Update", {
+    change: Schema.Struct({
+      prompt: Schema.optionalKey(Schema.String),
+      script: Schema.optionalKey(Schema.NullOr(Schema.String)),
+      recurrence: Schema.optionalKey(Schema.NullOr(Schema.String)),
+      processAfter: Schema.optionalKey(Schema.NullOr(Schema.String)),
+      zone: Schema.optionalKey(Schema.String),
+      revision: Schema.optionalKey(Schema.Int),
+      ttlMs: Schema.optionalKey(Schema.NullOr(Schema.Int)),
+      priority: Schema.optionalKey(Priority),
+      ...seriesSettings,
+    }),
+  }),
+])
+export type TaskChange = typeof TaskChange.Type
+
+/** A task with its next instants and its last runs, newest first. */
+export const TaskReport = Schema.Struct({
+  task: Series,
+  /** The schedule in words. */
+  words: Schema.String,
+  next: Schema.Array(EpochMs),
+  runs: Schema.Array(Run),
+  /** Over its last runs, up to `MAX_PAGE`. */
+  statistics: RunStatistics,
+})
+export type TaskReport = typeof TaskReport.Type

@@ -1,5 +1,5 @@
 /** Messages come in: their contents are checked here, and what the ledger then accepts of them is durable when it is acknowledged. */
-import { Array as Arr, Effect, Result } from "effect"
+import { Array as Arr, Effect, Result, Struct } from "effect"
 import { MessageId, SessionId } from "../../domain/Ids.ts"
 import { checkContent } from "../../domain/MessageContent.ts"
 import { newId } from "../Ids.ts"
@@ -8,18 +8,19 @@ import { Invalid } from "../ledger/Refusals.ts"
 import type { HostRoles, Incoming, Sent } from "../ledger/Send.ts"
 import type { Nudge } from "../Nudge.ts"
 import { SessionStore } from "../SessionStore.ts"
-import type { KnownChannels } from "./KnownChannels.ts"
+import { channelProblem, type KnownChannels } from "./KnownChannels.ts"
 import type { InputOf } from "./Contract.ts"
 import { type BatchReply, MAX_SEND_BATCH, type SendReply, type SendRequest } from "./Requests.ts"
 
 export const makeSending = Effect.fnUntraced(function* (
-  options: HostRoles & { readonly look: Nudge; readonly channels: KnownChannels },
+  options: HostRoles & { readonly look: Nudge; readonly channels?: KnownChannels },
 ) {
   const store = yield* SessionStore
   const { maxContentBytes } = store.options.limits
 
   const check = Effect.fnUntraced(function* (request: SendRequest) {
-    const channel = request.channelType == null ? undefined : options.channels.problemOf(request.channelType)
+    const { channelType } = request
+    const channel = channelType == null ? undefined : channelProblem(options.channels, channelType)
     if (channel !== undefined) {
       return Result.fail(new Invalid({ field: "channelType", message: `the message ${channel}` }))
     }
@@ -63,6 +64,8 @@ export const makeSending = Effect.fnUntraced(function* (
   }
 })
 
+const drafted = ["kind", "trigger", "onWake", "priority", "channelType", "platformId", "threadId"] as const
+
 const incomingOf = (
   request: SendRequest,
   id: MessageId,
@@ -77,18 +80,7 @@ const incomingOf = (
       : null,
   ttlMs: request.ttlMs ?? null,
   dueAt: request.dueAt ?? null,
-  draft: plainDraft({
-    id,
-    kind: request.kind,
-    content,
-    dueAt: 0,
-    trigger: request.trigger ?? true,
-    onWake: request.onWake ?? false,
-    priority: request.priority ?? 1,
-    channelType: request.channelType ?? null,
-    platformId: request.platformId ?? null,
-    threadId: request.threadId ?? null,
-  }),
+  draft: plainDraft({ ...Struct.pick(request, drafted), id, content, dueAt: 0 }),
 })
 
 const replyOf = (sent: Sent): SendReply => {

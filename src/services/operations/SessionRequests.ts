@@ -1,13 +1,13 @@
 /** Requests about sessions: how they stand, and an operator's hand on them. */
 import { Effect, Schema } from "effect"
+import type { SessionId } from "../../domain/Ids.ts"
 import { ContainerRef, ContainerRuntime } from "../ContainerRuntime.ts"
-import { Conflict, NotFound } from "../ledger/Refusals.ts"
+import { Conflict } from "../ledger/Refusals.ts"
 import type { Nudge } from "../Nudge.ts"
 import { SessionStore } from "../SessionStore.ts"
 import { Sweep } from "../Sweep.ts"
 import type { InputOf } from "./Contract.ts"
-import { pageOf } from "./Page.ts"
-import type { SessionReport } from "./Requests.ts"
+import { existing, pageOf, type SessionReport } from "./Requests.ts"
 
 /** Of what a running container wrote, per stream. */
 const LIVE_OUTPUT_BYTES = 64 * 1024
@@ -18,32 +18,32 @@ export const makeSessionRequests = Effect.fnUntraced(function* (options: { reado
   const store = yield* SessionStore
   const sweep = yield* Sweep
   const runtime = yield* ContainerRuntime
+  const sessionOf = (id: SessionId) =>
+    Effect.flatMap(
+      store.read((reader) => reader.session(id)),
+      existing("session", id),
+    )
 
   return {
     sessions: ({ groupId, status, ...page }: InputOf<"sessions"> = {}) =>
       store.read((reader) => reader.sessions({ groupId, status }, pageOf(page))),
-    session: Effect.fnUntraced(function* ({ id }: InputOf<"session">) {
-      const report = yield* store.read((reader): SessionReport | undefined => {
-        const session = reader.session(id)
-        if (session === undefined) return undefined
-        return { session, incarnations: reader.incarnations(id, { limit: SHOWN_LIVES }) }
-      })
-      return report ?? (yield* NotFound.of("session", id))
-    }),
+    session: ({ id }: InputOf<"session">) =>
+      store
+        .read((reader): SessionReport | undefined => {
+          const session = reader.session(id)
+          if (session === undefined) return undefined
+          return { session, incarnations: reader.incarnations(id, { limit: SHOWN_LIVES }) }
+        })
+        .pipe(Effect.flatMap(existing("session", id))),
     liveOutput: Effect.fnUntraced(function* ({ id }: InputOf<"liveOutput">) {
-      const live = yield* store.read((reader) => {
-        const session = reader.session(id)
-        return session === undefined ? undefined : { row: reader.incarnation(id, session.incarnation) }
-      })
-      if (live === undefined) return yield* NotFound.of("session", id)
-      const { row } = live
+      const { incarnation } = yield* sessionOf(id)
+      const row = yield* store.read((reader) => reader.incarnation(id, incarnation))
       if (row === undefined || row.phase === "ended" || row.handle === null) return null
       const { text } = yield* runtime.output(decodeHandle(row.handle), LIVE_OUTPUT_BYTES)
       return { incarnation: row.number, text }
     }),
     controlSession: Effect.fnUntraced(function* ({ force, id, what }: InputOf<"controlSession">) {
-      const session = yield* store.read((reader) => reader.session(id))
-      if (session === undefined) return yield* NotFound.of("session", id)
+      const session = yield* sessionOf(id)
       if (what === "wake" && session.status !== "active") {
         return yield* new Conflict({
           message: `session '${id}' is ${session.status} (${session.statusReason ?? "no reason given"}) and starts no container; 'lamplighter session release ${id}' ends that`,
@@ -58,7 +58,7 @@ export const makeSessionRequests = Effect.fnUntraced(function* (options: { reado
         })
       }
       yield* options.look.ring
-      return (yield* store.read((reader) => reader.session(id))) ?? session
+      return yield* sessionOf(id)
     }),
   }
 })

@@ -7,13 +7,10 @@ import { statisticsOf } from "../../domain/Run.ts"
 import { previewOf } from "../../domain/SeriesSlots.ts"
 import { newId } from "../Ids.ts"
 import { findSeries } from "../ledger/FindSeries.ts"
-import { NotFound } from "../ledger/Refusals.ts"
 import type { Nudge } from "../Nudge.ts"
 import { SessionStore } from "../SessionStore.ts"
 import type { InputOf } from "./Contract.ts"
-import { pageOf } from "./Page.ts"
-import { MAX_PAGE } from "./Requests.ts"
-import type { TaskReport } from "./Tasks.ts"
+import { existing, MAX_PAGE, pageOf, type TaskReport } from "./Requests.ts"
 
 /** Instants and runs that a task's report shows. */
 const SHOWN_SLOTS = 3
@@ -25,26 +22,16 @@ export const makeTaskRequests = Effect.fnUntraced(function* (options: { readonly
 
   return {
     addTask: Effect.fnUntraced(function* (request: InputOf<"addTask">) {
-      const session = yield* store.findSession(
-        { groupId: request.groupId, sessionId: request.sessionId },
-        SessionId.make(yield* newId("s")),
-      )
-      const id = request.id ?? SeriesId.make(yield* newId("t"))
+      const { groupId, sessionId, schedule, ...settings } = request
+      const session = yield* store.findSession({ groupId, sessionId }, SessionId.make(yield* newId("s")))
+      const id = settings.id ?? SeriesId.make(yield* newId("t"))
       return yield* looked(
         store.createSeries(session.id, {
+          priority: 1,
+          ...settings,
           id,
-          name: request.name,
-          prompt: request.prompt,
-          script: request.script,
-          schedule: { recurrence: request.schedule },
-          priority: request.priority ?? 1,
-          ttlMs: request.ttlMs,
+          schedule: { recurrence: schedule },
           ...nowhere,
-          zone: request.zone,
-          overlap: request.overlap,
-          catchUp: request.catchUp,
-          bounds: request.bounds,
-          policy: request.policy,
         }),
       )
     }),
@@ -55,7 +42,7 @@ export const makeTaskRequests = Effect.fnUntraced(function* (options: { readonly
     backfillTask: ({ id, ...request }: InputOf<"backfillTask">) => looked(store.backfillSeries(id, request)),
     task: Effect.fnUntraced(function* ({ id, count = SHOWN_SLOTS }: InputOf<"task">) {
       const now = yield* Clock.currentTimeMillis
-      const report = yield* store.read((reader): TaskReport | undefined => {
+      const read = store.read((reader): TaskReport | undefined => {
         const task = findSeries(reader, id)
         if (task === undefined) return undefined
         const runs = reader.runs({ seriesId: task.id }, { limit: MAX_PAGE })
@@ -71,7 +58,7 @@ export const makeTaskRequests = Effect.fnUntraced(function* (options: { readonly
           statistics: statisticsOf(runs),
         }
       })
-      return report ?? (yield* NotFound.of("task", id))
+      return yield* Effect.flatMap(read, existing("task", id))
     }),
     tasks: ({ groupId, sessionId, status, ...page }: InputOf<"tasks"> = {}) =>
       store.read((reader) => reader.seriesList({ groupId, sessionId, status }, pageOf(page))),
