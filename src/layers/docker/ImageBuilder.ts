@@ -19,7 +19,7 @@ import { refusal } from "../runtime/Launching.ts"
 import { singleFileArchive } from "./BuildContext.ts"
 import { makeBuildOutput } from "./BuildOutput.ts"
 import { DockerEngine, type EngineError, hasImage, nextBytes } from "./DockerEngine.ts"
-import { AGENT_IMAGE, collectImages, groupImageLabels, IMAGE_LABEL } from "./ImageCollection.ts"
+import { collectImages, imageLabels } from "./ImageCollection.ts"
 
 export interface ImageBuilderOptions extends OwnImages {
   readonly install: InstallId
@@ -55,14 +55,13 @@ const hearBuild = Effect.fnUntraced(function* (
 ) {
   const engine = yield* DockerEngine
   const dockerfile = yield* dockerfileOf(plan, options.contextDir)
-  const isOfGroup = group !== null && plan._tag === "BuildGroup"
   const stream = yield* engine.stream(`image ${plan.tag} can't be built`, (docker, abortSignal) =>
     docker.buildImage(Readable.from([singleFileArchive("Dockerfile", dockerfile)]), {
       t: plan.tag,
       rm: true,
       forcerm: true,
       buildargs: { BASE_IMAGE: plan.from },
-      labels: isOfGroup ? groupImageLabels(options.install, group) : { [IMAGE_LABEL]: AGENT_IMAGE },
+      labels: imageLabels(options.install, plan._tag === "BuildGroup" ? group : null),
       // The agent image makes folders and a user: nothing to fetch, and a host without a bridge can build it too.
       networkmode: plan._tag === "BuildAgent" ? "none" : options.network,
       abortSignal,
@@ -108,7 +107,6 @@ const runBuild = Effect.fnUntraced(function* (
 
 /** What is being built when the scope closes is given up: the engine stops it. */
 export const makeImageBuilder = Effect.fnUntraced(function* (options: ImageBuilderOptions) {
-  const context = yield* Effect.context<DockerEngine>()
   const underWay = yield* FiberMap.make<string, void, StartError | EngineError>()
   const failed = new Map<
     string,
@@ -135,10 +133,7 @@ export const makeImageBuilder = Effect.fnUntraced(function* (options: ImageBuild
   })
 
   const once = Effect.fnUntraced(function* (plan: Build, group: GroupId | null) {
-    const build = attempt(plan, group).pipe(
-      Effect.catch((error) => noteFailure(plan.tag, error)),
-      Effect.provideContext(context),
-    )
+    const build = Effect.catch(attempt(plan, group), (error) => noteFailure(plan.tag, error))
     const mine = FiberMap.getUnsafe(underWay, plan.tag)
     yield* Fiber.join(Option.isSome(mine) ? mine.value : yield* FiberMap.run(underWay, plan.tag, build))
   })
@@ -146,7 +141,7 @@ export const makeImageBuilder = Effect.fnUntraced(function* (options: ImageBuild
   const ensure = Effect.fnUntraced(function* (
     wish: ImageWish,
     group: GroupId | null,
-  ): Effect.fn.Return<void, StartError | EngineError> {
+  ): Effect.fn.Return<void, StartError | EngineError, DockerEngine> {
     const plan = planImage(wish, options)
     if (plan._tag === "Refuse") return yield* missing(plan.message)
     const before = failed.get(plan.tag)

@@ -11,17 +11,17 @@ import { hasPackages, type ImagePackages } from "../../domain/PackageNames.ts"
 import { ask, change } from "./DockerEngine.ts"
 
 /** What marks an image as ours; its value says which kind. */
-export const IMAGE_LABEL = "io.lamplighter.image"
-export const AGENT_IMAGE = "agent"
+const IMAGE_LABEL = "io.lamplighter.image"
+const AGENT_IMAGE = "agent"
 const GROUP_IMAGE = "group"
 const INSTALL_LABEL = "io.lamplighter.image.install"
 const GROUP_LABEL = "io.lamplighter.image.group"
 
-export const groupImageLabels = (install: InstallId, group: GroupId): Readonly<Record<string, string>> => ({
-  [IMAGE_LABEL]: GROUP_IMAGE,
-  [INSTALL_LABEL]: install,
-  [GROUP_LABEL]: group,
-})
+/** Of the agent image where it is of no group. */
+export const imageLabels = (install: InstallId, group: GroupId | null): Readonly<Record<string, string>> =>
+  group === null
+    ? { [IMAGE_LABEL]: AGENT_IMAGE }
+    : { [IMAGE_LABEL]: GROUP_IMAGE, [INSTALL_LABEL]: install, [GROUP_LABEL]: group }
 
 const DIGEST_CHARACTERS = 16
 

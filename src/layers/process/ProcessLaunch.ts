@@ -6,18 +6,26 @@ import { type ChildProcess, spawn } from "node:child_process"
 import { closeSync, statSync } from "node:fs"
 import { join } from "node:path"
 import type { InstallId } from "../../domain/Ids.ts"
-import type { ContainerExit, LaunchSpec, StartError } from "../../services/ContainerRuntime.ts"
+import type {
+  ContainerExit,
+  ContainerLabels,
+  LaunchSpec,
+  StartError,
+} from "../../services/ContainerRuntime.ts"
 import { environmentOf, messageOf, refusal } from "../runtime/Launching.ts"
 import { openForChild } from "./CappedOutput.ts"
 import { agentArguments } from "./ProcessIdentity.ts"
-import { MARKER, markOf } from "./ProcessWatcher.ts"
-import type { ProcessTable } from "./ProcessTable.ts"
+import { MARKER, markOf, type Post } from "./ProcessWatcher.ts"
 import type { RunDirectory } from "./RunDirectory.ts"
 
 export interface AgentProgram {
   readonly install: InstallId
   readonly runnerEntry: string
   readonly nodePath: string
+}
+
+interface Birthplace extends Pick<Post, "directory" | "table"> {
+  readonly program: AgentProgram
 }
 
 const codeOf = (error: unknown): string => (error as NodeJS.ErrnoException | undefined)?.code ?? ""
@@ -60,13 +68,12 @@ const variablesOf = (spec: LaunchSpec): NodeJS.ProcessEnv => {
  * left on the host.
  */
 const spawnAgent = (
-  program: AgentProgram,
-  directory: RunDirectory,
+  { directory, program }: Birthplace,
   spec: LaunchSpec,
   startedAt: number,
 ): ChildProcess => {
   const { labels } = spec
-  const path = makeDirectory(directory, spec)
+  const path = makeDirectory(directory, labels)
   const descriptors: Array<number> = []
   let born = false
   try {
@@ -88,15 +95,13 @@ const spawnAgent = (
   }
 }
 
-const makeDirectory = (directory: RunDirectory, { labels }: LaunchSpec): string => {
+const makeDirectory = (directory: RunDirectory, labels: ContainerLabels): string => {
   try {
     return directory.create(labels)
   } catch (error) {
     if (codeOf(error) !== "EEXIST") throw startError(error, "the run's directory can't be made")
-    throw refusal(
-      "NameTaken",
-      `incarnation ${labels.incarnation} of session ${labels.session} was started before`,
-    )
+    const { incarnation, session } = labels
+    throw refusal("NameTaken", `incarnation ${incarnation} of session ${session} was started before`)
   }
 }
 
@@ -107,14 +112,9 @@ const whyNotBorn = (child: ChildProcess, nodePath: string): Promise<StartError> 
   )
 
 /** A child that was born: who it is, and a way to be told its exit. Rejects with a `StartError`; then nothing is left. */
-export const bearAgent = async (
-  program: AgentProgram,
-  table: ProcessTable,
-  directory: RunDirectory,
-  spec: LaunchSpec,
-  startedAt: number,
-) => {
-  const child = spawnAgent(program, directory, spec, startedAt)
+export const bearAgent = async (place: Birthplace, spec: LaunchSpec, startedAt: number) => {
+  const { program, table } = place
+  const child = spawnAgent(place, spec, startedAt)
   const { pid } = child
   if (pid === undefined) throw await whyNotBorn(child, program.nodePath)
   const ended = new Promise<ContainerExit>((resolve) =>

@@ -11,7 +11,6 @@ import {
   type ContainerRef,
   ContainerRuntime,
   type LaunchSpec,
-  type RuntimeEvent,
   type RuntimeUnavailable,
   StartError,
   UNSEEN_EXIT,
@@ -24,17 +23,18 @@ import { makeOutputOrder } from "./OutputOrder.ts"
 import { parseHandle } from "./ProcessIdentity.ts"
 import { type AgentProgram, bearAgent, checkLaunch, startError } from "./ProcessLaunch.ts"
 import { makeProcessRuns, type ProcessRuns } from "./ProcessRuns.ts"
-import { processTable, type ProcessTable } from "./ProcessTable.ts"
+import { processTable } from "./ProcessTable.ts"
 import {
   aliveIn,
   attempt,
   makeProcessWatcher,
   makeRun,
   orWarn,
+  type Post,
   type ProcessWatcher,
   signal,
 } from "./ProcessWatcher.ts"
-import { makeRunDirectory, type RunDirectory } from "./RunDirectory.ts"
+import { makeRunDirectory } from "./RunDirectory.ts"
 
 export interface ProcessRuntimeOptions extends AgentProgram {
   readonly dataDir: string
@@ -43,13 +43,10 @@ export interface ProcessRuntimeOptions extends AgentProgram {
 }
 
 /** What the calls of the runtime work on. */
-interface Host {
+interface Host extends Post {
   readonly program: AgentProgram
-  readonly table: ProcessTable
-  readonly directory: RunDirectory
   readonly watcher: ProcessWatcher
   readonly runs: ProcessRuns
-  readonly publish: (event: RuntimeEvent) => void
 }
 
 const refuseSecond = Effect.fnUntraced(function* ({ runs, table }: Host, { session }: ContainerLabels) {
@@ -68,7 +65,7 @@ const launch = Effect.fnUntraced(function* (
   spec: LaunchSpec,
   whatWasLeft: Effect.Effect<void, RuntimeUnavailable | string>,
 ) {
-  const { directory, program, runs, table, watcher } = host
+  const { directory, program, runs, watcher } = host
   const { labels } = spec
   const refused = (error: unknown) =>
     error instanceof StartError ? error : startError(error, `session ${labels.session} can't be started`)
@@ -82,7 +79,7 @@ const launch = Effect.fnUntraced(function* (
   )
   const startedAt = yield* Clock.currentTimeMillis
   const { ended, identity } = yield* Effect.tryPromise({
-    try: () => bearAgent(program, table, directory, spec, startedAt),
+    try: () => bearAgent(host, spec, startedAt),
     catch: refused,
   })
   const run = runs.add(makeRun(labels, identity, startedAt, "own"))
@@ -174,9 +171,10 @@ const make = Effect.fnUntraced(function* (options: ProcessRuntimeOptions) {
   const directory = makeRunDirectory(dataDir, install)
   const { close, events, publish } = makeRuntimeEventHub()
   yield* Effect.addFinalizer(() => Effect.sync(close))
-  const watcher = yield* makeProcessWatcher({ table, directory, maxOutputBytes, publish })
+  const post: Post = { table, directory, maxOutputBytes, publish }
+  const watcher = yield* makeProcessWatcher(post)
   const runs = makeProcessRuns(table, directory, install, watcher)
-  const host: Host = { program: options, table, directory, watcher, runs, publish }
+  const host: Host = { ...post, program: options, watcher, runs }
 
   return ContainerRuntime.of({
     kind: "process",

@@ -3,7 +3,7 @@
  * started it, looks whether it still runs. It settles the end: what a dead runner left behind is killed, its output read to the
  * end and its exit written down before anybody is told.
  */
-import { Clock, Deferred, Effect, Fiber, FiberMap, Latch, Schedule, type Scope } from "effect"
+import { Clock, Deferred, Effect, Fiber, FiberMap, Latch, Option, Schedule, type Scope } from "effect"
 import { watch } from "node:fs"
 import { join } from "node:path"
 import {
@@ -80,7 +80,7 @@ export const signal = (target: number, name: "SIGTERM" | "SIGKILL"): void => {
 }
 
 /** Where a watcher works, and whom it tells. */
-interface Post {
+export interface Post {
   readonly table: ProcessTable
   readonly directory: RunDirectory
   readonly maxOutputBytes: number
@@ -122,10 +122,7 @@ const lookAt = Effect.fnUntraced(function* ({ publish }: Post, run: Run, followe
 /** Opens `written` whenever the file was written to. False: the platform does not tell, so it is looked at from time to time. */
 const watchFile = (path: string, written: Latch.Latch): Effect.Effect<boolean, never, Scope.Scope> =>
   Effect.acquireRelease(
-    Effect.try({
-      try: () => watch(path, { persistent: false }, () => written.openUnsafe()).on("error", () => {}),
-      catch: messageOf,
-    }),
+    attempt(() => watch(path, { persistent: false }, () => written.openUnsafe()).on("error", () => {})),
     (watcher) => Effect.sync(() => watcher.close()),
   ).pipe(
     Effect.as(true),
@@ -190,15 +187,10 @@ const killLeftoversInTime = Effect.fnUntraced(function* (post: Post, run: Run, s
     orWarn(`what ${handle} left behind can't be killed`),
     Effect.forkIn(scope, { startImmediately: true }),
   )
-  yield* Fiber.await(killing).pipe(
-    Effect.timeoutOrElse({
-      duration: LEFTOVER_LIMIT_MS,
-      orElse: () =>
-        Effect.logWarning(
-          `what ${handle} left behind is still being looked for after ${LEFTOVER_LIMIT_MS} ms`,
-        ),
-    }),
-  )
+  if (Option.isNone(yield* Effect.timeoutOption(Fiber.await(killing), LEFTOVER_LIMIT_MS)))
+    yield* Effect.logWarning(
+      `what ${handle} left behind is still being looked for after ${LEFTOVER_LIMIT_MS} ms`,
+    )
 })
 
 /** Whether the kernel has killed a process for want of memory a moment ago. Which one it does not say. */
@@ -229,10 +221,7 @@ const readToTheEnd = Effect.fnUntraced(
 
 const openFollower = ({ directory, maxOutputBytes }: Post, { order, ref }: Run) =>
   Effect.acquireRelease(
-    Effect.try({
-      try: () => followOutput(directory.path(ref.labels), maxOutputBytes, order),
-      catch: messageOf,
-    }),
+    attempt(() => followOutput(directory.path(ref.labels), maxOutputBytes, order)),
     (follower) => Effect.sync(follower.close),
   ).pipe(orWarn(`the output of ${ref.handle} can't be followed`))
 
