@@ -10,7 +10,15 @@ export class ChannelError extends Schema.TaggedError<ChannelError>()("ChannelErr
   kind: Schema.Literals(["Transient", "Permanent"]),
   message: Schema.String,
   retryAfterMs: Schema.NullOr(Schema.Int),
-}) {}
+}) {
+  static transient(message: string, retryAfterMs: number | null = null): ChannelError {
+    return new ChannelError({ kind: "Transient", message, retryAfterMs })
+  }
+
+  static permanent(message: string): ChannelError {
+    return new ChannelError({ kind: "Permanent", message, retryAfterMs: null })
+  }
+}
 
 export interface Channel {
   readonly type: string

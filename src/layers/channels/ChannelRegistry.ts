@@ -1,6 +1,5 @@
 /** The configured channels as one service: a channel's name in the configuration is the `channelType` of its deliveries. */
-import { Effect, Layer, type Redacted } from "effect"
-import type { HttpClient } from "effect/http"
+import { Effect, Layer } from "effect"
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
 import { type Channel, type ChannelError, Channels } from "../../services/Channels.ts"
 import * as FileChannel from "./FileChannel.ts"
@@ -9,13 +8,8 @@ import * as WebhookChannel from "./WebhookChannel.ts"
 
 export type ChannelSettings =
   | { readonly type: "stdout" }
-  | { readonly type: "file"; readonly path: string; readonly maxBytes: number }
-  | {
-      readonly type: "webhook"
-      readonly url: string
-      readonly secret: Redacted.Redacted
-      readonly timeoutMs: number
-    }
+  | ({ readonly type: "file" } & Omit<FileChannel.FileChannelOptions, "name">)
+  | ({ readonly type: "webhook" } & Omit<WebhookChannel.WebhookChannelOptions, "name">)
 
 /** By name. `stdout` is there whatever they say. */
 export type ChannelsSettings = Readonly<Record<string, ChannelSettings>>
@@ -35,26 +29,17 @@ const makeChannel = (name: string, settings: ChannelSettings) => {
   }
 }
 
-/** Needs the HTTP client that webhooks go through. Fails when a webhook's URL or secret can't be used. */
-const layerNoDeps = (
-  settings: ChannelsSettings,
-): Layer.Layer<Channels, ChannelError, HttpClient.HttpClient> =>
+/** Fails when a webhook's URL or secret can't be used. */
+export const layer = (settings: ChannelsSettings): Layer.Layer<Channels, ChannelError> =>
   Layer.effect(
     Channels,
     Effect.gen(function* () {
+      const all: ChannelsSettings = { stdout: { type: "stdout" }, ...settings }
       const channels = new Map<string, Channel>()
-      for (const [name, one] of Object.entries<ChannelSettings>({
-        stdout: { type: "stdout" },
-        ...settings,
-      })) {
-        channels.set(name, yield* makeChannel(name, one))
-      }
+      for (const [name, one] of Object.entries(all)) channels.set(name, yield* makeChannel(name, one))
       return Channels.of({ get: (type) => channels.get(type), types: [...channels.keys()].sort() })
     }),
-  )
-
-export const layer = (settings: ChannelsSettings): Layer.Layer<Channels, ChannelError> =>
-  layerNoDeps(settings).pipe(
+  ).pipe(
     Layer.provide(
       NodeHttpClient.layerUndiciOptions({
         connections: MAX_CONNECTIONS,

@@ -20,19 +20,7 @@ const APPEND_LIMIT_MS = 30_000
 const NEWLINE = 0x0a
 
 /** Errors that no later try cures without an operator. Everything else (disk full, I/O error, descriptors) is transient. */
-const permanentCodes: ReadonlySet<string> = new Set([
-  "EACCES",
-  "EEXIST",
-  "EINVAL",
-  "EISDIR",
-  "ELOOP",
-  "ENAMETOOLONG",
-  "ENOENT",
-  "ENOTDIR",
-  "ENXIO",
-  "EPERM",
-  "EROFS",
-])
+const permanentCode = /^E(?:ACCES|EXIST|INVAL|ISDIR|LOOP|NAMETOOLONG|NOENT|NOTDIR|NXIO|PERM|ROFS)$/
 
 export interface FileChannelOptions {
   readonly name: string
@@ -43,41 +31,28 @@ export interface FileChannelOptions {
 }
 
 /** One line, without the newline. `at` is when it was written, as ISO 8601 in UTC. */
-export const fileLine = (delivery: Delivery, atMs: number): string =>
-  encodeWithContent(
-    {
-      deliveryId: delivery.id,
-      sessionId: delivery.sessionId,
-      inReplyTo: delivery.inReplyTo,
-      kind: delivery.kind,
-      channelType: delivery.channelType,
-      platformId: delivery.platformId,
-      threadId: delivery.threadId,
-      at: new Date(atMs).toISOString(),
-    },
-    delivery,
-  )
+export const fileLine = (delivery: Delivery, atMs: number): string => {
+  const { channelType, id: deliveryId, inReplyTo, kind, platformId, sessionId, threadId } = delivery
+  const at = new Date(atMs).toISOString()
+  const envelope = { deliveryId, sessionId, inReplyTo, kind, channelType, platformId, threadId, at }
+  return encodeWithContent(envelope, delivery)
+}
 
-const transient = (message: string) => new ChannelError({ kind: "Transient", message, retryAfterMs: null })
-const permanent = (message: string) => new ChannelError({ kind: "Permanent", message, retryAfterMs: null })
+const { permanent, transient } = ChannelError
 
 /** What an error of the file system means for a delivery. */
 export const classify = (path: string, cause: unknown): ChannelError => {
   if (cause instanceof ChannelError) return cause
   const code = cause instanceof Error && "code" in cause ? String(cause.code) : "unknown"
   const text = `${path} could not be appended to (${code})`
-  return permanentCodes.has(code)
+  return permanentCode.test(code)
     ? permanent(`${text}: make it a file that the daemon may write, or configure another path`)
     : transient(`${text}: ${cause instanceof Error ? cause.message : String(cause)}`)
 }
 
 const syncDirectory = async (path: string): Promise<void> => {
   const directory = await open(path, "r")
-  try {
-    await directory.sync()
-  } finally {
-    await directory.close()
-  }
+  await directory.sync().finally(() => directory.close())
 }
 
 const endsInNewline = async (file: FileHandle, size: number): Promise<boolean> => {

@@ -24,7 +24,7 @@ const stdoutLine = (delivery: Delivery): string =>
     text: readableText(delivery),
   }).replace(unsafeCharacters, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`)
 
-const transient = (message: string) => new ChannelError({ kind: "Transient", message, retryAfterMs: null })
+const { transient } = ChannelError
 
 const write = (stream: Writable, line: string): Effect.Effect<void, ChannelError> =>
   Effect.callback((resume) => {

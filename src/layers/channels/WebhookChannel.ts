@@ -39,29 +39,20 @@ export const expectedUrl = "an http or https URL without user and password"
 
 /** Fails with what was expected, never with what was given: a URL can carry a token. */
 export const webhookUrl = (text: string): Result.Result<URL, string> => {
-  if (!URL.canParse(text)) return Result.fail(expectedUrl)
-  const url = new URL(text)
-  if (url.protocol !== "http:" && url.protocol !== "https:") return Result.fail(expectedUrl)
-  if (url.username !== "" || url.password !== "") return Result.fail(expectedUrl)
-  return Result.succeed(url)
+  const url = URL.parse(text)
+  return url !== null && /^https?:$/.test(url.protocol) && url.username === "" && url.password === ""
+    ? Result.succeed(url)
+    : Result.fail(expectedUrl)
 }
 
 /** The body that is signed and sent. `createdAt` is ISO 8601 in UTC. */
-const webhookBody = (delivery: Delivery): string =>
-  encodeWithContent(
-    {
-      id: delivery.id,
-      sessionId: delivery.sessionId,
-      inReplyTo: delivery.inReplyTo,
-      kind: delivery.kind,
-      platformId: delivery.platformId,
-      threadId: delivery.threadId,
-      createdAt: new Date(delivery.createdAt).toISOString(),
-    },
-    delivery,
-  )
+const webhookBody = (delivery: Delivery): string => {
+  const { id, inReplyTo, kind, platformId, sessionId, threadId } = delivery
+  const createdAt = new Date(delivery.createdAt).toISOString()
+  return encodeWithContent({ id, sessionId, inReplyTo, kind, platformId, threadId, createdAt }, delivery)
+}
 
-const transient = (message: string) => new ChannelError({ kind: "Transient", message, retryAfterMs: null })
+const { permanent, transient } = ChannelError
 
 /** The deepest cause's code (`ECONNREFUSED`, `UND_ERR_SOCKET`, …): it says what happened, and holds nothing of the request. */
 const networkCode = (error: HttpClientError.HttpClientError): string => {
@@ -98,11 +89,7 @@ export const make = Effect.fnUntraced(function* (
 ): Effect.fn.Return<Channel, ChannelError, HttpClient.HttpClient> {
   const client = yield* HttpClient.HttpClient
   const refuse = (what: string) => (expected: string) =>
-    new ChannelError({
-      kind: "Permanent",
-      message: `channel ${options.name}: ${what} must be ${expected}`,
-      retryAfterMs: null,
-    })
+    permanent(`channel ${options.name}: ${what} must be ${expected}`)
   const url = yield* Effect.fromResult(Result.mapError(webhookUrl(options.url), refuse("url")))
   const key = yield* Effect.fromResult(Result.mapError(signingKey(options.secret), refuse("secret")))
   const where = `the webhook at ${url.origin}`

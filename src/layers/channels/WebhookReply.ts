@@ -36,13 +36,9 @@ export const refusalOf = (
 ): ChannelError | null => {
   const { status } = reply
   if (status >= 200 && status < 300) return null
-  const permanent = (message: string) => new ChannelError({ kind: "Permanent", message, retryAfterMs: null })
+  const { permanent, transient } = ChannelError
   if (status === 408 || status === 425 || status === 429 || status >= 500) {
-    return new ChannelError({
-      kind: "Transient",
-      message: `${where} answered ${status}`,
-      retryAfterMs: retryAfterMs(reply.retryAfter, reply.nowMs),
-    })
+    return transient(`${where} answered ${status}`, retryAfterMs(reply.retryAfter, reply.nowMs))
   }
   if (status >= 300 && status < 400) {
     return permanent(

@@ -3,6 +3,7 @@
  * is where the proxy is, and the certificate by which it opens TLS. A gateway that has to be told of an agent first does so in `ensure`.
  */
 import { Effect, Redacted } from "effect"
+import { once } from "node:events"
 import { realpath } from "node:fs/promises"
 import { createConnection } from "node:net"
 import type { Group } from "../../domain/Group.ts"
@@ -38,12 +39,10 @@ export const makeGatewayCredentials = (gateway: Gateway): CredentialsService => 
     }).pipe(
       Effect.timeoutOrElse({
         duration: ENSURE_MS,
-        orElse: () =>
-          Effect.fail(
-            new NoCredentials({
-              message: `the gateway did not answer within ${ENSURE_MS} ms; is it running, and is credentials.gatewayUrl right?`,
-            }),
-          ),
+        orElse: () => {
+          const message = `the gateway did not answer within ${ENSURE_MS} ms; is it running, and is credentials.gatewayUrl right?`
+          return Effect.fail(new NoCredentials({ message }))
+        },
       }),
     )
   },
@@ -65,6 +64,8 @@ export const plainProxy = (options: {
     )
     // Mounts are made of real paths.
     const certificate = options.certificate === null ? null : await realpath(options.certificate)
+    const target = CERTIFICATE_TARGET
+    const certificates = certificate === null ? {} : { NODE_EXTRA_CA_CERTS: target, SSL_CERT_FILE: target }
     return {
       // Programs do not agree on the case.
       secrets: Object.fromEntries(
@@ -75,14 +76,9 @@ export const plainProxy = (options: {
         no_proxy: DIRECT,
         // Node's own fetch looks at the proxy variables only when it is told to.
         NODE_USE_ENV_PROXY: "1",
-        ...(certificate === null
-          ? {}
-          : { NODE_EXTRA_CA_CERTS: CERTIFICATE_TARGET, SSL_CERT_FILE: CERTIFICATE_TARGET }),
+        ...certificates,
       },
-      binds:
-        certificate === null
-          ? []
-          : [{ source: certificate, target: CERTIFICATE_TARGET, access: "read-only" as const }],
+      binds: certificate === null ? [] : [{ source: certificate, target, access: "read-only" }],
       hostNames: new URL(Redacted.value(proxyUrl)).hostname === HOST_NAME ? [HOST_NAME] : [],
     }
   },
@@ -90,17 +86,10 @@ export const plainProxy = (options: {
 
 const CONNECT_MS = 3_000
 
-const connects = ({ host, port }: { readonly host: string; readonly port: number }): Promise<void> =>
-  new Promise((resolve, reject) => {
-    const socket = createConnection({ host, port })
-    const settle = (error: Error | null): void => {
-      socket.destroy()
-      if (error === null) resolve()
-      else reject(error)
-    }
-    socket.setTimeout(CONNECT_MS, () =>
-      settle(new Error(`${host}:${port} took no connection within ${CONNECT_MS} ms`)),
-    )
-    socket.once("connect", () => settle(null))
-    socket.once("error", settle)
-  })
+const connects = async ({ host, port }: { readonly host: string; readonly port: number }): Promise<void> => {
+  const socket = createConnection({ host, port })
+  socket.setTimeout(CONNECT_MS, () =>
+    socket.destroy(new Error(`${host}:${port} took no connection within ${CONNECT_MS} ms`)),
+  )
+  await once(socket, "connect").finally(() => socket.destroy())
+}

@@ -20,17 +20,12 @@ export const makeStaticCredentials = (options: {
     kind: "static",
     of: (group, need) => {
       if (need === "none") return Effect.succeed(emptyGrant)
-      if (need === "required" && (missing.length > 0 || options.variables.length === 0))
-        return Effect.fail(
-          new NoCredentials({
-            message: `the provider ${group.provider.name} needs credentials, and ${
-              missing.length === 0
-                ? "credentials.variables names none"
-                : `the daemon was started without ${missing.join(", ")}`
-            }; set them and start it again`,
-          }),
-        )
-      return Effect.succeed({ ...emptyGrant, secrets })
+      if (need !== "required" || (missing.length === 0 && options.variables.length > 0))
+        return Effect.succeed({ ...emptyGrant, secrets })
+      const without = `the daemon was started without ${missing.join(", ")}`
+      const why = missing.length === 0 ? "credentials.variables names none" : without
+      const message = `the provider ${group.provider.name} needs credentials, and ${why}; set them and start it again`
+      return Effect.fail(new NoCredentials({ message }))
     },
   }
 }

@@ -26,11 +26,7 @@ const USUAL_SOCKETS = [
   "/run/containerd/containerd.sock",
 ]
 
-const real = (path: string): Promise<string | null> =>
-  fs.realpath(path).then(
-    (found) => found,
-    () => null,
-  )
+const real = (path: string): Promise<string | null> => fs.realpath(path).catch(() => null)
 
 /** As it is, when nothing is there. */
 const realOrSame = async (path: string): Promise<string> => (await real(path)) ?? path

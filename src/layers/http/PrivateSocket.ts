@@ -16,45 +16,37 @@ export class SocketError extends Schema.TaggedError<SocketError>()("SocketError"
 /** What the operating system's address of a socket holds, without its closing zero byte. */
 const MAX_PATH_BYTES = process.platform === "linux" ? 107 : 103
 
+const refusal = (reason: SocketError["reason"], message: string) => new SocketError({ reason, message })
+
 /** What is wrong with a path for a socket, before anything looks at the disk. */
 export const socketPathProblem = (socketPath: string): SocketError | undefined => {
   const size = Buffer.byteLength(socketPath)
-  return size <= MAX_PATH_BYTES
-    ? undefined
-    : new SocketError({
-        reason: "TooLong",
-        message: `the socket ${socketPath} has a path of ${size} bytes, and the system takes ${MAX_PATH_BYTES}; choose a data directory with a shorter path`,
-      })
+  const message = `the socket ${socketPath} has a path of ${size} bytes, and the system takes ${MAX_PATH_BYTES}; choose a data directory with a shorter path`
+  return size <= MAX_PATH_BYTES ? undefined : refusal("TooLong", message)
 }
 
 /** Makes room for a socket. The caller holds the directory's lock, so a socket that stands there belongs to nobody alive. */
 export const prepareSocket = (socketPath: string): Effect.Effect<void, SocketError> =>
   Effect.try({
     try: () => {
-      const tooLong = socketPathProblem(socketPath)
-      if (tooLong !== undefined) throw tooLong
-      const problem = folderProblem(path.dirname(socketPath))
-      if (problem?.reason === "Exposed")
-        throw new SocketError({ reason: "Exposed", message: `${problem.message}; ${problem.remedy}` })
-      removeLeftover(socketPath)
+      const refused = obstacle(socketPath)
+      if (refused !== undefined) throw refused
+      fs.rmSync(socketPath, { force: true })
     },
     catch: (cause) =>
       cause instanceof SocketError
         ? cause
-        : new SocketError({
-            reason: "Failed",
-            message: `the socket ${socketPath} can't be made: ${String(cause)}`,
-          }),
+        : refusal("Failed", `the socket ${socketPath} can't be made: ${String(cause)}`),
   })
 
-const removeLeftover = (socketPath: string): void => {
-  const found = fs.lstatSync(socketPath, { throwIfNoEntry: false })
-  if (found === undefined) return
-  if (!found.isSocket()) {
-    throw new SocketError({
-      reason: "Occupied",
-      message: `${socketPath} is in the way: the daemon's socket goes there, and this is none; move it elsewhere`,
-    })
-  }
-  fs.rmSync(socketPath)
+const obstacle = (socketPath: string): SocketError | undefined => {
+  const tooLong = socketPathProblem(socketPath)
+  if (tooLong !== undefined) return tooLong
+  const problem = folderProblem(path.dirname(socketPath))
+  if (problem?.reason === "Exposed") return refusal("Exposed", `${problem.message}; ${problem.remedy}`)
+  if (fs.lstatSync(socketPath, { throwIfNoEntry: false })?.isSocket() !== false) return undefined
+  return refusal(
+    "Occupied",
+    `${socketPath} is in the way: the daemon's socket goes there, and this is none; move it elsewhere`,
+  )
 }

@@ -39,11 +39,8 @@ const answer = Effect.fnUntraced(function* (operations: Operations["Service"], r
   const operation = wire.get(name)
   const body = yield* Effect.promise(() => readBody(request))
   if (operation === undefined) {
-    return refused(
-      404,
-      "operation",
-      `there is no operation '${name.slice(0, 100)}'; there are ${[...wire.keys()].join(", ")}`,
-    )
+    const known = [...wire.keys()].join(", ")
+    return refused(404, "operation", `there is no operation '${name.slice(0, 100)}'; there are ${known}`)
   }
   if (request.method !== "POST") {
     return refused(405, "method", `an operation is asked for with POST, not with ${request.method}`)
@@ -83,15 +80,10 @@ const respond = (operations: Operations["Service"], request: IncomingMessage, re
 
 const listen = (server: Server, socketPath: string) =>
   Effect.callback<void, SocketError>((resume) => {
-    const failed = (cause: Error) =>
-      resume(
-        Effect.fail(
-          new SocketError({
-            reason: "Failed",
-            message: `nothing can listen on ${socketPath}: ${cause.message}`,
-          }),
-        ),
-      )
+    const failed = ({ message: why }: Error) => {
+      const message = `nothing can listen on ${socketPath}: ${why}`
+      resume(Effect.fail(new SocketError({ reason: "Failed", message })))
+    }
     server.once("error", failed)
     server.listen(socketPath, () => {
       server.off("error", failed)
