@@ -7,7 +7,7 @@ import { loadSettings, type Settings, unknownVariables } from "../layers/Configu
 import { locate } from "../layers/configuration/Location.ts"
 import { checkDataDirectory, checkDisk } from "../layers/files/HostChecks.ts"
 import { nearestFolder } from "../layers/files/PrivateFolder.ts"
-import type { Check } from "../domain/Check.ts"
+import { check, type Check } from "../domain/Check.ts"
 import { LedgerDriver } from "../services/LedgerDriver.ts"
 import { connectDaemon, daemonAnswers } from "./Connection.ts"
 import { builderOptions, engineOptions } from "./DockerOptions.ts"
@@ -21,34 +21,26 @@ const fileOf = (settings: Settings): string => {
 }
 
 const checkSettings = (settings: Settings): ReadonlyArray<Check> => [
-  {
-    name: "settings",
-    level: "ok",
-    message: `runtime ${settings.runtime}; from the environment, then ${fileOf(settings)}`,
-    remedy: null,
-  },
-  {
-    name: "time zone",
-    level: "ok",
-    message: `${settings.zone}, where it is ${new Intl.DateTimeFormat("en-GB", { timeZone: settings.zone, dateStyle: "medium", timeStyle: "long" }).format(Date.now())}`,
-    remedy: null,
-  },
-  ...unknownVariables(process.env).map((message): Check => ({
-    name: "environment",
-    level: "warning",
-    message,
-    remedy: "correct the name of the variable, or unset it",
-  })),
+  check("settings", "ok", `runtime ${settings.runtime}; from the environment, then ${fileOf(settings)}`),
+  check(
+    "time zone",
+    "ok",
+    `${settings.zone}, where it is ${new Intl.DateTimeFormat("en-GB", { timeZone: settings.zone, dateStyle: "medium", timeStyle: "long" }).format(Date.now())}`,
+  ),
+  ...unknownVariables(process.env).map((message) =>
+    check("environment", "warning", message, "correct the name of the variable, or unset it"),
+  ),
 ]
 
 const MARKS = { ok: "ok", warning: "WARN", failure: "FAIL" } as const
 
-const badSettings = ({ message }: { readonly message: string }): Check => ({
-  name: "settings",
-  level: "failure",
-  message,
-  remedy: "correct what is named; docs/configuration.md describes every setting",
-})
+const badSettings = ({ message }: { readonly message: string }) =>
+  check(
+    "settings",
+    "failure",
+    message,
+    "correct what is named; docs/configuration.md describes every setting",
+  )
 
 const checkDirectory = async (dataDir: string): Promise<ReadonlyArray<Check>> => {
   const directory = await checkDataDirectory(dataDir)
@@ -81,22 +73,12 @@ const checkLedger = Effect.fnUntraced(function* (dataDir: string) {
     Effect.provide(ledger),
     Effect.match({
       onSuccess: (zones) =>
-        zones.map(({ id, kind, problem }): Check => ({
-          name: `zone of ${kind} ${id}`,
-          level: "warning",
-          message: `${problem} Its tasks go on by it.`,
-          remedy:
-            kind === "group"
-              ? `lamplighter group set ${id} --zone ZONE`
-              : `lamplighter task update ${id} --zone ZONE`,
-        })),
-      onFailure: ({ message }): ReadonlyArray<Check> => [
-        {
-          name: "ledger",
-          level: "failure",
-          message,
-          remedy: "restore it from a backup, or read what is named",
-        },
+        zones.map(({ id, kind, problem }) => {
+          const remedy = `lamplighter ${kind === "group" ? "group set" : "task update"} ${id} --zone ZONE`
+          return check(`zone of ${kind} ${id}`, "warning", `${problem} Its tasks go on by it.`, remedy)
+        }),
+      onFailure: ({ message }) => [
+        check("ledger", "failure", message, "restore it from a backup, or read what is named"),
       ],
     }),
   )
@@ -107,17 +89,11 @@ const checkDaemon = Effect.fnUntraced(
   function* (dataDir: string) {
     if (!(yield* daemonAnswers(dataDir))) return []
     const { warnings } = yield* (yield* connectDaemon).status()
-    return warnings.map((message): Check => ({
-      name: "daemon",
-      level: "warning",
-      message,
-      remedy: "lamplighter status shows it as it is now, lamplighter events what led to it",
-    }))
+    const remedy = "lamplighter status shows it as it is now, lamplighter events what led to it"
+    return warnings.map((message) => check("daemon", "warning", message, remedy))
   },
   Effect.catch(({ message }: { readonly message: string }) =>
-    Effect.succeed<ReadonlyArray<Check>>([
-      { name: "daemon", level: "failure", message, remedy: "look at the daemon's own log" },
-    ]),
+    Effect.succeed([check("daemon", "failure", message, "look at the daemon's own log")]),
   ),
 )
 

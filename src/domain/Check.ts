@@ -6,3 +6,10 @@ export interface Check {
   /** What would help; null when nothing is wrong. */
   readonly remedy: string | null
 }
+
+export const check = (
+  name: string,
+  level: Check["level"],
+  message: string,
+  remedy: string | null = null,
+): Check => ({ name, level, message, remedy })

@@ -1,6 +1,6 @@
 /** What `doctor` asks a Docker engine: is it there, is it safe, and does it have the images that containers need. */
 import { Effect } from "effect"
-import type { Check } from "../../domain/Check.ts"
+import { check, type Check } from "../../domain/Check.ts"
 import type { OwnImages } from "../../domain/ImagePlan.ts"
 import { escapeWarning } from "../../domain/RuntimeEscapes.ts"
 import { DockerEngine, type EngineOptions, hasImage } from "./DockerEngine.ts"
@@ -11,13 +11,6 @@ export interface EngineWishes extends OwnImages {
   readonly strict: "warn" | "refuse"
 }
 
-const answer = (
-  name: string,
-  level: Check["level"],
-  message: string,
-  remedy: string | null = null,
-): Check => ({ name, level, message, remedy })
-
 export const checkEngine = (
   options: EngineOptions,
   wishes: EngineWishes,
@@ -25,7 +18,7 @@ export const checkEngine = (
   Effect.gen(function* () {
     const { apiVersion, rootless, runc, system, version } = yield* engineFacts
     return [
-      answer("engine", "ok", `${version} on ${system}, API ${apiVersion}, ${rootless}`),
+      check("engine", "ok", `${version} on ${system}, API ${apiVersion}, ${rootless}`),
       runtimeCheck(runc, wishes.strict),
       yield* imageCheck(wishes),
     ]
@@ -33,29 +26,29 @@ export const checkEngine = (
     Effect.catch(({ message }) => {
       const remedy =
         "start the engine, let this user use its socket (often: membership in the group docker), or name the socket in docker.socket or DOCKER_HOST"
-      return Effect.succeed([answer("engine", "failure", message, remedy)])
+      return Effect.succeed([check("engine", "failure", message, remedy)])
     }),
     Effect.provide(DockerEngine.layer(options)),
   )
 
 const runtimeCheck = (runc: string | null, strict: EngineWishes["strict"]): Check => {
   if (runc === null)
-    return answer(
+    return check(
       "runc",
       "warning",
       "the engine does not say that it uses runc: its escapes are not known here",
       "look up the version of the runtime that it uses",
     )
   const warning = escapeWarning(runc)
-  if (warning === null) return answer("runc", "ok", `${runc}, without escapes known here`)
+  if (warning === null) return check("runc", "ok", `${runc}, without escapes known here`)
   return strict === "refuse"
-    ? answer(
+    ? check(
         "runc",
         "failure",
         warning,
         'update runc; docker.strictRuntime is "refuse", so the daemon does not start on this one',
       )
-    : answer(
+    : check(
         "runc",
         "warning",
         warning,
@@ -65,16 +58,16 @@ const runtimeCheck = (runc: string | null, strict: EngineWishes["strict"]): Chec
 
 const imageCheck = ({ agent, base, build }: EngineWishes) =>
   Effect.gen(function* () {
-    if (yield* hasImage(agent)) return answer("image", "ok", `${agent} is there`)
+    if (yield* hasImage(agent)) return check("image", "ok", `${agent} is there`)
     if (build === "never")
-      return answer(
+      return check(
         "image",
         "failure",
         `${agent} is not there, and docker.build is "never"`,
         "lamplighter image build, or pull it",
       )
     const source = (yield* hasImage(base)) ? `${base} is there` : `the engine has to pull ${base} for that`
-    return answer(
+    return check(
       "image",
       "warning",
       `${agent} is not there: the first wake builds it; ${source}`,
@@ -82,6 +75,6 @@ const imageCheck = ({ agent, base, build }: EngineWishes) =>
     )
   }).pipe(
     Effect.catch(({ message }) =>
-      Effect.succeed(answer("image", "failure", message, "look at the engine's own log")),
+      Effect.succeed(check("image", "failure", message, "look at the engine's own log")),
     ),
   )

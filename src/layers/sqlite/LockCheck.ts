@@ -3,7 +3,7 @@ import Database from "better-sqlite3"
 import { execFile } from "node:child_process"
 import * as fs from "node:fs/promises"
 import * as path from "node:path"
-import type { Check } from "../../domain/Check.ts"
+import { check, type Check } from "../../domain/Check.ts"
 
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
 
@@ -22,7 +22,8 @@ const INTRUDER_MS = 20_000
 
 /** `dataDir` has to be there. */
 export const checkLocks = async (dataDir: string, nodePath: string): Promise<Check> => {
-  const name = "locks"
+  const failure = (message: string) =>
+    check("locks", "failure", message, "put the data directory on a local disk, not on a network share")
   const folder = await fs.mkdtemp(path.join(dataDir, ".lamplighter-doctor-"))
   try {
     const file = path.join(folder, "lock.db")
@@ -38,27 +39,17 @@ export const checkLocks = async (dataDir: string, nodePath: string): Promise<Che
             resolve(stdout.trim() || stderr.trim().split("\n")[0] || error?.message || "nothing"),
         ),
       )
-      if (said === "locked")
-        return { name, level: "ok", message: "the file system honours locks between processes", remedy: null }
-      return {
-        name,
-        level: "failure",
-        message:
-          said === "entered"
-            ? `two processes had the same lock in ${dataDir}: two daemons could run on it, and the ledger could break`
-            : `a lock in ${dataDir} could not be tried: ${said}`,
-        remedy: "put the data directory on a local disk, not on a network share",
-      }
+      if (said === "locked") return check("locks", "ok", "the file system honours locks between processes")
+      return failure(
+        said === "entered"
+          ? `two processes had the same lock in ${dataDir}: two daemons could run on it, and the ledger could break`
+          : `a lock in ${dataDir} could not be tried: ${said}`,
+      )
     } finally {
       database.close()
     }
   } catch (error) {
-    return {
-      name,
-      level: "failure",
-      message: `a lock in ${dataDir} could not be taken: ${messageOf(error)}`,
-      remedy: "put the data directory on a local disk, not on a network share",
-    }
+    return failure(`a lock in ${dataDir} could not be taken: ${messageOf(error)}`)
   } finally {
     await fs.rm(folder, { recursive: true, force: true })
   }
