@@ -5,7 +5,7 @@ import { type Command } from "effect/cli"
 import { SandboxOverride } from "../domain/ContainerSpec.ts"
 import { GroupContainer } from "../domain/Group.ts"
 import { MountRequest } from "../domain/MountPolicy.ts"
-import { AptPackage, NpmPackage } from "../domain/PackageNames.ts"
+import { AptPackage, NpmPackage } from "../domain/ImagePlan.ts"
 import { CommandError } from "./Root.ts"
 
 export const containerFlags = {

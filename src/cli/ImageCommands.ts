@@ -5,8 +5,13 @@ import * as fs from "node:fs"
 import * as path from "node:path"
 import type { Group } from "../domain/Group.ts"
 import { GroupId, InstallId } from "../domain/Ids.ts"
-import type { ImageWish } from "../domain/ImagePlan.ts"
-import { hasPackages, type ImagePackages, noPackages, normalPackages } from "../domain/PackageNames.ts"
+import {
+  hasPackages,
+  type ImagePackages,
+  type ImageWish,
+  noPackages,
+  normalPackages,
+} from "../domain/ImagePlan.ts"
 import { loadSettings, type Settings } from "../layers/Configuration.ts"
 import { DockerEngine } from "../layers/docker/DockerEngine.ts"
 import { makeImageBuilder } from "../layers/docker/ImageBuilder.ts"

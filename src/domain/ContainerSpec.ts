@@ -3,57 +3,53 @@
  * that every hardening default can be read and tested here; a layer translates it word for word.
  */
 import { Schema } from "effect"
-import { count, partly } from "./Fields.ts"
+import { count, defaultsOf, partly, preset } from "./Fields.ts"
 
 const MIB = 1024 * 1024
 
 export const Sandbox = Schema.Struct({
-  memoryBytes: count(16 * MIB, 1024 ** 4).annotate({
-    description: "Memory and swap of one container together; the kernel kills beyond.",
-  }),
-  cpus: Schema.Finite.check(Schema.isBetween({ minimum: 0.01, maximum: 1_024 })).annotate({
-    description: "Processors of one container: 1.5 is one and a half.",
-  }),
-  pids: count(8, 1_000_000).annotate({ description: "Processes and threads of one container." }),
-  openFiles: count(64, 1_048_576).annotate({ description: "Files that one process may have open." }),
-  maxFileBytes: count(MIB, 1024 ** 4).annotate({
-    description: "The largest file that a process may write.",
-  }),
-  temporaryBytes: count(MIB, 64 * 1024 * MIB).annotate({
-    description: "Size of /tmp, which is in memory.",
-  }),
-  homeBytes: count(MIB, 64 * 1024 * MIB).annotate({
-    description: "Size of /home/node, which is in memory.",
-  }),
+  memoryBytes: preset(
+    count(16 * MIB, 1024 ** 4),
+    2_048 * MIB,
+    "Memory and swap of one container together; the kernel kills beyond.",
+  ),
+  cpus: preset(
+    Schema.Finite.check(Schema.isBetween({ minimum: 0.01, maximum: 1_024 })),
+    2,
+    "Processors of one container: 1.5 is one and a half.",
+  ),
+  pids: preset(count(8, 1_000_000), 512, "Processes and threads of one container."),
+  openFiles: preset(count(64, 1_048_576), 4_096, "Files that one process may have open."),
+  maxFileBytes: preset(count(MIB, 1024 ** 4), 1_024 * MIB, "The largest file that a process may write."),
+  temporaryBytes: preset(count(MIB, 64 * 1024 * MIB), 256 * MIB, "Size of /tmp, which is in memory."),
+  homeBytes: preset(count(MIB, 64 * 1024 * MIB), 256 * MIB, "Size of /home/node, which is in memory."),
   // The host's network and another container's are refused: they are no boundary.
-  network: Schema.String.check(Schema.isPattern(/^(?!host$)[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$/)).annotate({
-    description: "The network of the containers. An agent that calls a model needs one.",
-    expected: '"none", or the name of a network of the engine; "host" is refused',
-  }),
-  rootFilesystem: Schema.Literals(["read-only", "writable"]).annotate({
-    description:
-      "Whether agents may write into their image's files, in a layer that goes with the container.",
-  }),
-  /** `uid:gid` inside; null: chosen so that the host can read what is written. Root is refused. */
-  user: Schema.NullOr(Schema.String.check(Schema.isPattern(/^[1-9][0-9]{0,8}:[1-9][0-9]{0,8}$/))),
-  /** Program and arguments; null: the agent runner at /app/src. */
-  command: Schema.NullOr(Schema.NonEmptyArray(Schema.String.check(Schema.isBetweenLength(1, 4_096)))),
+  network: preset(
+    Schema.String.check(Schema.isPattern(/^(?!host$)[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$/)).annotate({
+      expected: '"none", or the name of a network of the engine; "host" is refused',
+    }),
+    "none",
+    "The network of the containers. An agent that calls a model needs one.",
+  ),
+  rootFilesystem: preset(
+    Schema.Literals(["read-only", "writable"]),
+    "read-only",
+    "Whether agents may write into their image's files, in a layer that goes with the container.",
+  ),
+  user: preset(
+    Schema.NullOr(Schema.String.check(Schema.isPattern(/^[1-9][0-9]{0,8}:[1-9][0-9]{0,8}$/))),
+    null,
+    "`uid:gid` inside; null: chosen so that the host can read what is written. Root is refused.",
+  ),
+  command: preset(
+    Schema.NullOr(Schema.NonEmptyArray(Schema.String.check(Schema.isBetweenLength(1, 4_096)))),
+    null,
+    "Program and arguments; null: the agent runner at /app/src.",
+  ),
 })
 export type Sandbox = typeof Sandbox.Type
 
-export const defaultSandbox: Sandbox = {
-  memoryBytes: 2_048 * MIB,
-  cpus: 2,
-  pids: 512,
-  openFiles: 4_096,
-  maxFileBytes: 1_024 * MIB,
-  temporaryBytes: 256 * MIB,
-  homeBytes: 256 * MIB,
-  network: "none",
-  rootFilesystem: "read-only",
-  user: null,
-  command: null,
-}
+export const defaultSandbox: Sandbox = defaultsOf(Sandbox)
 
 /** What a group may change: any field. */
 export const SandboxOverride = partly(Sandbox)

@@ -1,9 +1,25 @@
 /** Fields that several structs have: whole numbers within a range, lengths of time as text, and any field left out. */
 import { Result, Schema, SchemaGetter, Struct } from "effect"
 import { parseDuration } from "./DurationText.ts"
+import { Millis } from "./Instant.ts"
 
 export const count = (minimum: number, maximum: number) =>
   Schema.Int.check(Schema.isBetween({ minimum, maximum }))
+
+/** A field with its default and what the manual says of it. */
+export const preset = <S extends Schema.Top>(schema: S, value: S["Type"], description: string) =>
+  schema.annotate({ default: value, description })
+
+export const millis = (value: number, description: string) => preset(Millis, value, description)
+
+/** A struct of fields that all have a default, with these. */
+export const defaultsOf = <Fields extends Schema.Struct.Fields>(struct: Schema.Struct<Fields>) =>
+  Object.fromEntries(
+    Object.entries(struct.fields).map(([name, field]) => [
+      name,
+      Schema.resolveAnnotations(field)?.["default"],
+    ]),
+  ) as Schema.Struct.Type<Fields>
 
 /** Any of a struct's fields. */
 export const partly = <const Fields extends Schema.Struct.Fields>(struct: Schema.Struct<Fields>) =>

@@ -4,7 +4,7 @@ import { SandboxOverride } from "./ContainerSpec.ts"
 import { GroupId } from "./Ids.ts"
 import { EpochMs, Millis } from "./Instant.ts"
 import { AbsolutePath, MountRequest } from "./MountPolicy.ts"
-import { hasPackages, ImagePackages, noPackages } from "./PackageNames.ts"
+import { hasPackages, ImagePackages, noPackages } from "./ImagePlan.ts"
 import { PolicyOverride } from "./Policy.ts"
 
 /*

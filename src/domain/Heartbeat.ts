@@ -20,10 +20,8 @@ export const observeHeartbeat = (
   mtime: EpochMs | null,
   now: EpochMs,
 ): HeartbeatView => {
-  const before =
-    previous === null || previous.heartbeatAt === null ? null : Math.min(previous.heartbeatAt, now)
-  const lastMtime = previous === null ? null : previous.mtime
+  const { heartbeatAt, mtime: lastMtime } = previous ?? { heartbeatAt: null, mtime: null }
+  const before = heartbeatAt === null ? null : Math.min(heartbeatAt, now)
   if (mtime === null || mtime === lastMtime) return { mtime: lastMtime, heartbeatAt: before }
-  const observed = Math.min(mtime, now)
-  return { mtime, heartbeatAt: before === null ? observed : Math.max(before, observed) }
+  return { mtime, heartbeatAt: Math.max(before ?? 0, Math.min(mtime, now)) }
 }

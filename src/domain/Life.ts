@@ -12,7 +12,7 @@ import type { Incarnation, ObservedExit } from "./Incarnation.ts"
 import { observeHeartbeat } from "./Heartbeat.ts"
 import type { GroupId, IncarnationNumber, MessageId, SessionId } from "./Ids.ts"
 import type { EpochMs, Millis } from "./Instant.ts"
-import type { Liveness } from "./StuckAction.ts"
+import { CUT_MS, type Liveness } from "./StuckAction.ts"
 
 /** The container's clock minus the host's, known to lie between two bounds. */
 export interface Skew {
@@ -21,14 +21,10 @@ export interface Skew {
 }
 
 /** A claim as the container wrote it, by its own clock, and when the host first saw it. */
-export interface SeenClaim {
-  readonly messageId: MessageId
+export interface SeenClaim extends Omit<Liveness["claims"][number], "claimedAt"> {
   readonly changedAt: EpochMs | null
-  readonly precision: "ms" | "s"
-  readonly firstSeenAt: EpochMs
   /** It was not there when the host looked before: whatever the container's clock says, it is no older. */
   readonly notBefore: EpochMs
-  readonly answered: boolean
 }
 
 /** When the host looked, and when it looked last time: what is fresh happened in between. `before` null: it never looked. */
@@ -37,30 +33,21 @@ export interface Moment {
   readonly before: EpochMs | null
 }
 
-interface Lived {
+interface Lived extends Pick<Liveness, "ageOrigin" | "spawnedAt"> {
   readonly sessionId: SessionId
   readonly groupId: GroupId
   readonly incarnation: IncarnationNumber
-  /** Never in the future, like everything that the host itself observed. */
-  readonly spawnedAt: EpochMs
-  /** No age starts before this: 0, or the instant at which a jump of the clock was noticed. */
-  readonly ageOrigin: EpochMs
 }
 
-/** What the container let the host see. */
-interface Signs {
+/** What the container let the host see; its tool dated by its own clock. */
+interface Signs extends Pick<Liveness, "anyAck" | "heartbeatAt" | "tool" | "workDueSince"> {
   /** As it stands on the file, by the container's clock; null: there is none; undefined: nobody has looked yet. */
   readonly heartbeatMtime: EpochMs | null | undefined
-  readonly heartbeatAt: EpochMs | null
   readonly claims: ReadonlyArray<SeenClaim>
   /** First sights of the claims of this life, those that are gone included: one that comes back is no younger. */
   readonly firstSeen: ReadonlyMap<string, EpochMs>
   /** The newest instant that it wrote, by its clock; null: none; undefined: nobody has read it yet. */
   readonly newestAt: EpochMs | null | undefined
-  readonly anyAck: boolean
-  /** By the container's clock. */
-  readonly tool: Liveness["tool"]
-  readonly workDueSince: EpochMs | null
   /** The last activity: as the ledger has it, and as it counts, which is not in the future of a clock that was set back since. */
   readonly recordedAt: EpochMs
   readonly activeAt: EpochMs
@@ -103,8 +90,6 @@ export type Live = Running | Stopping
 
 /** Smaller differences are none: a poll, a file's time stamp and a time that was cut to the second are no more exact than that. */
 const MIN_SKEW_MS: Millis = 2_000
-/** A time cut to the second stands for any instant from itself to this much later. */
-const CUT_MS = 999
 /** First sights that are remembered beyond the claims that stand. */
 const MAX_REMEMBERED = 1_000
 
@@ -179,11 +164,8 @@ export const observe = <L extends Live>(life: L, mtime: EpochMs | null, moment: 
     before === null || life.blindSince !== null
       ? life.fileSkew
       : narrowed(life.fileSkew, { lowMs: mtime - moment.now, highMs: mtime - before })
-  const { heartbeatAt } = observeHeartbeat(
-    { mtime: null, heartbeatAt: life.heartbeatAt },
-    mtime - skewMs(fileSkew),
-    moment.now,
-  )
+  const view = { mtime: null, heartbeatAt: life.heartbeatAt }
+  const { heartbeatAt } = observeHeartbeat(view, mtime - skewMs(fileSkew), moment.now)
   return withAnswers({ ...seeing, heartbeatMtime: mtime, heartbeatAt, fileSkew }, moment.now)
 }
 
@@ -193,12 +175,12 @@ export const blinded = <L extends Live>(life: L, now: EpochMs): L =>
 
 /** What one reading says of claims and tools, by the container's clock. */
 interface Acks {
-  readonly acks: ReadonlyArray<{
-    readonly messageId: string
-    readonly status: "processing" | "completed" | "failed"
-    readonly changedAt: EpochMs | null
-    readonly precision: "ms" | "s"
-  }>
+  readonly acks: ReadonlyArray<
+    Pick<SeenClaim, "changedAt" | "precision"> & {
+      readonly messageId: string
+      readonly status: "processing" | "completed" | "failed"
+    }
+  >
   readonly tool: Liveness["tool"]
   readonly newestAt: EpochMs | null
 }

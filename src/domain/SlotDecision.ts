@@ -15,21 +15,11 @@ export const OPEN_LIMIT = 1_000
 export const ON_TIME_MS = MINUTE_MS
 
 /** What the decisions look at of a series: where it stands, its grid, and its policies. A program may keep these rows in any way. */
-export type SlotSeries = Pick<
-  Series,
-  | "id"
-  | "status"
-  | "schedule"
-  | "zone"
-  | "bounds"
-  | "policy"
-  | "overlap"
-  | "catchUp"
-  | "nextSlot"
-  | "lastSlot"
-  | "fired"
-  | "createdAt"
->
+export type SlotSeries = Slotted &
+  Pick<
+    Series,
+    "id" | "status" | "policy" | "overlap" | "catchUp" | "nextSlot" | "lastSlot" | "fired" | "createdAt"
+  >
 
 /** Slots in a row that did not run: one run row. */
 export interface SlotRange {
@@ -76,8 +66,8 @@ export interface OpenOccurrences {
 export const decideSlots = (series: SlotSeries, now: EpochMs, open: OpenOccurrences): SlotDecision => {
   const due = series.nextSlot
   if (series.status !== "active" || due === null || due > now) return { _tag: "NotDue" }
-  const chosen = chosenSlots(series, due, now)
   const lastSlot = Math.max(previousSlotOf(series, now + 1) ?? due, due)
+  const chosen = chosenSlots(series, due, lastSlot, now)
   // Of the slots up to the last, those before the first that runs are missed; when none runs, all of them are.
   const missed = rangeOf(series, due, chosen[0] ?? lastSlot + 1)
   const room = series.bounds.maxRuns === null ? Infinity : Math.max(0, series.bounds.maxRuns - series.fired)
@@ -93,28 +83,26 @@ export const decideSlots = (series: SlotSeries, now: EpochMs, open: OpenOccurren
 }
 
 /** The slots from `due` to `now` that the catch-up policy runs, oldest first. */
-const chosenSlots = (series: SlotSeries, due: EpochMs, now: EpochMs): ReadonlyArray<EpochMs> => {
+const chosenSlots = (
+  series: SlotSeries,
+  due: EpochMs,
+  latest: EpochMs,
+  now: EpochMs,
+): ReadonlyArray<EpochMs> => {
   const { catchUpCap, catchUpWindowMs } = series.policy
   const oldest = catchUpWindowMs === null ? due : Math.max(due, now - Math.max(catchUpWindowMs, ON_TIME_MS))
-  const latest = Math.max(previousSlotOf(series, now + 1) ?? due, due)
   if (latest < oldest) return []
-  switch (series.catchUp) {
-    case "latest":
-      return [latest]
-    case "skip":
-      return now - latest <= ON_TIME_MS ? [latest] : []
-    case "all": {
-      const slots = [latest]
-      while (slots.length < catchUpCap) {
-        const before = previousSlotOf(series, slots[0] ?? latest)
-        if (before === null || before < oldest) break
-        slots.unshift(before)
-      }
-      // A due slot may lie off the grid: a first run that was asked for.
-      if (slots.length < catchUpCap && slots[0] !== due && due >= oldest) slots.unshift(due)
-      return slots
-    }
+  if (series.catchUp === "latest") return [latest]
+  if (series.catchUp === "skip") return now - latest <= ON_TIME_MS ? [latest] : []
+  const slots = [latest]
+  while (slots.length < catchUpCap) {
+    const before = previousSlotOf(series, slots[0] ?? latest)
+    if (before === null || before < oldest) break
+    slots.unshift(before)
   }
+  // A due slot may lie off the grid: a first run that was asked for.
+  if (slots.length < catchUpCap && slots[0] !== due && due >= oldest) slots.unshift(due)
+  return slots
 }
 
 /** The fates of those slots, up to the one that takes the last of the runs that the series has left. */
@@ -123,9 +111,11 @@ const overlapped = (
   slots: ReadonlyArray<EpochMs>,
   now: EpochMs,
   open: OpenOccurrences,
-  room: number,
+  runsLeft: number,
 ): ReadonlyArray<SlotFate> => {
   const jitterMs = jitterOf(series.id, series.bounds.jitterMs)
+  const room =
+    series.overlap === "buffer-all" ? series.policy.bufferLimit : series.overlap === "buffer-one" ? 1 : 0
   let { buffered, running } = open
   const fateOf = (slot: EpochMs, index: number): SlotFate => {
     const delayMs = index * series.policy.staggerMs
@@ -135,26 +125,16 @@ const overlapped = (
       running += 1
       return { _tag: "Fire", slot, dueAt }
     }
-    switch (series.overlap) {
-      case "skip":
-      case "allow-all":
-        return { _tag: "Skip", slot }
-      case "cancel-other":
-        return { _tag: "Replace", slot, dueAt }
-      case "buffer-one":
-      case "buffer-all": {
-        const limit = series.overlap === "buffer-one" ? 1 : series.policy.bufferLimit
-        if (buffered >= limit) return { _tag: "Skip", slot }
-        buffered += 1
-        return { _tag: "Buffer", slot }
-      }
-    }
+    if (series.overlap === "cancel-other") return { _tag: "Replace", slot, dueAt }
+    if (buffered >= room) return { _tag: "Skip", slot }
+    buffered += 1
+    return { _tag: "Buffer", slot }
   }
   const fates: Array<SlotFate> = []
   let started = 0
   for (const [index, slot] of slots.entries()) {
     // The series is completed: what would come after its last run is no slot of it.
-    if (started >= room) break
+    if (started >= runsLeft) break
     const fate = fateOf(slot, index)
     fates.push(fate)
     if (fate._tag !== "Skip") started += 1
@@ -214,3 +194,23 @@ const rangeOf = (series: Slotted, first: EpochMs, end: EpochMs): SlotRange | nul
   const last = Math.max(previousSlotOf(series, end) ?? first, first)
   return { first, last, count: 1 + countSlotsOf(series, first, last) }
 }
+
+/* Why nobody looked at slots for a while, as the daemon saw it: it is what the history says of those that were missed. */
+
+export interface Outage {
+  /** The look before, and the first one after. */
+  readonly from: EpochMs
+  readonly to: EpochMs
+  /** `jumped`: the wall clock went on without the monotonic one, as it does when a host sleeps and when a clock is set. */
+  readonly cause: "down" | "jumped" | "stalled"
+}
+
+const WORDS: Readonly<Record<Outage["cause"], string>> = {
+  down: "the daemon was not running",
+  jumped: "the host slept, or its clock was set forward",
+  stalled: "the daemon did not get to look in time",
+}
+
+/** What is known of an outage is said of the slots in it; without one the daemon was not there to see anything. */
+export const whyMissed = ({ first, last }: SlotRange, outage: Outage | null): string =>
+  WORDS[outage !== null && last >= outage.from && first <= outage.to ? outage.cause : "down"]

@@ -61,7 +61,7 @@ export type StuckAction =
   | { readonly _tag: "KillStartup"; readonly ageMs: Millis; readonly limitMs: Millis }
 
 /** A time cut to the second stands for any instant from itself to this much later. */
-const CUT_MS = 999
+export const CUT_MS = 999
 
 type Claim = Liveness["claims"][number]
 
@@ -146,12 +146,6 @@ const extendedLimit = (
   return usable && startedAt <= withoutStart ? Math.max(limit, startedAt + declaredMs) : withoutStart
 }
 
-/** Whether it was made before the spawn, for certain: a cut time is taken at the end of its second. */
-const isFenced = (claim: Claim, spawnedAt: EpochMs): boolean =>
-  claimCounts(claim)
-    ? (claim.claimedAt as EpochMs) + (claim.precision === "s" ? CUT_MS : 0) < spawnedAt
-    : claim.firstSeenAt < spawnedAt
-
 /** The container's word counts when it can be true: readable, and not in the future when the host first saw it. */
 const claimCounts = (claim: Claim): boolean =>
   claim.claimedAt !== null && claim.claimedAt <= claim.firstSeenAt
@@ -160,11 +154,17 @@ const claimCounts = (claim: Claim): boolean =>
 const earliestClaim = (claim: Claim): EpochMs =>
   claimCounts(claim) ? (claim.claimedAt as EpochMs) : claim.firstSeenAt
 
-/** The latest instant that the claim can mean, from which its age counts; it was made by the time that the host saw it. */
-const claimOrigin = (claim: Claim): EpochMs =>
+/** The end of the second that its word may stand for. */
+const endOfClaim = (claim: Claim): EpochMs =>
   claimCounts(claim)
-    ? Math.min((claim.claimedAt as EpochMs) + (claim.precision === "s" ? CUT_MS : 0), claim.firstSeenAt)
+    ? (claim.claimedAt as EpochMs) + (claim.precision === "s" ? CUT_MS : 0)
     : claim.firstSeenAt
+
+/** Whether it was made before the spawn, for certain. */
+const isFenced = (claim: Claim, spawnedAt: EpochMs): boolean => endOfClaim(claim) < spawnedAt
+
+/** The latest instant that the claim can mean, from which its age counts; it was made by the time that the host saw it. */
+const claimOrigin = (claim: Claim): EpochMs => Math.min(endOfClaim(claim), claim.firstSeenAt)
 
 const latestClaim = (liveness: Liveness): EpochMs => {
   let latest = Math.max(liveness.spawnedAt, liveness.ageOrigin)

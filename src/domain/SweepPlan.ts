@@ -2,10 +2,9 @@
  * The sweep's planner: from what is true now to the ordered actions that it calls for, and the earliest instant at which the
  * answer would change without any event, so that one timer covers all sessions.
  */
-import { decideIdle } from "./IdleStop.ts"
-import type { IncarnationNumber, SessionId } from "./Ids.ts"
+import type { SessionId } from "./Ids.ts"
 import type { StopReason } from "./Incarnation.ts"
-import { earliest, type EpochMs } from "./Instant.ts"
+import { earliest, type EpochMs, type Millis } from "./Instant.ts"
 import { type Live, livenessOf } from "./Life.ts"
 import type { Policy } from "./Policy.ts"
 import { decideStuckAction, type StuckAction } from "./StuckAction.ts"
@@ -38,20 +37,11 @@ export interface SweepSnapshot {
   readonly knownNextAt: EpochMs | null
 }
 
+type Pair = Pick<Live, "incarnation" | "sessionId">
+
 export type SweepAction =
-  | {
-      readonly _tag: "Stop"
-      readonly sessionId: SessionId
-      readonly incarnation: IncarnationNumber
-      readonly reason: StopReason
-      readonly why: string
-    }
-  | {
-      readonly _tag: "Kill"
-      readonly sessionId: SessionId
-      readonly incarnation: IncarnationNumber
-      readonly graceMs: number
-    }
+  | (Pair & { readonly _tag: "Stop"; readonly reason: StopReason; readonly why: string })
+  | (Pair & { readonly _tag: "Kill"; readonly graceMs: number })
   | { readonly _tag: "Wake"; readonly sessionId: SessionId }
 
 export interface SweepPlan {
@@ -105,18 +95,8 @@ export const planLive = (view: LiveView, now: EpochMs): LiveDecision => {
   if (view.needsFresh && claims === 0 && tool === "none") {
     return stop("idle", "a retry needs a fresh container")
   }
-  const idle = decideIdle(
-    {
-      activeAt: Math.max(life.activeAt, life.heartbeatAt ?? 0),
-      ageOrigin: life.ageOrigin,
-      openClaims: claims,
-      tool,
-      due,
-      unread: "none",
-    },
-    now,
-    policy,
-  )
+  const activeAt = Math.max(life.activeAt, life.heartbeatAt ?? 0)
+  const idle = decideIdle({ activeAt, ageOrigin: life.ageOrigin, openClaims: claims, tool, due }, now, policy)
   if (idle._tag === "Stop") return stop("idle", `idle for ${idle.idleForMs} ms`)
   const stuckAt = stuck._tag === "Ok" ? stuck.nextChangeAt : null
   return { action: null, nextChangeAt: earliest(stuckAt, idle.nextChangeAt) }
@@ -133,4 +113,32 @@ const describeStuck = (action: Exclude<StuckAction, { readonly _tag: "Ok" }>): s
     case "KillStartup":
       return `it showed no sign of life for ${action.ageMs} ms, the limit is ${action.limitMs} ms`
   }
+}
+
+/*
+ * Whether a container has had nothing to do for long enough to be stopped. Stopping is graceful and costs no try, so this only
+ * saves memory: whatever looks like work keeps it.
+ */
+
+export interface IdleInput {
+  /** The last claim, ack, heartbeat, outbound row or delivery; the spawn before the first. */
+  readonly activeAt: EpochMs
+  /** Ages never start before this: 0, or after a clock jump the instant at which it was noticed. */
+  readonly ageOrigin: EpochMs
+  readonly openClaims: number
+  readonly tool: "in-flight" | "none"
+  readonly due: "due" | "nothing"
+}
+
+/** `nextChangeAt`: the first instant at which the same input means a stop; null while only an event can change the answer. */
+export type IdleDecision =
+  | { readonly _tag: "Stay"; readonly nextChangeAt: EpochMs | null }
+  | { readonly _tag: "Stop"; readonly idleForMs: Millis }
+
+export const decideIdle = (input: IdleInput, now: EpochMs, policy: Pick<Policy, "idleMs">): IdleDecision => {
+  const busy = input.openClaims > 0 || input.tool === "in-flight" || input.due === "due"
+  if (busy) return { _tag: "Stay", nextChangeAt: null }
+  const origin = Math.max(input.activeAt, input.ageOrigin)
+  const limit = origin + policy.idleMs
+  return now > limit ? { _tag: "Stop", idleForMs: now - origin } : { _tag: "Stay", nextChangeAt: limit + 1 }
 }

@@ -6,7 +6,7 @@ import { Context, type Effect, type Redacted, Schema, type Stream } from "effect
 import type { Bind, SandboxOverride, SkillFolders } from "../domain/ContainerSpec.ts"
 import { GroupId, IncarnationNumber, InstallId, SessionId } from "../domain/Ids.ts"
 import { EpochMs } from "../domain/Instant.ts"
-import type { ImagePackages } from "../domain/PackageNames.ts"
+import type { ImagePackages } from "../domain/ImagePlan.ts"
 
 export const ContainerLabels = Schema.Struct({
   install: InstallId,

@@ -8,7 +8,7 @@ import type { DeliveryId, GroupId, InstallId, MessageId, SeriesId, SessionId } f
 import type { Group } from "../domain/Group.ts"
 import type { Incarnation, ObservedExit, StopReason } from "../domain/Incarnation.ts"
 import type { EpochMs } from "../domain/Instant.ts"
-import type { Outage } from "../domain/Outage.ts"
+import type { Outage } from "../domain/SlotDecision.ts"
 import { type HostLimits, type Policy } from "../domain/Policy.ts"
 import type { Series } from "../domain/Series.ts"
 import type { Session, SessionMode } from "../domain/Session.ts"

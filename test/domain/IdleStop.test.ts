@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Schema } from "effect"
-import { decideIdle, type IdleInput } from "../../src/domain/IdleStop.ts"
+import { decideIdle, type IdleInput } from "../../src/domain/SweepPlan.ts"
 import { DAY_MS, type EpochMs, HOUR_MS, MINUTE_MS } from "../../src/domain/Instant.ts"
 import { defaultPolicy } from "../../src/domain/Policy.ts"
 
@@ -11,7 +11,6 @@ const resting: IdleInput = {
   openClaims: 0,
   tool: "none",
   due: "nothing",
-  unread: "none",
 }
 
 describe("the idle stop", () => {
@@ -28,12 +27,7 @@ describe("the idle stop", () => {
   })
 
   it("never stops one that has work in any form, and then waits for an event", () => {
-    const work: ReadonlyArray<Partial<IdleInput>> = [
-      { openClaims: 1 },
-      { tool: "in-flight" },
-      { due: "due" },
-      { unread: "unread" },
-    ]
+    const work: ReadonlyArray<Partial<IdleInput>> = [{ openClaims: 1 }, { tool: "in-flight" }, { due: "due" }]
     for (const some of work) {
       const decision = decideIdle({ ...resting, ...some }, T + DAY_MS, defaultPolicy)
       assert.deepStrictEqual(decision, { _tag: "Stay", nextChangeAt: null })

@@ -1,7 +1,14 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Schema } from "effect"
-import { buildBackoffMs, groupDockerfile, planImage } from "../../src/domain/ImagePlan.ts"
-import { AptPackage, noPackages, NpmPackage, normalPackages } from "../../src/domain/PackageNames.ts"
+import {
+  AptPackage,
+  buildBackoffMs,
+  groupDockerfile,
+  noPackages,
+  normalPackages,
+  NpmPackage,
+  planImage,
+} from "../../src/domain/ImagePlan.ts"
 
 const own = { agent: "agent:1", base: "node:24", build: "missing" } as const
 const packages = { apt: ["jq", "curl"], npm: ["@scope/tool@1.2.3"] }

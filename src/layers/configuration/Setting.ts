@@ -208,11 +208,10 @@ export type ValuesOf<Section> = {
 export const settingsOf = <const Fields extends Readonly<Record<string, Schema.Codec<unknown>>>>(
   name: string,
   fields: Fields,
-  defaults: { readonly [Name in keyof Fields]: Fields[Name]["Type"] },
 ) => {
-  const described = Object.entries(fields).map(([field, schema]) => [
-    field,
-    setting(schema, defaults[field], String(Schema.resolveAnnotations(schema)?.["description"])),
-  ])
+  const described = Object.entries(fields).map(([field, schema]) => {
+    const said = Schema.resolveAnnotations(schema)
+    return [field, setting(schema, said?.["default"], String(said?.["description"]))]
+  })
   return section<{ [Name in keyof Fields]: Fields[Name]["Type"] }>([name], Object.fromEntries(described))
 }

@@ -3,12 +3,12 @@
  * meaning in the domain. docs/configuration.md is written from this list by `npm run docs`.
  */
 import { Redacted, Result, Schema } from "effect"
-import { defaultSandbox, Sandbox } from "../../domain/ContainerSpec.ts"
+import { Sandbox } from "../../domain/ContainerSpec.ts"
 import { count } from "../../domain/Fields.ts"
 import { ProviderConfig } from "../../domain/Group.ts"
 import { expectedImageName, isImageName } from "../../domain/ImagePlan.ts"
 import { DAY_MS, HOUR_MS, Millis, MINUTE_MS, SECOND_MS } from "../../domain/Instant.ts"
-import { defaultHostLimits, defaultPolicy, HostLimits, Policy } from "../../domain/Policy.ts"
+import { HostLimits, Policy } from "../../domain/Policy.ts"
 import { parseZone } from "../../domain/Zone.ts"
 import { DEFAULT_FILE_MAX_BYTES } from "../channels/FileChannel.ts"
 import { DEFAULT_WEBHOOK_TIMEOUT_MS, expectedUrl, webhookUrl } from "../channels/WebhookChannel.ts"
@@ -142,7 +142,7 @@ export const docker = section(["docker"], {
 const { command: _command, user: _user, ...sandboxFields } = Sandbox.fields
 
 /** The sandbox of every container, unless its group says otherwise. */
-export const sandbox = settingsOf("docker", sandboxFields, defaultSandbox)
+export const sandbox = settingsOf("docker", sandboxFields)
 
 /** A proxy's URL, user and password allowed: they tell agents apart. */
 const isProxyUrl = (value: string): boolean => {
@@ -203,10 +203,10 @@ export const log = section(["log"], {
 })
 
 /** Policy: each can be overridden per group. */
-export const policy = settingsOf("policy", Policy.fields, defaultPolicy)
+export const policy = settingsOf("policy", Policy.fields)
 
 /** Limits of the daemon as a whole. */
-export const limits = settingsOf("limits", HostLimits.fields, defaultHostLimits)
+export const limits = settingsOf("limits", HostLimits.fields)
 
 /** Without user, password, path and query: any of them may be a token. */
 const showUrl = (value: string): string | null => {

@@ -4,7 +4,7 @@
  */
 import { Context, Effect, Layer } from "effect"
 import type { HostIdentity } from "../../domain/ContainerSpec.ts"
-import { noPackages } from "../../domain/PackageNames.ts"
+import { noPackages } from "../../domain/ImagePlan.ts"
 import {
   type ContainerRef,
   ContainerRuntime,

@@ -6,8 +6,7 @@
 import { Effect } from "effect"
 import { createHash } from "node:crypto"
 import type { GroupId, InstallId } from "../../domain/Ids.ts"
-import { groupDockerfile, type ImageWish } from "../../domain/ImagePlan.ts"
-import { hasPackages, type ImagePackages } from "../../domain/PackageNames.ts"
+import { groupDockerfile, hasPackages, type ImagePackages, type ImageWish } from "../../domain/ImagePlan.ts"
 import { ask, change } from "./DockerEngine.ts"
 
 /** What marks an image as ours; its value says which kind. */

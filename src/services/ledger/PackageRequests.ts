@@ -3,13 +3,7 @@
  * transaction that ingests it. Bounded, and each name is checked before anybody sees it.
  */
 import { Option, Result, Schema } from "effect"
-import {
-  AptPackage,
-  hasPackages,
-  ImagePackages,
-  normalPackages,
-  NpmPackage,
-} from "../../domain/PackageNames.ts"
+import { AptPackage, hasPackages, ImagePackages, normalPackages, NpmPackage } from "../../domain/ImagePlan.ts"
 import type { SessionUnit } from "./SessionUnit.ts"
 
 const decodeAction = Schema.decodeUnknownOption(

@@ -3,9 +3,14 @@
  * unique (series, slot, origin) makes a repeat harmless.
  */
 import { Result } from "effect"
-import { type Outage, whyMissed } from "../../domain/Outage.ts"
+import {
+  decideSlots,
+  type Outage,
+  priorityOfSlot,
+  type SlotFate,
+  whyMissed,
+} from "../../domain/SlotDecision.ts"
 import { movedSeries, scheduleOrigin, type Series } from "../../domain/Series.ts"
-import { decideSlots, priorityOfSlot, type SlotFate } from "../../domain/SlotDecision.ts"
 import type { LedgerTx } from "../LedgerDriver.ts"
 import { cancelOpen, openOf } from "./Finish.ts"
 import { insertOccurrence } from "./Occurrences.ts"
