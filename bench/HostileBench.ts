@@ -2,10 +2,17 @@
 import { Effect } from "effect"
 import { onBesiegedHost } from "../test/hostile/BesiegedHost.ts"
 import { corpus } from "../test/hostile/Corpus.ts"
-import type { HostileCase } from "../test/hostile/HostileCase.ts"
-import { type Bench, median, ms, type Row, stalls, timed, upTo } from "./Measure.ts"
+import { hostile, type HostileCase } from "../test/hostile/HostileCase.ts"
+import { execute, rows as rowsOf } from "../test/hostile/OutboundFile.ts"
+import { type Bench, median, ms, percentile, type Row, stalls, timed, upTo } from "./Measure.ts"
 
 const TARGET_MS = 50
+/** Of an honest session's slowest turns, with a neighbour that writes much beside one that writes nothing. */
+const MAX_SLOWER = 3
+
+const chatty = hostile("ten thousand rows at once", "read", ({ outbound }) =>
+  execute(outbound, rowsOf(10_000, {})),
+)
 
 /** The honest session's turns go on until what was planted has been dealt with. */
 const measure = (cases: ReadonlyArray<HostileCase>, turns: number, sessions: number) =>
@@ -16,7 +23,7 @@ const measure = (cases: ReadonlyArray<HostileCase>, turns: number, sessions: num
       yield* honestTurn
       const more = Effect.forEach(upTo(turns), () => Effect.delay(honestTurn, 50))
       const { stallMs, value } = yield* stalls(Effect.andThen(plant, more))
-      return { stallMs, turnMs: median(value) }
+      return { stallMs, turnMs: median(value), p99Ms: percentile(value, 0.99) }
     }),
     sessions,
   )
@@ -37,6 +44,15 @@ export const hostileBench: Bench = {
         { ...timed(`${what}: honest turn`, attacked.turnMs), beside: `all honest ${ms(idle.turnMs)}` },
       )
     }
+    const alone = await measure([], turns * 5, 2)
+    const beside = await measure([chatty], turns * 5, 2)
+    const ratio = beside.p99Ms / alone.p99Ms
+    rows.push({
+      ...timed("one that writes 10,000 rows: p99 of an honest turn", beside.p99Ms),
+      beside: `alone ${ms(alone.p99Ms)}`,
+      ratio: `${ratio.toFixed(2)} ×`,
+      target: [`≤ ${MAX_SLOWER} ×`, ratio <= MAX_SLOWER],
+    })
     return rows
   },
 }
