@@ -6,6 +6,7 @@
 import { closeSync, constants, fstatSync, ftruncateSync, openSync, readSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import type { OutputName } from "../runtime/OutputTail.ts"
+import { unless } from "./ProcessTable.ts"
 
 /** The tail that survives a cut. */
 const keptBytes = (maxBytes: number): number => Math.min(Math.floor(maxBytes / 2), 1024 * 1024)
@@ -19,14 +20,8 @@ export const openForChild = (directory: string, name: OutputName): number =>
   )
 
 /** `undefined` if there is no such file. The caller closes it. */
-export const openIfThere = (path: string, access: number): number | undefined => {
-  try {
-    return openSync(path, access | constants.O_NOFOLLOW)
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined
-    throw error
-  }
-}
+export const openIfThere = (path: string, access: number): number | undefined =>
+  unless(["ENOENT"], () => openSync(path, access | constants.O_NOFOLLOW))
 
 /** The last `maxBytes` of an open file. */
 const readEnd = (descriptor: number, maxBytes: number): Buffer => {

@@ -23,7 +23,7 @@ import { makeOutputOrder } from "./OutputOrder.ts"
 import { parseHandle } from "./ProcessIdentity.ts"
 import { type AgentProgram, bearAgent, checkLaunch, startError } from "./ProcessLaunch.ts"
 import { makeProcessRuns, type ProcessRuns } from "./ProcessRuns.ts"
-import { processTable } from "./ProcessTable.ts"
+import { processTable, signal } from "./ProcessTable.ts"
 import {
   aliveIn,
   attempt,
@@ -32,7 +32,6 @@ import {
   orWarn,
   type Post,
   type ProcessWatcher,
-  signal,
 } from "./ProcessWatcher.ts"
 import { makeRunDirectory } from "./RunDirectory.ts"
 

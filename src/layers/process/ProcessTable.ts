@@ -51,20 +51,28 @@ const parseStat = (pid: number, text: string): ProcessEntry & { readonly session
   }
 }
 
-const readOrUndefined = (path: string, absent: ReadonlyArray<string>): string | undefined => {
+/** What `body` makes, or `undefined` where it throws one of these codes of the system's. */
+export const unless = <A>(codes: ReadonlyArray<string>, body: () => A): A | undefined => {
   try {
-    return readFileSync(path, "latin1")
+    return body()
   } catch (error) {
-    if (absent.includes((error as NodeJS.ErrnoException).code ?? "")) return undefined
+    if (codes.includes((error as NodeJS.ErrnoException).code ?? "")) return undefined
     throw error
   }
 }
 
+/** To one process or (negative) one group; gone already is success. */
+export const signal = (target: number, name: "SIGTERM" | "SIGKILL"): void =>
+  void unless(["ESRCH"], () => process.kill(target, name))
+
 const GONE = ["ENOENT", "ESRCH"]
 const GONE_OR_FOREIGN = [...GONE, "EACCES", "EPERM"]
 
+const readProc = (path: string, absent: ReadonlyArray<string>): string | undefined =>
+  unless(absent, () => readFileSync(`/proc/${path}`, "latin1"))
+
 const findInProc = (pid: number) => {
-  const text = readOrUndefined(`/proc/${pid}/stat`, GONE)
+  const text = readProc(`${pid}/stat`, GONE)
   return text === undefined || text === "" ? undefined : parseStat(pid, text)
 }
 
@@ -83,7 +91,7 @@ const procTable = (): ProcessTable => ({
   commandLines: async () => {
     const found: Array<ProcessDetail> = []
     await scanProc((pid) => {
-      const line = readOrUndefined(`/proc/${pid}/cmdline`, GONE_OR_FOREIGN)
+      const line = readProc(`${pid}/cmdline`, GONE_OR_FOREIGN)
       if (line === undefined || line === "") return
       const entry = findInProc(pid)
       if (entry !== undefined) found.push({ ...entry, argv: line.split("\0").slice(0, -1) })
@@ -91,7 +99,7 @@ const procTable = (): ProcessTable => ({
     return found
   },
   memoryKills: () => {
-    const text = readOrUndefined("/proc/vmstat", GONE_OR_FOREIGN) ?? ""
+    const text = readProc("vmstat", GONE_OR_FOREIGN) ?? ""
     const match = /^oom_kill (\d+)$/m.exec(text)
     return match === null ? null : Number(match[1])
   },
@@ -102,7 +110,7 @@ const procTable = (): ProcessTable => ({
       if (entry === undefined || entry.state === "ended") return
       // A runner leads a session of its own too, which a group that happens to reuse its number rarely does.
       const member = entry.group === group && entry.session === group
-      const environment = member ? undefined : readOrUndefined(`/proc/${pid}/environ`, GONE_OR_FOREIGN)
+      const environment = member ? undefined : readProc(`${pid}/environ`, GONE_OR_FOREIGN)
       if (member || `\0${environment ?? ""}`.includes(`\0${marker}\0`)) found.push(entry)
     })
     return found

@@ -18,7 +18,7 @@ import { messageOf, unavailable } from "../runtime/Launching.ts"
 import { followOutput, type OutputFollower } from "./OutputFollower.ts"
 import { makeOutputOrder } from "./OutputOrder.ts"
 import { formatHandle, isAlive, type ProcessIdentity } from "./ProcessIdentity.ts"
-import type { ProcessTable } from "./ProcessTable.ts"
+import { type ProcessTable, signal } from "./ProcessTable.ts"
 import { type RunDirectory, runKey } from "./RunDirectory.ts"
 
 /** One run as this daemon knows it. */
@@ -69,15 +69,6 @@ const LEFTOVER_LIMIT_MS = 5_000
 export const MARKER = "LAMPLIGHTER_RUN"
 export const markOf = ({ incarnation, install, session }: ContainerLabels): string =>
   `${install}/${session}/${incarnation}`
-
-/** To one process or (negative) one group; gone already is success. */
-export const signal = (target: number, name: "SIGTERM" | "SIGKILL"): void => {
-  try {
-    process.kill(target, name)
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error
-  }
-}
 
 /** Where a watcher works, and whom it tells. */
 export interface Post {

@@ -10,6 +10,7 @@ import type { InstallId } from "../../domain/Ids.ts"
 import { EpochMs } from "../../domain/Instant.ts"
 import { ContainerLabels } from "../../services/ContainerRuntime.ts"
 import { ProcessIdentity } from "./ProcessIdentity.ts"
+import { unless } from "./ProcessTable.ts"
 
 export const ProcessRecord = Schema.Struct({
   labels: ContainerLabels,
@@ -45,13 +46,9 @@ export const makeRunDirectory = (dataDir: string, install: InstallId) => {
   const path = (key: Key): string => join(root, key.session, String(key.incarnation))
 
   const readIn = (directory: string): ProcessRecord | undefined => {
-    try {
-      const text = readFileSync(join(directory, "process.json"), "utf8")
-      const record = Option.getOrUndefined(decodeRecord(text))
-      return record?.labels.install === install ? record : undefined
-    } catch (error) {
-      return absent(error)
-    }
+    const text = unless(["ENOENT"], () => readFileSync(join(directory, "process.json"), "utf8"))
+    const record = Option.getOrUndefined(decodeRecord(text))
+    return record?.labels.install === install ? record : undefined
   }
 
   const removeEmptyParent = (key: Key): void => {
@@ -105,15 +102,10 @@ export const makeRunDirectory = (dataDir: string, install: InstallId) => {
   }
 }
 
-/** Nothing, where `error` says that there is nothing; thrown on otherwise. */
-const absent = (error: unknown): undefined => {
-  if (!["ENOENT", "ENOTDIR"].includes((error as NodeJS.ErrnoException).code ?? "")) throw error
-}
-
 async function* entriesOf(directory: string): AsyncGenerator<string> {
   try {
     for await (const entry of await opendir(directory)) if (entry.isDirectory()) yield entry.name
   } catch (error) {
-    absent(error)
+    if (!["ENOENT", "ENOTDIR"].includes((error as NodeJS.ErrnoException).code ?? "")) throw error
   }
 }
