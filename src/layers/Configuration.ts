@@ -10,6 +10,7 @@ import { channelOfVariable, readChannels } from "./configuration/ChannelConfigur
 import {
   type ConfigurationError,
   type ConfigurationIssue,
+  issueOf,
   reportOf,
 } from "./configuration/ConfigurationError.ts"
 import { type JsonObject, readConfigurationFile, structureIssues } from "./configuration/ConfigurationFile.ts"
@@ -70,14 +71,12 @@ export const loadSettings = (options: LocateOptions): Effect.Effect<Settings, Co
       exitLogRetention: reader.readAll(Catalogue.exitLogRetention),
       log: reader.readAll(Catalogue.log),
     }
-    if (settings.credentials.kind === "gateway" && Redacted.value(settings.credentials.gatewayUrl) === "")
-      issues.push({
-        key: "credentials.gatewayUrl",
-        source: null,
-        value: null,
-        expected: Catalogue.credentials.gatewayUrl.expected,
-        message: `credentials.gatewayUrl is missing: credentials.kind is "gateway", so set it to ${Catalogue.credentials.gatewayUrl.expected}`,
-      })
+    const { gatewayUrl, kind } = settings.credentials
+    if (kind === "gateway" && Redacted.value(gatewayUrl) === "") {
+      const { expected } = Catalogue.credentials.gatewayUrl
+      const message = `credentials.gatewayUrl is missing: credentials.kind is "gateway", so set it to ${expected}`
+      issues.push(issueOf("credentials.gatewayUrl", null, expected, message))
+    }
     const report = reportOf(issues)
     return report === undefined ? settings : yield* report
   })

@@ -5,7 +5,7 @@
 import type { Redacted } from "effect"
 import { isAbsolute, relative, resolve } from "node:path"
 import type { ChannelSettings } from "../channels/ChannelRegistry.ts"
-import type { ConfigurationIssue } from "./ConfigurationError.ts"
+import { type ConfigurationIssue, issueOf } from "./ConfigurationError.ts"
 import { isObject } from "./ConfigurationFile.ts"
 import { expandHome } from "./Location.ts"
 import { environmentName } from "./Setting.ts"
@@ -50,13 +50,14 @@ export const readChannels = (reader: SettingReader, place: Place) => {
     const known = Catalogue.channelFields[type]
     for (const { field, name: of, variable } of variables)
       if (of === name && !known.includes(field))
-        issues.push({
-          key: `channels.${name}.${field}`,
-          source: variable,
-          value: null,
-          expected: `one of ${known.join(", ")}`,
-          message: `${variable} is set, but channel ${name} is of type ${type}, which has no ${field}: unset it`,
-        })
+        issues.push(
+          issueOf(
+            `channels.${name}.${field}`,
+            variable,
+            `one of ${known.join(", ")}`,
+            `${variable} is set, but channel ${name} is of type ${type}, which has no ${field}: unset it`,
+          ),
+        )
     if (name === "stdout" && type !== "stdout") reader.refuse(settings.type, `"${type}"`, '"stdout"')
     const channel = readChannel(reader, place, settings, type)
     if (channel !== undefined) channels[name] = channel

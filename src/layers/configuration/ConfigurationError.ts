@@ -34,6 +34,14 @@ export const reportOf = (issues: ReadonlyArray<ConfigurationIssue>): Configurati
   })
 }
 
+/** Something is missing, or stands where it does not belong. */
+export const issueOf = (
+  key: string,
+  source: string | null,
+  expected: string,
+  message: string,
+): ConfigurationIssue => ({ key, source, value: null, expected, message })
+
 /** The value is there and does not do. `hint`: what else may help. */
 export const badValue = (issue: Omit<ConfigurationIssue, "message">, hint = ""): ConfigurationIssue => ({
   ...issue,

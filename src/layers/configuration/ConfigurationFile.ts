@@ -4,7 +4,7 @@
  */
 import { open } from "node:fs/promises"
 import { Effect, Result } from "effect"
-import { badValue, type ConfigurationIssue } from "./ConfigurationError.ts"
+import { badValue, type ConfigurationIssue, issueOf } from "./ConfigurationError.ts"
 import { nearestName } from "../../domain/NearestName.ts"
 import { keyOf } from "./Setting.ts"
 import {
@@ -77,8 +77,7 @@ export const readConfigurationFile = Effect.fnUntraced(function* (
   file: string,
   absence: "allowed" | "refused",
 ) {
-  const refuse = (expected: string, message: string) =>
-    Effect.fail<ConfigurationIssue>({ key: "", source: file, value: null, expected, message })
+  const refuse = (expected: string, message: string) => Effect.fail(issueOf("", file, expected, message))
   const text = yield* Effect.tryPromise({
     try: () => readBounded(file),
     catch: (cause) => (cause instanceof Error && "code" in cause ? String(cause.code) : String(cause)),
@@ -117,16 +116,11 @@ const unknownKey = (file: string, key: string, known: ReadonlyArray<string>): Co
   const nearest =
     sibling !== undefined ? `${prefix}${sibling}` : elsewhere === undefined ? undefined : keyOf(elsewhere)
   const remedy = nearest === undefined ? `known here are ${known.join(", ")}` : `did you mean ${nearest}?`
-  return {
-    key,
-    source: file,
-    value: null,
-    expected: nearest ?? `one of ${known.join(", ")}`,
-    message:
-      key === "dataDir"
-        ? `dataDir can't stand in ${file}: the file is found through it; set LAMPLIGHTER_DATA instead`
-        : `${key} (in ${file}) is not a known key: ${remedy}`,
-  }
+  const message =
+    key === "dataDir"
+      ? `dataDir can't stand in ${file}: the file is found through it; set LAMPLIGHTER_DATA instead`
+      : `${key} (in ${file}) is not a known key: ${remedy}`
+  return issueOf(key, file, nearest ?? `one of ${known.join(", ")}`, message)
 }
 
 /** An object with keys that are not known here, or something else in its place. */

@@ -1,5 +1,5 @@
 /** Reads settings from the environment and the file, and notes what does not do instead of stopping at the first. */
-import { badValue, type ConfigurationIssue } from "./ConfigurationError.ts"
+import { badValue, type ConfigurationIssue, issueOf } from "./ConfigurationError.ts"
 import { isObject, type JsonObject, kindOf } from "./ConfigurationFile.ts"
 import type { Environment } from "./Location.ts"
 import { environmentName, keyOf, type Setting } from "./Setting.ts"
@@ -79,10 +79,8 @@ export const makeReader = (from: {
   }
 }
 
-const missing = (setting: Setting<unknown>): ConfigurationIssue => ({
-  key: keyOf(setting),
-  source: null,
-  value: null,
-  expected: setting.expected,
-  message: `${keyOf(setting)} is missing: set it in the file or as ${environmentName(setting.path)} to ${setting.expected}`,
-})
+const missing = (setting: Setting<unknown>): ConfigurationIssue => {
+  const { expected, path } = setting
+  const message = `${keyOf(setting)} is missing: set it in the file or as ${environmentName(path)} to ${expected}`
+  return issueOf(keyOf(setting), null, expected, message)
+}

@@ -54,12 +54,8 @@ const keep = async (folder: string, content: string, target: string): Promise<Bi
 export const oneCliGateway = (client: OneCliClient, options: { readonly folder: string }): Gateway => ({
   ensure: async ({ id, name }: Group) => {
     await client.ensureAgent({ name, identifier: id })
-    const {
-      caCertificate,
-      caCertificateContainerPath,
-      credentialStubs = [],
-      env,
-    } = await client.getContainerConfig({ agent: id })
+    const given = await client.getContainerConfig({ agent: id })
+    const { caCertificate, caCertificateContainerPath, credentialStubs = [], env } = given
     if (credentialStubs.length > MAX_STUBS) throw new Error(`it wants more than ${MAX_STUBS} files`)
     const bundle = `${[...rootCertificates, caCertificate.trimEnd()].join("\n")}\n`
     const binds = [

@@ -14,11 +14,6 @@ export interface AgentStateOptions {
   readonly skillsDir: string | null
 }
 
-export interface AgentState {
-  readonly stateDir: string
-  readonly skills?: SkillFolders
-}
-
 const SKILL = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$/
 
 const shared = async (skillsDir: string): Promise<ReadonlyArray<string>> => {
@@ -31,7 +26,7 @@ export const prepareAgentState = async (
   options: AgentStateOptions,
   group: GroupId,
   wanted: "all" | ReadonlyArray<string>,
-): Promise<AgentState> => {
+): Promise<{ readonly stateDir: string; readonly skills?: SkillFolders }> => {
   const stateDir = path.join(options.dataDir, "state", group)
   await fs.mkdir(stateDir, { recursive: true, mode: 0o755 })
   if (options.skillsDir === null) {

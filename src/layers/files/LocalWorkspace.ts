@@ -141,9 +141,11 @@ export const layer = (options: LocalWorkspaceOptions): Layer.Layer<Workspace, ne
             }
             const paths = { groupDir, globalDir, containerJson }
             if (options.agentState === undefined) return paths
-            const { dataDir } = options
-            const state = await prepareAgentState({ dataDir, ...options.agentState }, group.id, json.skills)
-            return { ...paths, ...state }
+            const { agentState, dataDir } = options
+            return {
+              ...paths,
+              ...(await prepareAgentState({ dataDir, ...agentState }, group.id, json.skills)),
+            }
           }),
         writeSessionLists: (pair: Pair, lists) =>
           attempt(`the lists of session ${pair.sessionId}`, async () => {

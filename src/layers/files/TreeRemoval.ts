@@ -3,7 +3,7 @@
  * its own: a tree may hold a million files, be deeper than a path may be long, or be closed to its reader, and none of that may
  * keep the daemon from its work. `rm` descends by descriptor and follows no link.
  */
-import { Effect, Queue, type Scope } from "effect"
+import { Effect, Queue } from "effect"
 import { spawn } from "node:child_process"
 import { randomUUID } from "node:crypto"
 import * as fs from "node:fs"
@@ -16,20 +16,11 @@ const GATHER_MS = 1_000
 const TOGETHER = 100
 const REMOVAL_MS = 300_000
 
-export interface TreeRemoval {
-  /** Moves the tree away; when this returns, nothing stands at its place. Throws what `rename` throws. */
-  readonly discard: (tree: string) => void
-}
-
 /** Runs a program to its end. True: it says that all went well. */
 const succeeds = (program: string, words: ReadonlyArray<string>): Effect.Effect<boolean> =>
   Effect.callback((resume) => {
-    const child = spawn(program, words, {
-      cwd: "/",
-      stdio: "ignore",
-      timeout: REMOVAL_MS,
-      killSignal: "SIGKILL",
-    })
+    const limits = { timeout: REMOVAL_MS, killSignal: "SIGKILL" } as const
+    const child = spawn(program, words, { cwd: "/", stdio: "ignore", ...limits })
     child.once("error", () => resume(Effect.succeed(false)))
     child.once("exit", (code) => resume(Effect.succeed(code === 0)))
     return Effect.sync(() => void child.kill("SIGKILL"))
@@ -44,9 +35,7 @@ const remove = Effect.fnUntraced(function* (trees: ReadonlyArray<string>) {
 })
 
 /** What an earlier daemon left is removed too. Ends with the scope; what is left then is for the next daemon. */
-export const makeTreeRemoval = Effect.fnUntraced(function* (
-  temporaryDir: string,
-): Effect.fn.Return<TreeRemoval, never, Scope.Scope> {
+export const makeTreeRemoval = Effect.fnUntraced(function* (temporaryDir: string) {
   const waiting = yield* Queue.unbounded<string>()
   const left = yield* Effect.promise(() => fs.promises.readdir(temporaryDir).catch(() => []))
   yield* Queue.offerAll(
@@ -61,7 +50,8 @@ export const makeTreeRemoval = Effect.fnUntraced(function* (
     }
   }).pipe(Effect.forkScoped)
   return {
-    discard: (tree) => {
+    /** Moves the tree away; when this returns, nothing stands at its place. Throws what `rename` throws. */
+    discard: (tree: string): void => {
       fs.mkdirSync(temporaryDir, { recursive: true, mode: 0o700 })
       const aside = path.join(temporaryDir, `${GONE}${randomUUID()}`)
       fs.renameSync(tree, aside)

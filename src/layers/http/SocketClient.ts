@@ -50,13 +50,10 @@ export const client = (socketPath: string): Client =>
           Effect.mapError((problem) => notUnderstood(name, problem)),
         )
         const answer = yield* post(socketPath, name, body)
-        if (answer.status === 200) {
-          return yield* Effect.mapError(Schema.decodeEffect(operation.output)(answer.body), unexpected)
-        }
-        return yield* Effect.flatMap(
-          Effect.mapError(Schema.decodeEffect(operation.error)(answer.body), unexpected),
-          Effect.fail,
-        )
+        const decoded = <A>(form: Schema.Codec<A, string>) =>
+          Effect.mapError(Schema.decodeEffect(form)(answer.body), unexpected)
+        if (answer.status === 200) return yield* decoded(operation.output)
+        return yield* Effect.flatMap(decoded(operation.error), Effect.fail)
       })
       return [name, call]
     }),

@@ -13,11 +13,6 @@ const MAX_CONNECTIONS = 1_000
 /** How long requests that are being answered hold up a shutdown. */
 const DRAIN_MS = 5_000
 
-interface Answer {
-  readonly status: number
-  readonly body: string
-}
-
 /** Undefined: larger than allowed. What is too large is read to its end, so that the sender hears the answer. */
 const readBody = async (request: IncomingMessage): Promise<string | undefined> => {
   const chunks: Array<Buffer> = []
@@ -29,10 +24,13 @@ const readBody = async (request: IncomingMessage): Promise<string | undefined> =
   return size <= MAX_BODY_BYTES ? Buffer.concat(chunks).toString("utf8") : undefined
 }
 
-const refused = (status: number, field: string, message: string): Answer => ({
+const refused = (status: number, field: string, message: string) => ({
   status,
   body: JSON.stringify(new Invalid({ field, message })),
 })
+
+const reply = (status: number, form: Schema.Codec<unknown, string>, value: unknown) =>
+  Effect.map(Schema.encodeUnknownEffect(form)(value), (body) => ({ status, body }))
 
 const answer = Effect.fnUntraced(function* (operations: Operations["Service"], request: IncomingMessage) {
   const name = (request.url ?? "").slice(1)
@@ -53,13 +51,8 @@ const answer = Effect.fnUntraced(function* (operations: Operations["Service"], r
     Effect.mapError((problem) => notUnderstood(name, problem)),
     Effect.flatMap(call),
     Effect.matchEffect({
-      onSuccess: (output) =>
-        Effect.map(Schema.encodeUnknownEffect(operation.output)(output), (body) => ({ status: 200, body })),
-      onFailure: (error) =>
-        Effect.map(Schema.encodeUnknownEffect(operation.error)(error), (body) => ({
-          status: statusOfError[error._tag],
-          body,
-        })),
+      onSuccess: (output) => reply(200, operation.output, output),
+      onFailure: (error) => reply(statusOfError[error._tag], operation.error, error),
     }),
   )
 })

@@ -29,8 +29,18 @@ export const makeSending = Effect.fnUntraced(function* (
       return Result.fail(new Invalid({ field: "content", message: content.failure.message }))
     }
     const id = request.id ?? MessageId.make(yield* newId("m"))
-    const newSessionId = SessionId.make(yield* newId("s"))
-    return Result.succeed(incomingOf(request, id, newSessionId, content.success))
+    const { ttlMs = null, dueAt = null, userId = null } = request
+    return Result.succeed<Incoming>({
+      to: request,
+      newSessionId: SessionId.make(yield* newId("s")),
+      said:
+        request.kind === "chat"
+          ? { text: (request.content as { readonly text: string }).text, userId }
+          : null,
+      ttlMs,
+      dueAt,
+      draft: plainDraft({ ...Struct.pick(request, drafted), id, content: content.success, dueAt: 0 }),
+    })
   })
 
   /** Each by itself, all in one transaction. */
@@ -66,30 +76,10 @@ export const makeSending = Effect.fnUntraced(function* (
 
 const drafted = ["kind", "trigger", "onWake", "priority", "channelType", "platformId", "threadId"] as const
 
-const incomingOf = (
-  request: SendRequest,
-  id: MessageId,
-  newSessionId: SessionId,
-  content: string,
-): Incoming => ({
-  to: request,
-  newSessionId,
-  said:
-    request.kind === "chat"
-      ? { text: (request.content as { readonly text: string }).text, userId: request.userId ?? null }
-      : null,
-  ttlMs: request.ttlMs ?? null,
-  dueAt: request.dueAt ?? null,
-  draft: plainDraft({ ...Struct.pick(request, drafted), id, content, dueAt: 0 }),
-})
-
 const replyOf = (sent: Sent): SendReply => {
   if (sent._tag !== "Gated") {
-    return {
-      outcome: sent._tag === "Accepted" ? "accepted" : "existing",
-      message: sent.message,
-      reason: null,
-    }
+    const outcome = sent._tag === "Accepted" ? "accepted" : "existing"
+    return { outcome, message: sent.message, reason: null }
   }
   const { decision } = sent
   return decision._tag === "Drop"
