@@ -8,72 +8,66 @@ import { connect as connectSocket } from "node:net"
 import * as path from "node:path"
 import { socketPathProblem } from "../layers/http/PrivateSocket.ts"
 import { type Client, client } from "../layers/http/SocketClient.ts"
-import { CommandError, dataDirectory } from "./Root.ts"
+import { asRefusal, type CommandError, dataDirectory, refusal } from "./Root.ts"
 
 /** The socket on which a daemon listens. */
 export const socketPath = (dataDir: string): string => path.join(dataDir, "daemon.sock")
 
 const CONNECT_MS = 10_000
 
-/** A socket that nobody listens on was left by a daemon that died. */
-const answers = (socket: string): Effect.Effect<"answers" | "nobody", CommandError> =>
+/** Whether a daemon runs on this data directory. A socket that nobody listens on was left by one that died. */
+export const daemonAnswers = (dataDir: string): Effect.Effect<boolean, CommandError> =>
   Effect.callback((resume) => {
+    const socket = socketPath(dataDir)
     const problem = socketPathProblem(socket)
-    if (problem !== undefined) return resume(Effect.fail(new CommandError({ message: problem.message })))
+    if (problem !== undefined) return resume(Effect.fail(asRefusal(problem)))
     const connection = connectSocket(socket)
+    const ended = (answer: Effect.Effect<boolean, CommandError>) => {
+      connection.destroy()
+      resume(answer)
+    }
     const unusable = (why: string) =>
-      resume(
+      ended(
         Effect.fail(
-          new CommandError({
-            message: `the daemon's socket ${socket} can't be used: ${why}; run the command as the user who runs the daemon`,
-          }),
+          refusal(
+            `the daemon's socket ${socket} can't be used: ${why}; run the command as the user who runs the daemon`,
+          ),
         ),
       )
-    connection.setTimeout(CONNECT_MS, () => {
-      connection.destroy()
-      unusable(`nobody took the connection for ${CONNECT_MS / 1_000} s`)
-    })
-    connection.once("connect", () => {
-      connection.destroy()
-      resume(Effect.succeed("answers"))
-    })
+    connection.setTimeout(CONNECT_MS, () =>
+      unusable(`nobody took the connection for ${CONNECT_MS / 1_000} s`),
+    )
+    connection.once("connect", () => ended(Effect.succeed(true)))
     connection.once("error", (error: NodeJS.ErrnoException) => {
-      if (error.code === "ENOENT" || error.code === "ECONNREFUSED") resume(Effect.succeed("nobody"))
+      if (error.code === "ENOENT" || error.code === "ECONNREFUSED") ended(Effect.succeed(false))
       else unusable(error.message)
     })
   })
 
 const notRunning = (dataDir: string): CommandError =>
-  new CommandError({
-    message: fs.existsSync(dataDir)
+  refusal(
+    fs.existsSync(dataDir)
       ? `the daemon is not running in ${dataDir}; start it with: lamplighter up`
       : `there is no data directory ${dataDir}; make it with: lamplighter init; then start the daemon with: lamplighter up`,
-  })
-
-/** Whether a daemon runs on this data directory. */
-export const daemonAnswers = (dataDir: string): Effect.Effect<boolean, CommandError> =>
-  Effect.map(answers(socketPath(dataDir)), (answer) => answer === "answers")
+  )
 
 /** For commands that change something, or ask about what runs now: needs the daemon. */
 export const connectDaemon = Effect.gen(function* () {
   const dataDir = yield* dataDirectory
-  const socket = socketPath(dataDir)
-  return (yield* answers(socket)) === "answers" ? client(socket) : yield* notRunning(dataDir)
+  return (yield* daemonAnswers(dataDir)) ? client(socketPath(dataDir)) : yield* notRunning(dataDir)
 })
 
 /** For commands that only read: the daemon if one runs, else the ledger as the last one left it. */
 export const connectReading = Effect.gen(function* () {
   const dataDir = yield* dataDirectory
-  const socket = socketPath(dataDir)
-  if ((yield* answers(socket)) === "answers") return client(socket)
+  if (yield* daemonAnswers(dataDir)) return client(socketPath(dataDir))
   const ledger = path.join(dataDir, "lamplighter.db")
   const problem = readingProblem(ledger)
   if (problem === "ENOENT") return yield* notRunning(dataDir)
-  if (problem !== undefined) {
-    return yield* new CommandError({
-      message: `the ledger ${ledger} can't be read (${problem}); run the command as the user who owns it`,
-    })
-  }
+  if (problem !== undefined)
+    return yield* refusal(
+      `the ledger ${ledger} can't be read (${problem}); run the command as the user who owns it`,
+    )
   const { offlineClient } = yield* Effect.promise(() => import("./OfflineApi.ts"))
   const offline: Client = yield* offlineClient(dataDir, ledger)
   return offline

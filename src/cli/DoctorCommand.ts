@@ -13,7 +13,7 @@ import { connectDaemon, daemonAnswers } from "./Connection.ts"
 import { builderOptions, engineOptions } from "./DockerOptions.ts"
 import { hints } from "./Invocation.ts"
 import { show } from "./Output.ts"
-import { CommandError, dataDirectory, dataOption, jsonFlag, runtimeFlag } from "./Root.ts"
+import { dataDirectory, dataOption, jsonFlag, refusal, runtimeFlag } from "./Root.ts"
 
 const fileOf = (settings: Settings): string => {
   const { file } = locate({ env: process.env, dataDir: settings.dataDir })
@@ -97,8 +97,10 @@ const checkDaemon = Effect.fnUntraced(
   ),
 )
 
-export const doctorCommand = Command.make("doctor", { runtime: runtimeFlag, json: jsonFlag }, (input) =>
-  Effect.gen(function* () {
+export const doctorCommand = Command.make(
+  "doctor",
+  { runtime: runtimeFlag, json: jsonFlag },
+  Effect.fnUntraced(function* (input) {
     const dataDir = yield* dataDirectory
     const loaded = yield* loadSettings({ env: process.env, dataDir: yield* dataOption }).pipe(
       Effect.map((settings) => ({
@@ -121,10 +123,7 @@ export const doctorCommand = Command.make("doctor", { runtime: runtimeFlag, json
         ...(remedy === null ? [] : [say(`      remedy: ${remedy}`)]),
       ]),
     )
-    const failures = checks.filter(({ level }) => level === "failure")
-    if (failures.length > 0)
-      return yield* new CommandError({
-        message: `${failures.map(({ name }) => name).join(", ")}: the daemon can't work like this`,
-      })
+    const failures = checks.filter(({ level }) => level === "failure").map(({ name }) => name)
+    if (failures.length > 0) return yield* refusal(`${failures.join(", ")}: the daemon can't work like this`)
   }),
 )

@@ -5,13 +5,13 @@ import { DockerEngine } from "../layers/docker/DockerEngine.ts"
 import { engineFacts } from "../layers/docker/EngineFacts.ts"
 import { escapeWarning } from "../domain/RuntimeEscapes.ts"
 import { engineOptions } from "./DockerOptions.ts"
-import { CommandError } from "./Root.ts"
+import { asRefusal, type CommandError, refusal } from "./Root.ts"
 
 /** What is wrong with the engine, or null; fails when it does not answer. */
 const examine = (settings: Settings): Effect.Effect<string | null, CommandError> =>
   engineFacts.pipe(
     Effect.map(({ runc }) => (runc === null ? null : escapeWarning(runc))),
-    Effect.mapError(({ message }) => new CommandError({ message })),
+    Effect.mapError(asRefusal),
     Effect.provide(DockerEngine.layer(engineOptions(settings))),
   )
 
@@ -23,9 +23,7 @@ export const examineEngine = Effect.fnUntraced(function* (settings: Settings, wa
   if (settings.docker.strictRuntime === "refuse") {
     const problem = yield* examine(settings)
     if (problem === null) return
-    return yield* new CommandError({
-      message: `${problem}; docker.strictRuntime is "refuse", so nothing is started on it`,
-    })
+    return yield* refusal(`${problem}; docker.strictRuntime is "refuse", so nothing is started on it`)
   }
   yield* examine(settings).pipe(
     Effect.flatMap((problem) => {

@@ -1,5 +1,5 @@
 /** `events`: the timeline, what happened in order, also as it happens. */
-import { Clock, Effect, Option, Result, Schema } from "effect"
+import { Clock, Effect, Result, Schema } from "effect"
 import { Command, Flag } from "effect/cli"
 import { parseDuration } from "../domain/DurationText.ts"
 import { SessionId } from "../domain/Ids.ts"
@@ -8,10 +8,10 @@ import type { LedgerEvent } from "../domain/LedgerEvent.ts"
 import { connectDaemon, connectReading } from "./Connection.ts"
 import { untilInterrupted } from "./Interruption.ts"
 import { instant, oneLine, print, show, table } from "./Output.ts"
-import { formed, number, text, whether } from "./Flags.ts"
+import { formed, given, number, text, whether } from "./Flags.ts"
 import { limitFlag } from "./Asking.ts"
-import { CommandError, jsonFlag } from "./Root.ts"
-import { instantOf } from "./TimeFlags.ts"
+import { jsonFlag, refusal } from "./Root.ts"
+import { instantOf } from "./FlagTexts.ts"
 
 const FOLLOW_EVERY_MS = 250
 
@@ -23,8 +23,6 @@ const columns = {
   what: (row: LedgerEvent) => row.text,
 }
 
-const lines = (rows: ReadonlyArray<LedgerEvent>) => table(rows, columns)
-
 const line = (row: LedgerEvent): string =>
   Object.values(columns)
     .map((column) => oneLine(column(row)))
@@ -35,10 +33,7 @@ const sinceOf = Effect.fnUntraced(function* (text: string) {
   const length = parseDuration(text)
   if (Result.isSuccess(length)) return (yield* Clock.currentTimeMillis) - length.success
   const unit = /^\d+$/.test(text) ? `; or is it a length of time, ${text}s?` : ", or 2h for so long ago"
-  return yield* Effect.mapError(
-    instantOf("since", text),
-    ({ message }) => new CommandError({ message: message + unit }),
-  )
+  return yield* Effect.mapError(instantOf("since", text), ({ message }) => refusal(message + unit))
 })
 
 /** The last `count` events, or those since an instant, oldest first. The ledger keeps a limited number of them. */
@@ -75,37 +70,33 @@ export const eventsCommand = Command.make(
     after: number("after", "Start after this position"),
     json: jsonFlag,
   },
-  (input) =>
-    Effect.gen(function* () {
-      const api = yield* input.follow ? connectDaemon : connectReading
-      const sessionId = Option.getOrUndefined(input.session)
-      const limit = Option.getOrUndefined(input.limit)
-      const position = Option.getOrUndefined(input.after)
-      const since = Option.isSome(input.since) ? yield* sinceOf(input.since.value) : 0
-      const wanted = input.all || since > 0 ? Infinity : input.tail
-      const first =
-        position === undefined && limit === undefined
-          ? yield* lastOf(
-              (after) =>
-                api.events({ sessionId, after, limit: Math.min(wanted, MAX_PAGE), order: "newest-first" }),
-              wanted,
-              since,
-            )
-          : yield* api.events({ sessionId, limit, after: position ?? 0 })
-      if (!input.follow) return yield* show(input.json, first, () => lines(first))
-      const tell = (rows: ReadonlyArray<LedgerEvent>) =>
-        Effect.forEach(rows, (row) => print(input.json ? JSON.stringify(row) : line(row)), { discard: true })
-      return yield* untilInterrupted(
-        Effect.gen(function* () {
-          yield* tell(first)
-          let after = first.at(-1)?.position ?? position ?? 0
-          while (true) {
-            const rows = yield* api.events({ sessionId, limit, after })
-            yield* tell(rows)
-            after = rows.at(-1)?.position ?? after
-            if (rows.length === 0) yield* Effect.sleep(FOLLOW_EVERY_MS)
-          }
-        }),
-      )
-    }),
+  Effect.fnUntraced(function* (input) {
+    const { after: position, all, follow, json, limit, session: sessionId, since: text, tail } = given(input)
+    const api = yield* follow ? connectDaemon : connectReading
+    const since = text === undefined ? 0 : yield* sinceOf(text)
+    const wanted = all || since > 0 ? Infinity : tail
+    const first =
+      position === undefined && limit === undefined
+        ? yield* lastOf(
+            (after) =>
+              api.events({ sessionId, after, limit: Math.min(wanted, MAX_PAGE), order: "newest-first" }),
+            wanted,
+            since,
+          )
+        : yield* api.events({ sessionId, limit, after: position ?? 0 })
+    if (!follow) return yield* show(json, first, () => table(first, columns))
+    const tell = (rows: ReadonlyArray<LedgerEvent>) =>
+      Effect.forEach(rows, (row) => print(json ? JSON.stringify(row) : line(row)), { discard: true })
+    const goOn = Effect.gen(function* () {
+      yield* tell(first)
+      let after = first.at(-1)?.position ?? position ?? 0
+      while (true) {
+        const rows = yield* api.events({ sessionId, limit, after })
+        yield* tell(rows)
+        after = rows.at(-1)?.position ?? after
+        if (rows.length === 0) yield* Effect.sleep(FOLLOW_EVERY_MS)
+      }
+    })
+    return yield* untilInterrupted(goOn)
+  }),
 )

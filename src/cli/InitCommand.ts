@@ -1,19 +1,16 @@
 /** `init`: a data directory that is ready, with a configuration file to edit and, if wanted, a first group. Repeating it is harmless. */
-import { formed } from "./Flags.ts"
-import { Clock, Effect, Layer, Option } from "effect"
-import { Command } from "effect/cli"
+import { Clock, Effect, Layer } from "effect"
 import * as fs from "node:fs"
 import * as path from "node:path"
+import { plainGroup } from "../domain/Group.ts"
 import { GroupId } from "../domain/Ids.ts"
 import { loadSettings } from "../layers/Configuration.ts"
 import { DEFAULT_FILE_NAME } from "../layers/configuration/Location.ts"
 import { acquireDataDirectory } from "../layers/sqlite/DataDirectoryLock.ts"
 import * as SqliteLedger from "../layers/sqlite/SqliteLedger.ts"
 import { SessionStore } from "../services/SessionStore.ts"
-import { hints } from "./Invocation.ts"
-import { show } from "./Output.ts"
-import { dataDirectory, jsonFlag } from "./Root.ts"
-import { plainGroup } from "../domain/Group.ts"
+import { formed } from "./Flags.ts"
+import { dataDirectory, showing } from "./Root.ts"
 
 /** The settings that are most often changed, with their defaults; docs/configuration.md has the rest. */
 const firstFile = `// Lamplighter's configuration: JSON with comments. docs/configuration.md describes every setting.
@@ -37,46 +34,35 @@ const firstFile = `// Lamplighter's configuration: JSON with comments. docs/conf
 }
 `
 
-export const initCommand = Command.make(
+export const initCommand = showing(
   "init",
-  {
-    group: formed("group", GroupId, "Add this group too, with the echo provider"),
-    json: jsonFlag,
-  },
-  (input) =>
-    Effect.gen(function* () {
-      const dataDir = yield* dataDirectory
-      yield* acquireDataDirectory(dataDir)
-      const file = path.join(dataDir, DEFAULT_FILE_NAME)
-      const wrote = yield* Effect.sync(() => writeNew(file, firstFile))
-      const settings = yield* loadSettings({ env: process.env, dataDir })
-      const group = Option.getOrUndefined(input.group)
-      const store = SessionStore.layer({
-        policy: settings.policy,
-        limits: settings.limits,
-        zone: settings.zone,
-      }).pipe(
-        Layer.provide(
-          SqliteLedger.layer({
-            path: path.join(dataDir, "lamplighter.db"),
-            mode: "read-write",
-            commit: "immediate",
-          }),
-        ),
-      )
-      const added = yield* addFirst(group).pipe(Effect.provide(store))
-      const say = yield* hints
-      yield* show(input.json, { dataDir, file, wrote, group: group ?? null, added }, () => [
-        `data directory: ${dataDir}`,
-        `configuration: ${file} (${wrote === "written" ? "written" : "was there, left as it is"})`,
-        ...(group === undefined ? [] : [`group: ${group} (${added === "added" ? "added" : "was there"})`]),
-        say("next: lamplighter up"),
-        group === undefined
-          ? say("then, in another terminal: lamplighter group add helpers")
-          : say(`then, in another terminal: lamplighter send ${group} "hello" --wait`),
-      ])
-    }),
-).pipe(Command.withDescription("Prepare a data directory: its configuration file, its ledger, a first group"))
+  null,
+  { group: formed("group", GroupId, "Add this group too, with the echo provider") },
+  Effect.fnUntraced(function* ({ group }) {
+    const dataDir = yield* dataDirectory
+    yield* acquireDataDirectory(dataDir)
+    const file = path.join(dataDir, DEFAULT_FILE_NAME)
+    const wrote = yield* Effect.sync(() => writeNew(file, firstFile))
+    const { limits, policy, zone } = yield* loadSettings({ env: process.env, dataDir })
+    const ledger = {
+      path: path.join(dataDir, "lamplighter.db"),
+      mode: "read-write",
+      commit: "immediate",
+    } as const
+    const store = Layer.provide(SessionStore.layer({ policy, limits, zone }), SqliteLedger.layer(ledger))
+    const added = yield* addFirst(group).pipe(Effect.provide(store))
+    return { dataDir, file, wrote, group: group ?? null, added }
+  }),
+  ({ added, dataDir, file, group, wrote }, _, say) => [
+    `data directory: ${dataDir}`,
+    `configuration: ${file} (${wrote === "written" ? "written" : "was there, left as it is"})`,
+    ...(group === null ? [] : [`group: ${group} (${added === "added" ? "added" : "was there"})`]),
+    say("next: lamplighter up"),
+    group === null
+      ? say("then, in another terminal: lamplighter group add helpers")
+      : say(`then, in another terminal: lamplighter send ${group} "hello" --wait`),
+  ],
+)
 
 const writeNew = (file: string, text: string): "written" | "kept" => {
   if (fs.existsSync(file)) return "kept"

@@ -1,4 +1,8 @@
-/** What an interruption (Ctrl-C, SIGTERM) means: to a command that runs until it is interrupted, its end; to any other, that it was cut short. */
+/**
+ * What comes from outside while a command runs. An interruption (Ctrl-C, SIGTERM) is the end of one that runs until then; any other was
+ * cut short. When nobody reads the output any more, `lamplighter events | head` ends quietly, because its reader has seen enough; a
+ * daemon whose terminal went away goes on, because its work is elsewhere.
+ */
 import { Effect } from "effect"
 
 const CUT_SHORT = 130
@@ -18,3 +22,23 @@ export const endedBadly = Effect.sync(() => {
 
 export const interruptedExitCode = (): number =>
   meaning === "end" ? 0 : meaning === "failure" ? 1 : CUT_SHORT
+
+let whenClosed: "end" | "go-on" = "end"
+
+const watch = (stream: NodeJS.WriteStream): void => {
+  stream.on("error", (error: NodeJS.ErrnoException) => {
+    if (error.code !== "EPIPE" && error.code !== "EIO") throw error
+    if (whenClosed === "end") process.exit(0)
+  })
+}
+
+/** Once, at the program's start. */
+export const watchOutput = (): void => {
+  watch(process.stdout)
+  watch(process.stderr)
+}
+
+/** For the daemon. */
+export const goOnWithoutReader = (): void => {
+  whenClosed = "go-on"
+}

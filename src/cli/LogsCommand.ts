@@ -2,19 +2,19 @@
  * `logs`: what a container said: the log of a life that ended, or the output of the one that runs. Without a session: which logs there
  * are.
  */
-import { Console, Effect, Option, Schema } from "effect"
+import { Console, Effect, Schema } from "effect"
 import { Argument, Command } from "effect/cli"
 import * as fs from "node:fs"
+import * as path from "node:path"
 import { SessionId } from "../domain/Ids.ts"
 import type { Incarnation } from "../domain/Incarnation.ts"
 import { DEFAULT_PAGE } from "../services/operations/Requests.ts"
 import { connectReading } from "./Connection.ts"
 import { untilInterrupted } from "./Interruption.ts"
-import { keptLogs } from "./KeptLogs.ts"
 import { instant, print, show, table } from "./Output.ts"
-import { counted, number, whether } from "./Flags.ts"
+import { counted, given, number, type Said, whether } from "./Flags.ts"
 import { limitFlag } from "./Asking.ts"
-import { CommandError, dataDirectory, jsonFlag } from "./Root.ts"
+import { attempt, dataDirectory, jsonFlag, refusal } from "./Root.ts"
 
 const FOLLOW_EVERY_MS = 250
 /** An exit log is capped by the daemon; this caps what a damaged one can do here. */
@@ -22,61 +22,49 @@ const MAX_LOG_BYTES = 64 * 1024 * 1024
 /** Of the text seen last, to find the place where the new text goes on. */
 const OVERLAP = 2_000
 
-export const logsCommand = Command.make(
-  "logs",
-  {
-    session: Argument.String("session").pipe(
-      Argument.withSchema(SessionId),
-      Argument.withDescription("Whose container; without one, the logs that exits left are listed"),
-      Argument.optional,
-    ),
-    incarnation: number("incarnation", "Which life; the last one if not said"),
-    follow: whether("follow", "Go on with what the running container writes, until it ends"),
-    tail: counted("tail", Schema.Int.check(Schema.isGreaterThan(0)), "Only the last so many lines"),
-    limit: limitFlag,
-    json: jsonFlag,
-  },
-  (input) =>
-    Effect.gen(function* () {
-      if (Option.isNone(input.session)) return yield* listLogs(input)
-      const wanted = { ...input, session: input.session.value }
-      if (!input.follow) return yield* printLog(wanted)
-      if (input.json) {
-        return yield* new CommandError({ message: "--follow prints what it sees; leave out --json" })
-      }
-      return yield* untilInterrupted(printLog(wanted))
-    }),
-).pipe(Command.withDescription("Print what a session's container wrote"))
-
-interface Wanted {
-  readonly session: SessionId
-  readonly incarnation: Option.Option<number>
-  readonly follow: boolean
-  readonly tail: Option.Option<number>
-  readonly json: boolean
+const flags = {
+  session: Argument.String("session").pipe(
+    Argument.withSchema(SessionId),
+    Argument.withDescription("Whose container; without one, the logs that exits left are listed"),
+    Argument.optional,
+  ),
+  incarnation: number("incarnation", "Which life; the last one if not said"),
+  follow: whether("follow", "Go on with what the running container writes, until it ends"),
+  tail: counted("tail", Schema.Int.check(Schema.isGreaterThan(0)), "Only the last so many lines"),
+  limit: limitFlag,
+  json: jsonFlag,
 }
 
-const printLog = Effect.fnUntraced(function* (input: Wanted) {
+export const logsCommand = Command.make("logs", flags, (input) => {
+  const { session, ...said } = given(input)
+  if (session === undefined) return listLogs(said)
+  if (!said.follow) return printLog(session, said)
+  if (said.json) return Effect.fail(refusal("--follow prints what it sees; leave out --json"))
+  return untilInterrupted(printLog(session, said))
+})
+
+type Wanted = Omit<Said<typeof flags>, "session">
+
+const printLog = Effect.fnUntraced(function* (session: SessionId, input: Wanted) {
   const api = yield* connectReading
-  const find = Effect.map(api.session({ id: input.session }), ({ incarnations }) =>
-    Option.isSome(input.incarnation)
-      ? incarnations.find(({ number }) => number === Option.getOrUndefined(input.incarnation))
-      : incarnations[0],
+  const find = Effect.map(api.session({ id: session }), ({ incarnations }) =>
+    input.incarnation === undefined
+      ? incarnations[0]
+      : incarnations.find(({ number }) => number === input.incarnation),
   )
   const life = yield* find
-  if (life === undefined) {
-    return yield* new CommandError({
-      message: `session ${input.session} has no such life; 'lamplighter session show ${input.session}' lists its last ones`,
-    })
-  }
+  if (life === undefined)
+    return yield* refusal(
+      `session ${session} has no such life; 'lamplighter session show ${session}' lists its last ones`,
+    )
   if (life.phase === "ended") return yield* printEnded(life, input)
   let seen = ""
   while (true) {
-    const output = yield* api.liveOutput({ id: input.session })
+    const output = yield* api.liveOutput({ id: session })
     if (output === null || output.incarnation !== life.number) break
     if (input.json) return yield* show(true, output, () => [])
     const lines = input.follow ? added(seen, output.text) : output.text
-    if (lines !== "") yield* print(tail(lines, seen === "" ? input.tail : Option.none()))
+    if (lines !== "") yield* print(tail(lines, seen === "" ? input.tail : undefined))
     if (!input.follow) return
     seen = output.text
     yield* Effect.sleep(FOLLOW_EVERY_MS)
@@ -88,35 +76,16 @@ const printLog = Effect.fnUntraced(function* (input: Wanted) {
 })
 
 /** The last lines; all of them where nothing is said. The last line break is left out. */
-const tail = (text: string, lines: Option.Option<number>): string =>
-  text
-    .replace(/\n$/, "")
-    .split("\n")
-    .slice(-Option.getOrElse(lines, () => 0))
-    .join("\n")
+const tail = (text: string, lines = 0): string => text.replace(/\n$/, "").split("\n").slice(-lines).join("\n")
 
-const listLogs = Effect.fnUntraced(function* (input: {
-  readonly limit: Option.Option<number>
-  readonly follow: boolean
-  readonly incarnation: Option.Option<number>
-  readonly json: boolean
-}) {
-  if (input.follow || Option.isSome(input.incarnation)) {
-    return yield* new CommandError({
-      message: "say whose container: lamplighter logs SESSION; 'lamplighter session list' shows the sessions",
-    })
-  }
+const listLogs = Effect.fnUntraced(function* ({ follow, incarnation, json, limit = DEFAULT_PAGE }: Wanted) {
+  if (follow || incarnation !== undefined)
+    return yield* refusal(
+      "say whose container: lamplighter logs SESSION; 'lamplighter session list' shows the sessions",
+    )
   const dataDir = yield* dataDirectory
-  const logs = yield* Effect.try({
-    try: () =>
-      keptLogs(
-        dataDir,
-        Option.getOrElse(input.limit, () => DEFAULT_PAGE),
-      ),
-    catch: (error) =>
-      new CommandError({ message: `the logs in ${dataDir} can't be listed: ${String(error)}` }),
-  })
-  yield* show(input.json, logs, () =>
+  const logs = yield* attempt(`the logs in ${dataDir} can't be listed`, () => keptLogs(dataDir, limit))
+  yield* show(json, logs, () =>
     table(logs, {
       at: (log) => instant(log.at),
       session: (log) => log.session,
@@ -127,22 +96,47 @@ const listLogs = Effect.fnUntraced(function* (input: {
   )
 })
 
+/**
+ * The logs that exits left, newest first, at most `limit`: the files say all that the list shows. Those that go away meanwhile, because
+ * retention took them, are left out.
+ */
+const keptLogs = (dataDir: string, limit: number) => {
+  const root = path.join(dataDir, "logs")
+  const found = entries(root).flatMap((session) =>
+    entries(path.join(root, session)).flatMap((name) => {
+      const incarnation = /-(\d+)\.log$/.exec(name)?.[1]
+      const file = path.join(root, session, name)
+      const stat = fs.statSync(file, { throwIfNoEntry: false })
+      if (incarnation === undefined || stat === undefined) return []
+      // A file was written when that life ended.
+      const at = Math.floor(stat.mtimeMs)
+      return [{ session, incarnation: Number(incarnation), at, bytes: stat.size, file }]
+    }),
+  )
+  return found.sort((a, b) => b.at - a.at || b.incarnation - a.incarnation).slice(0, limit)
+}
+
+const entries = (directory: string): ReadonlyArray<string> => {
+  try {
+    return fs.readdirSync(directory)
+  } catch (error) {
+    const code = error instanceof Error && "code" in error ? error.code : undefined
+    if (code === "ENOENT" || code === "ENOTDIR") return []
+    throw error
+  }
+}
+
 const ending = (life: Incarnation): string =>
   `incarnation ${life.number} ended at ${instant(life.endedAt)}: ${life.reason ?? "unknown"}, exit code ${life.exitCode ?? "unknown"}`
 
 const printEnded = Effect.fnUntraced(function* (life: Incarnation, { json, tail: lines }: Wanted) {
   const { logFile } = life
-  if (logFile === null) {
-    return yield* new CommandError({
-      message: `${ending(life)}; such an end keeps a log only with keepZeroExitLogs "keep"`,
-    })
-  }
+  if (logFile === null)
+    return yield* refusal(`${ending(life)}; such an end keeps a log only with keepZeroExitLogs "keep"`)
   const text = yield* Effect.try({
     try: () => readCapped(logFile),
     catch: (error) =>
-      new CommandError({
-        message: `the log ${logFile} can't be read: ${String(error)}; retention may have removed it`,
-      }),
+      refusal(`the log ${logFile} can't be read: ${String(error)}; retention may have removed it`),
   })
   if (json) return yield* show(true, { incarnation: life.number, logFile, text }, () => [])
   yield* print(tail(text, lines))

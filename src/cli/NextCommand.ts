@@ -1,14 +1,14 @@
 /** `next`: when a schedule fires. Needs neither a daemon nor a data directory. */
-import { text } from "./Flags.ts"
-import { Clock, Effect, Option, Result } from "effect"
+import { Clock, Effect } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
 import { describeSchedule, MAX_PREVIEW, parseSchedule, preview } from "../domain/Recurrence.ts"
 import { describeProblem } from "../domain/TextProblem.ts"
 import { parseZone } from "../domain/Zone.ts"
+import { given, text } from "./Flags.ts"
 import { instant, show } from "./Output.ts"
-import { CommandError, jsonFlag as json, orCommandError } from "./Root.ts"
+import { asRefusal, jsonFlag as json, refusal } from "./Root.ts"
 import { localInstant } from "./TaskLines.ts"
-import { instantOf } from "./TimeFlags.ts"
+import { instantOf } from "./FlagTexts.ts"
 
 export const nextCommand = Command.make(
   "next",
@@ -20,19 +20,19 @@ export const nextCommand = Command.make(
     json,
   },
   Effect.fn(function* (input) {
-    const zone = yield* orCommandError(
-      Result.mapError(parseZone(input.tz), (problem) => ({ message: describeProblem(input.tz, problem) })),
+    const { count, tz } = input
+    const zone = yield* Effect.mapError(Effect.fromResult(parseZone(tz)), (problem) =>
+      refusal(describeProblem(tz, problem)),
     )
-    if (input.count < 1 || input.count > MAX_PREVIEW) {
-      return yield* new CommandError({
-        message: `--count ${input.count} is not between 1 and ${MAX_PREVIEW}`,
-      })
-    }
-    const from = Option.isSome(input.from)
-      ? yield* instantOf("from", input.from.value)
-      : yield* Clock.currentTimeMillis
-    const schedule = yield* orCommandError(parseSchedule(input.schedule, { zone, now: from }))
-    const slots = preview(schedule, from, input.count)
+    if (count < 1 || count > MAX_PREVIEW)
+      return yield* refusal(`--count ${count} is not between 1 and ${MAX_PREVIEW}`)
+    const { from: said } = given(input)
+    const from = said === undefined ? yield* Clock.currentTimeMillis : yield* instantOf("from", said)
+    const schedule = yield* Effect.mapError(
+      Effect.fromResult(parseSchedule(input.schedule, { zone, now: from })),
+      asRefusal,
+    )
+    const slots = preview(schedule, from, count)
     yield* show(input.json, { next: slots.map(instant) }, () => [
       `${describeSchedule(schedule)}:`,
       ...slots.map((slot) => localInstant(slot, zone)),

@@ -2,7 +2,7 @@
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { Effect } from "effect"
-import { watchOutput } from "./ClosedOutput.ts"
+import { watchOutput } from "./Interruption.ts"
 import { exitCodeOf, runWords } from "./Run.ts"
 
 watchOutput()

@@ -1,13 +1,27 @@
-/** The program's name, the flags that every command takes, and where its data directory is. */
+/** The program's name, the flags that every command takes, where its data directory is, and what commands are made with. */
 import { Effect, Option, Schema, type Scope } from "effect"
 import { CliError, Command } from "effect/cli"
 import { DATA_VARIABLE, locate } from "../layers/configuration/Location.ts"
-import { choice, pathTo, whether } from "./Flags.ts"
+import { choice, given, pathTo, type Said, whether } from "./Flags.ts"
+import { hints } from "./Invocation.ts"
+import { show } from "./Output.ts"
 
 /** A command can't go on; the message says what would help. */
 export class CommandError extends Schema.TaggedError<CommandError>()("CommandError", {
   message: Schema.String,
 }) {}
+
+export const refusal = (message: string): CommandError => new CommandError({ message })
+
+/** The message of something that fails otherwise. */
+export const asRefusal = ({ message }: { readonly message: string }): CommandError => refusal(message)
+
+/** What Node throws, as the failure of the command; `what` says what could not be done. */
+export const attempt = <A>(what: string, act: () => A): Effect.Effect<A, CommandError> =>
+  Effect.try({
+    try: act,
+    catch: (cause) => refusal(`${what}: ${cause instanceof Error ? cause.message : String(cause)}`),
+  })
 
 export const root = Command.make("lamplighter").pipe(
   Command.withSharedFlags({
@@ -30,11 +44,7 @@ export const runtimeFlag = choice(
 /** What `--data` says, if anything. */
 export const dataOption = Effect.flatMap(root, ({ data }) =>
   Option.isNone(data) && process.env[DATA_VARIABLE] === ""
-    ? Effect.fail(
-        new CommandError({
-          message: `${DATA_VARIABLE} is empty; name the data directory in it, or unset it`,
-        }),
-      )
+    ? Effect.fail(refusal(`${DATA_VARIABLE} is empty; name the data directory in it, or unset it`))
     : Effect.succeed(Option.getOrUndefined(data)),
 )
 
@@ -66,12 +76,22 @@ export const family = (name: string, commands: ReadonlyArray<AnyCommand>) =>
     wrongWords(name, `a subcommand is missing: ${commands.map((one) => one.name).join(", ")}`),
   ).pipe(Command.withSubcommands(commands))
 
-/** Runs what a library reports as a `Result`, with its own message. */
-export const orCommandError = <A>(
-  result:
-    | { readonly _tag: "Success"; readonly success: A }
-    | { readonly _tag: "Failure"; readonly failure: { readonly message: string } },
-): Effect.Effect<A, CommandError> =>
-  result._tag === "Success"
-    ? Effect.succeed(result.success)
-    : Effect.fail(new CommandError({ message: result.failure.message }))
+/** A command that finds something out, or does it, and shows the answer: as JSON, or in these lines. `says` is for the help; null: the table of commands says it. */
+export const showing = <const Flags extends Command.Command.Config, Answer, E, R>(
+  name: string,
+  says: string | null,
+  flags: Flags,
+  /** Takes what the flags say, under their names, and nothing of those that were left out. */
+  act: (said: Said<Flags>) => Effect.Effect<Answer, E, R>,
+  lines: (answer: Answer, said: Said<Flags>, say: (hint: string) => string) => ReadonlyArray<string>,
+) =>
+  Command.make(
+    name,
+    { flags, json: jsonFlag },
+    Effect.fnUntraced(function* (input) {
+      const said = given(input.flags)
+      const answer = yield* act(said)
+      const say = yield* hints
+      yield* show(input.json, answer, () => lines(answer, said, say))
+    }),
+  ).pipe(Command.withDescription(says ?? ""))

@@ -11,7 +11,7 @@ const SHOWN_CHARS = 80
 export const runsCommand = reading(
   (api) => api.runs,
   "runs",
-  "List what ran, and what did not and why",
+  null,
   {
     taskId: formed("task", SeriesId, "Only this task's"),
     sessionId: formed("session", SessionId, "Only this session's"),

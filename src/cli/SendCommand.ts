@@ -14,7 +14,7 @@ import { escaped, print, show } from "./Output.ts"
 import { CommandError, jsonFlag, wrongWords } from "./Root.ts"
 import { sendBatch } from "./SendBatch.ts"
 import { contentOf, readInput, readWords } from "./SendContent.ts"
-import { durationOf, instantOf } from "./TimeFlags.ts"
+import { durationOf, instantOf } from "./FlagTexts.ts"
 
 const input = {
   words: Argument.String("words").pipe(

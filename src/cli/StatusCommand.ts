@@ -5,7 +5,7 @@ import { instant } from "./Output.ts"
 export const statusCommand = reading(
   (api) => api.status,
   "status",
-  "Show what runs, what waits and what is wrong",
+  null,
   {},
   (state, _, say) => [
     `runtime: ${state.runtime}`,

@@ -1,65 +1,48 @@
 /** `task`: recurring tasks, from their making to their end. */
-import { Effect, Option } from "effect"
+import { Effect } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
 import { GroupId, SeriesId, SessionId } from "../domain/Ids.ts"
 import { describeSchedule } from "../domain/Recurrence.ts"
 import { type Series, SeriesStatus } from "../domain/Series.ts"
 import { PageLimit } from "../services/operations/Requests.ts"
 import { changing, pageFlags, reading } from "./Asking.ts"
-import { connectDaemon, connectReading } from "./Connection.ts"
+import { connectReading } from "./Connection.ts"
+import { choice, formed, number, text, textAs, textOr, unlessDash, whether } from "./Flags.ts"
 import { instant, show, table } from "./Output.ts"
-import { choice, formed, number, text, whether, given } from "./Flags.ts"
-import { family, jsonFlag as json } from "./Root.ts"
-import {
-  echo,
-  echoed,
-  localInstant,
-  marks,
-  nextLine,
-  scheduleLine,
-  settingLines,
-  statisticsLines,
-} from "./TaskLines.ts"
+import { family, jsonFlag } from "./Root.ts"
+import * as Lines from "./TaskLines.ts"
 import { saidOf, taskSettings } from "./TaskSettings.ts"
-import { instantOf } from "./TimeFlags.ts"
+import { instantOf } from "./FlagTexts.ts"
 
 const id = Argument.String("id").pipe(Argument.withSchema(SeriesId))
 
 /** Of a prompt in a table. */
 const SHOWN_CHARS = 60
 
-const taskAdd = Command.make(
+const taskAdd = changing(
+  (api) =>
+    Effect.fnUntraced(function* (said) {
+      const plain = { ttlMs: null, name: null, script: null, zone: null }
+      const task = yield* api.addTask({ ...plain, ...(yield* saidOf(said.settings)), ...said.task })
+      return Lines.echoed(yield* api.task({ id: task.id }))
+    }),
   "add",
+  "Add a recurring or one-off task",
   {
-    group: Argument.String("group").pipe(Argument.withSchema(GroupId)),
-    schedule: Argument.String("schedule"),
-    prompt: Argument.String("prompt"),
-    id: formed("id", SeriesId, "Your id: adding the same again under it changes nothing"),
-    zone: text("zone", "IANA time zone of its schedule; the group's if not said"),
-    name: text("name", "For people"),
-    session: formed("session", SessionId, "The session that runs it"),
-    script: text("script", "Bash before each run; its last line of JSON can skip it"),
-    ...taskSettings,
-    json,
+    task: {
+      groupId: Argument.String("group").pipe(Argument.withSchema(GroupId)),
+      schedule: Argument.String("schedule"),
+      prompt: Argument.String("prompt"),
+      id: formed("id", SeriesId, "Your id: adding the same again under it changes nothing"),
+      zone: text("zone", "IANA time zone of its schedule; the group's if not said"),
+      name: text("name", "For people"),
+      sessionId: formed("session", SessionId, "The session that runs it"),
+      script: text("script", "Bash before each run; its last line of JSON can skip it"),
+    },
+    settings: taskSettings,
   },
-  Effect.fn(function* (input) {
-    const said = yield* saidOf(input)
-    const api = yield* connectDaemon
-    const task = yield* api.addTask({
-      ttlMs: null,
-      ...said,
-      groupId: input.group,
-      schedule: input.schedule,
-      prompt: input.prompt,
-      name: Option.getOrNull(input.name),
-      script: Option.getOrNull(input.script),
-      zone: Option.getOrNull(input.zone),
-      ...given({ sessionId: input.session, id: input.id }),
-    })
-    const report = yield* api.task({ id: task.id })
-    yield* show(input.json, echoed(report), () => echo(report))
-  }),
-).pipe(Command.withDescription("Add a recurring or one-off task"))
+  Lines.echo,
+)
 
 const taskList = reading(
   (api) => api.tasks,
@@ -83,7 +66,7 @@ const taskList = reading(
 )
 
 /** What each mark of a run means. */
-const legend = Object.entries(marks).map(([outcome, mark]) => `${mark} ${outcome}`)
+const legend = Object.entries(Lines.marks).map(([outcome, mark]) => `${mark} ${outcome}`)
 
 const taskShow = reading(
   (api) => api.task,
@@ -91,60 +74,56 @@ const taskShow = reading(
   `Show one task, its next instants and its last runs: ${legend.join(", ")}`,
   { id },
   (report) => {
-    const { runs, task } = report
-    const lastRuns = runs.map((run) => marks[run.outcome]).toReversed()
+    const task = Lines.echoed(report)
     return [
-      `task: ${task.id}${task.name === null ? "" : ` (${task.name})`}, ${task.status}${task.note === null ? "" : `: ${task.note}`}`,
+      `task: ${task.id}${task.name === null ? "" : ` (${task.name})`}, ${task.status}${noteOf(task)}`,
       `session: ${task.sessionId} of group ${task.groupId}`,
-      `schedule: ${scheduleLine(report)}`,
+      `schedule: ${Lines.scheduleLine(task)}`,
       `prompt: ${task.prompt}`,
       ...(task.script === null ? [] : [`script: ${task.script}`]),
       `overlap: ${task.overlap}; catch-up: ${task.catchUp}`,
-      ...settingLines(task),
-      nextLine(report),
-      ...statisticsLines(report.statistics),
-      `runs: ${lastRuns.join("") || "-"}`,
+      ...Lines.settingLines(task),
+      Lines.nextLine(task),
+      ...Lines.statisticsLines(report.statistics),
+      `runs: ${
+        report.runs
+          .map((run) => Lines.marks[run.outcome])
+          .toReversed()
+          .join("") || "-"
+      }`,
       `revision: ${task.revision}`,
     ]
   },
 )
 
-const taskUpdate = Command.make(
+const taskUpdate = changing(
+  (api) =>
+    Effect.fnUntraced(function* (said) {
+      const change = { ...(yield* saidOf(said.settings)), ...said.change }
+      yield* api.changeTask({ id: said.id, change: { _tag: "Update", change } })
+      return Lines.echoed(yield* api.task({ id: said.id }))
+    }),
   "update",
+  "Change a task; a claimed occurrence finishes as it was",
   {
     id,
-    schedule: text("schedule", "The new schedule; a pending occurrence of the old one is cancelled"),
-    zone: text("zone", "Read the schedule in this zone; without it the task's own stays"),
-    prompt: text("prompt", "What the agent is told"),
-    script: text("script", "Bash, or - for none"),
-    revision: number("revision", "Refuse if somebody else changed the task since this revision"),
-    ...taskSettings,
-    json,
+    change: {
+      recurrence: text("schedule", "The new schedule; a pending occurrence of the old one is cancelled"),
+      zone: text("zone", "Read the schedule in this zone; without it the task's own stays"),
+      prompt: text("prompt", "What the agent is told"),
+      script: textAs("script", unlessDash, "Bash, or - for none"),
+      revision: number("revision", "Refuse if somebody else changed the task since this revision"),
+    },
+    settings: taskSettings,
   },
-  (input) =>
-    Effect.gen(function* () {
-      const said = yield* saidOf(input)
-      const api = yield* connectDaemon
-      const task = yield* api.changeTask({
-        id: input.id,
-        change: {
-          _tag: "Update",
-          change: {
-            ...said,
-            ...given({ recurrence: input.schedule, zone: input.zone, prompt: input.prompt }),
-            ...given({ script: Option.map(input.script, (bash) => (bash === "-" ? null : bash)) }),
-            ...given({ revision: input.revision }),
-          },
-        },
-      })
-      const report = yield* api.task({ id: task.id })
-      yield* show(input.json, echoed(report), () => [...echo(report), `revision: ${task.revision}`])
-    }),
-).pipe(Command.withDescription("Change a task; a claimed occurrence finishes as it was"))
+  (task) => [...Lines.echo(task), `revision: ${task.revision}`],
+)
+
+const noteOf = ({ note }: Series): string => (note === null ? "" : `: ${note}`)
 
 /** One line of how a task stands after a change. */
 const standing = (task: Series): ReadonlyArray<string> => [
-  `task ${task.id} is ${task.status}${task.note === null ? "" : `: ${task.note}`}, next ${task.status === "active" ? instant(task.nextSlot) : "-"}`,
+  `task ${task.id} is ${task.status}${noteOf(task)}, next ${task.status === "active" ? instant(task.nextSlot) : "-"}`,
 ]
 
 const taskPause = changing(
@@ -193,27 +172,20 @@ const taskBackfill = changing(
     id,
     from: Flag.String("from").pipe(Flag.withDescription("The first instant of the range")),
     to: Flag.String("to").pipe(Flag.withDescription("The last instant of the range")),
-    name: Flag.String("name").pipe(
-      Flag.withDescription("Repeating a backfill under the same name runs nothing twice"),
-      Flag.withDefault("backfill"),
-    ),
+    name: textOr("name", "backfill", "Repeating a backfill under the same name runs nothing twice"),
   },
   (made, said) => [`${made.length} runs of task ${said.id} are queued`],
 )
 
 const taskPreview = Command.make(
   "preview",
-  { id, count: Flag.Int("count").pipe(Flag.withSchema(PageLimit), Flag.withDefault(10)), json },
-  (input) =>
-    Effect.gen(function* () {
-      const { next, task } = yield* (yield* connectReading).task({
-        id: input.id,
-        count: input.count,
-      })
-      yield* show(input.json, { next: next.map(instant) }, () =>
-        next.map((slot) => localInstant(slot, task.zone)),
-      )
-    }),
+  { id, count: Flag.Int("count").pipe(Flag.withSchema(PageLimit), Flag.withDefault(10)), json: jsonFlag },
+  Effect.fnUntraced(function* ({ json, ...asked }) {
+    const { next, task } = yield* (yield* connectReading).task(asked)
+    yield* show(json, { next: next.map(instant) }, () =>
+      next.map((slot) => Lines.localInstant(slot, task.zone)),
+    )
+  }),
 ).pipe(Command.withDescription("Print the next instants of a task, its bounds considered"))
 
 const taskRun = changing(

@@ -6,22 +6,23 @@ import { defaultSeriesPolicy, type Series, unbounded } from "../domain/Series.ts
 import type { TaskReport } from "../services/operations/Requests.ts"
 import { instant } from "./Output.ts"
 
-/** What will happen, in words: nobody should have to wait for the first run to learn what a schedule means. */
-export const echo = (report: TaskReport): ReadonlyArray<string> => [
-  `task ${report.task.id} is ${report.task.status}: ${scheduleLine(report)}`,
-  nextLine(report),
+/** A task as programs see it: with its schedule in words and its next instants, because nobody should have to wait for the first run. */
+export const echoed = ({ next, task, words }: TaskReport) => ({ ...task, words, next })
+type Echoed = ReturnType<typeof echoed>
+
+/** The same for people. */
+export const echo = (task: Echoed): ReadonlyArray<string> => [
+  `task ${task.id} is ${task.status}: ${scheduleLine(task)}`,
+  nextLine(task),
 ]
 
-/** The same for programs: the task, and what will happen. */
-export const echoed = ({ next, task, words }: TaskReport) => ({ ...task, words, next })
-
 /** A cron schedule names its zone in its words. */
-export const scheduleLine = ({ task, words }: TaskReport): string =>
-  task.schedule._tag === "Cron" ? words : `${words}, zone ${task.zone}`
+export const scheduleLine = ({ schedule, words, zone }: Echoed): string =>
+  schedule._tag === "Cron" ? words : `${words}, zone ${zone}`
 
 /** In UTC, and beside it as the clocks of the task's zone show it. */
-export const nextLine = ({ next, task }: TaskReport): string =>
-  `next: ${next.map((slot) => localInstant(slot, task.zone)).join(", ") || "-"}`
+export const nextLine = ({ next, zone }: Echoed): string =>
+  `next: ${next.map((slot) => localInstant(slot, zone)).join(", ") || "-"}`
 
 export const localInstant = (slot: number, zone: string): string =>
   zone === "UTC" ? instant(slot) : `${instant(slot)} (${formatZoned(slot, zone).replace(/\[.*$/, "")})`

@@ -86,7 +86,7 @@ describe("reader processes", () => {
 
   it("are the only ones that load the code which opens a container's database", () => {
     const copying = path.join(source, "layers/outbound/OutboundCopy.ts")
-    const daemon = loads(path.join(source, "cli/Up.ts"))
+    const daemon = loads(path.join(source, "cli/UpCommand.ts"))
     assert.isTrue(
       daemon.has(path.join(source, "layers/outbound/ReaderPool.ts")),
       "the walk finds what is loaded",

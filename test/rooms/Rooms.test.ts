@@ -19,7 +19,7 @@ const SCENERY = [
   "src/services/Sweep.ts",
   "src/layers/memory/MemoryLedger.ts",
   "src/layers/sqlite/SqliteLedger.ts",
-  "src/cli/Up.ts",
+  "src/cli/UpCommand.ts",
   "src/main.ts",
   "src/testing/index.ts",
   "test/support/Rows.ts",
@@ -75,7 +75,7 @@ const refusedCases: ReadonlyArray<Case> = [
   {
     it: "services importing the cli",
     file: "src/services/A.ts",
-    source: `export * from "../cli/Up.ts"`,
+    source: `export * from "../cli/UpCommand.ts"`,
     refused: "services must not import main",
   },
   {
