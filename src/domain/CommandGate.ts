@@ -75,8 +75,7 @@ export const gateCommand = (
 }
 
 const isAdmin = (userId: string | null, roles: CommandRoles): boolean =>
-  userId !== null &&
-  (roles.owners.includes(userId) || roles.globalAdmins.includes(userId) || roles.groupAdmins.includes(userId))
+  userId !== null && [roles.owners, roles.globalAdmins, roles.groupAdmins].some((ids) => ids.includes(userId))
 
 /**
  * A slash and a letter, up to the first white space. White space in front is skipped, because whoever reads the prompt may trim it

@@ -111,16 +111,12 @@ const nearestDay = (cron: CronSchedule, from: number, direction: 1 | -1): number
 }
 
 /** The first value at or above a limit. */
-const atOrAbove = (values: ReadonlyArray<number>, limit: number): number | null => {
-  for (const each of values) if (each >= limit) return each
-  return null
-}
+const atOrAbove = (values: ReadonlyArray<number>, limit: number): number | undefined =>
+  values.find((each) => each >= limit)
 
 /** The last value at or below a limit. */
-const atOrBelow = (values: ReadonlyArray<number>, limit: number): number | null => {
-  for (let index = values.length - 1; index >= 0; index--) if (values[index]! <= limit) return values[index]!
-  return null
-}
+const atOrBelow = (values: ReadonlyArray<number>, limit: number): number | undefined =>
+  values.findLast((each) => each <= limit)
 
 const clockOf = (time: number): readonly [hour: number, minute: number, second: number] => [
   Math.floor(time / HOUR_MS),
@@ -137,13 +133,13 @@ const nearestTime = (cron: CronSchedule, time: number, direction: 1 | -1): numbe
   if (cron.hours.includes(hour)) {
     if (cron.minutes.includes(minute)) {
       const sameMinute = pick(cron.seconds, second)
-      if (sameMinute !== null) return toTime(hour, minute, sameMinute)
+      if (sameMinute !== undefined) return toTime(hour, minute, sameMinute)
     }
     const otherMinute = pick(cron.minutes, minute + direction)
-    if (otherMinute !== null) return toTime(hour, otherMinute, edge(cron.seconds))
+    if (otherMinute !== undefined) return toTime(hour, otherMinute, edge(cron.seconds))
   }
   const otherHour = pick(cron.hours, hour + direction)
-  return otherHour === null ? null : toTime(otherHour, edge(cron.minutes), edge(cron.seconds))
+  return otherHour === undefined ? null : toTime(otherHour, edge(cron.minutes), edge(cron.seconds))
 }
 
 const nearestLocal = (cron: CronSchedule, local: number, direction: 1 | -1): number | null => {
@@ -167,11 +163,8 @@ export const nextLocal = (cron: CronSchedule, local: number): number | null => n
 export const previousLocal = (cron: CronSchedule, local: number): number | null =>
   nearestLocal(cron, local, -1)
 
-const below = (values: ReadonlyArray<number>, limit: number): number => {
-  let count = 0
-  for (const each of values) if (each < limit) count += 1
-  return count
-}
+const below = (values: ReadonlyArray<number>, limit: number): number =>
+  values.filter((each) => each < limit).length
 
 /** The matching times of a day before some milliseconds of it, a whole second. */
 const timesBefore = (cron: CronSchedule, time: number): number => {

@@ -61,13 +61,7 @@ export type Delivery = typeof Delivery.Type
 
 /** What may become of a delivery. A redriven one starts afresh, under the same idempotency key. */
 const TABLE = {
-  pending: {
-    send: "delivered",
-    retry: "pending",
-    giveUp: "dead",
-    refuse: "refused",
-    apply: "applied",
-  },
+  pending: { send: "delivered", retry: "pending", giveUp: "dead", refuse: "refused", apply: "applied" },
   dead: { redrive: "pending", refuse: "refused" },
   refused: { redrive: "pending", refuse: "refused" },
   delivered: {},

@@ -7,19 +7,13 @@ import { EpochMs, MAX_EPOCH_MS } from "./Instant.ts"
 export const MessageKind = Schema.Literals(["chat", "task", "webhook", "system"])
 export type MessageKind = typeof MessageKind.Type
 
-/** `pending` and `claimed` are open; the others are terminal, and terminal is final. */
-export const MessageState = Schema.Literals([
-  "pending",
-  "claimed",
-  "completed",
-  "skipped",
-  "failed",
-  "cancelled",
-  "expired",
-])
-export type MessageState = typeof MessageState.Type
+/** Terminal is final. */
+export const TERMINAL_STATES = ["completed", "skipped", "failed", "cancelled", "expired"] as const
+export type TerminalState = (typeof TERMINAL_STATES)[number]
 
-export type TerminalState = Exclude<MessageState, "pending" | "claimed">
+/** `pending` and `claimed` are open; the others are terminal. */
+export const MessageState = Schema.Literals(["pending", "claimed", ...TERMINAL_STATES])
+export type MessageState = typeof MessageState.Type
 
 export const isTerminal = (state: MessageState): state is TerminalState =>
   state !== "pending" && state !== "claimed"
@@ -189,12 +183,10 @@ const refusal = (state: MessageState, event: MessageEvent): string => {
   if (isTerminal(state))
     return `can't ${event} a message that has ended (${state}): terminal is final; redrive it instead`
   if (state === "pending") return `can't ${event} a message that no container has claimed`
-  switch (event) {
-    case "claim":
-      return "can't claim a message that is claimed already: its open attempt must end first"
-    case "cancel":
-      return "can't cancel a claimed message: it finishes; --running stops its container and ends it now"
-    default:
-      return `can't ${event} a claimed message`
-  }
+  return REFUSALS[event] ?? `can't ${event} a claimed message`
+}
+
+const REFUSALS: { readonly [Event in MessageEvent]?: string } = {
+  claim: "can't claim a message that is claimed already: its open attempt must end first",
+  cancel: "can't cancel a claimed message: it finishes; --running stops its container and ends it now",
 }

@@ -2,18 +2,10 @@
 import { Schema } from "effect"
 import { GroupId, IncarnationNumber, MessageId, SeriesId, SessionId } from "./Ids.ts"
 import { EpochMs, Millis } from "./Instant.ts"
+import { TERMINAL_STATES } from "./Message.ts"
 
-/** The first five are a message's terminal states; the rest are slots that became no occurrence. */
-export const RunOutcome = Schema.Literals([
-  "completed",
-  "skipped",
-  "failed",
-  "cancelled",
-  "expired",
-  "overlap",
-  "missed",
-  "paused",
-])
+/** A message's terminal states, and those of slots that became no occurrence. */
+export const RunOutcome = Schema.Literals([...TERMINAL_STATES, "overlap", "missed", "paused"])
 export type RunOutcome = typeof RunOutcome.Type
 
 export const Run = Schema.Struct({

@@ -33,6 +33,7 @@ export class ScheduleError extends Schema.TaggedError<ScheduleError>()("Schedule
 }
 
 export const MAX_SCHEDULE_LENGTH = 200
+const TOO_LONG = `it is longer than ${MAX_SCHEDULE_LENGTH} characters`
 /** The last millisecond of the year 9999: the last instant that four digits of a year can show, and that a slot can be. */
 export const MAX_SLOT = LAST_WRITABLE_MS
 
@@ -53,20 +54,16 @@ export const parseSchedule = (
 ): Result.Result<Schedule, ScheduleError> => {
   const zone = parseZone(options.zone)
   if (Result.isFailure(zone)) return Result.fail(toError(options.zone, zone.failure))
-  const fail = (problem: TextProblem) => Result.fail(toError(text, problem))
-  if (text.length > MAX_SCHEDULE_LENGTH)
-    return fail({
-      reason: `it is longer than ${MAX_SCHEDULE_LENGTH} characters`,
-      position: MAX_SCHEDULE_LENGTH,
-      remedy: "Write it shorter, or as several schedules.",
-    })
   const trimmed = text.trim()
-  if (trimmed === "") return fail({ reason: "it is empty", position: null, remedy: FORMS })
-  const read = shifted(readForm(trimmed, zone.success, options.now), text.indexOf(trimmed))
+  const read =
+    text.length > MAX_SCHEDULE_LENGTH
+      ? refuse(TOO_LONG, MAX_SCHEDULE_LENGTH, "Write it shorter, or as several schedules.")
+      : shifted(readForm(trimmed, zone.success, options.now), text.indexOf(trimmed))
   return Result.mapError(read, (problem) => toError(text, problem))
 }
 
 const readForm = (text: string, zone: string, now: EpochMs): Result.Result<Schedule, TextProblem> => {
+  if (text === "") return refuse("it is empty", null, FORMS)
   const keyword = /^(every|in|once|at)(?:\s+|$)/i.exec(text)
   if (keyword !== null) {
     const [{ length: skipped }, word] = keyword
@@ -96,23 +93,21 @@ const readLength = (text: string, parse: typeof parseDuration): ReturnType<typeo
     ? Result.mapError(parse(`1${text}`), (problem) => ({ ...problem, position: 0 }))
     : parse(text)
 
-const readInterval = (text: string, now: EpochMs): Result.Result<Schedule, TextProblem> => {
-  const length = readLength(text, parseDurationOrMillis)
-  if (Result.isFailure(length)) return Result.fail(length.failure)
-  if (length.success < SECOND_MS)
-    return refuse("the interval is shorter than one second", 0, 'The shortest is "every 1s", or "1000".')
-  if (length.success > MAX_MILLIS)
-    return refuse("the interval is longer than ten years", 0, "Use a cron expression or an instant.")
-  return Result.succeed({ _tag: "Interval", everyMs: length.success, anchor: now })
-}
+const readInterval = (text: string, now: EpochMs) =>
+  Result.flatMap(readLength(text, parseDurationOrMillis), (everyMs): Result.Result<Schedule, TextProblem> => {
+    if (everyMs < SECOND_MS)
+      return refuse("the interval is shorter than one second", 0, 'The shortest is "every 1s", or "1000".')
+    if (everyMs > MAX_MILLIS)
+      return refuse("the interval is longer than ten years", 0, "Use a cron expression or an instant.")
+    return Result.succeed({ _tag: "Interval", everyMs, anchor: now })
+  })
 
-const readDelay = (text: string, now: EpochMs): Result.Result<Schedule, TextProblem> => {
-  const length = readLength(text, parseDuration)
-  if (Result.isFailure(length)) return Result.fail(length.failure)
-  if (length.success < 1 || length.success > MAX_MILLIS)
-    return refuse("the delay must be more than nothing and at most ten years", 0, 'Example: "in 10m".')
-  return Result.succeed({ _tag: "Once", at: now + length.success })
-}
+const readDelay = (text: string, now: EpochMs) =>
+  Result.flatMap(readLength(text, parseDuration), (delayMs): Result.Result<Schedule, TextProblem> =>
+    delayMs < 1 || delayMs > MAX_MILLIS
+      ? refuse("the delay must be more than nothing and at most ten years", 0, 'Example: "in 10m".')
+      : Result.succeed({ _tag: "Once", at: now + delayMs }),
+  )
 
 const INSTANT =
   /^(\d{4})-(\d\d)-(\d\d)[T ](\d\d):(\d\d)(?::(\d\d)(?:[.,](\d{1,3})\d*)?)?\s*(Z|[+-][01]\d(?::?[0-5]\d)?)?(?:\[([^\]]+)\])?$/i

@@ -2,8 +2,7 @@
  * The slots that a series really has: those of its schedule, within its start and end, without its excluded dates. An excluded
  * date is jumped over whole, so that a schedule of every second costs no more there than one of every day.
  */
-import { Result } from "effect"
-import { formatExchangeTime, parseExchangeTime } from "./ExchangeTime.ts"
+import { formatExchangeTime, midnightOf } from "./ExchangeTime.ts"
 import { DAY_MS, type EpochMs } from "./Instant.ts"
 import { countSlots, nextSlot, previousSlot, slotsAfter } from "./Recurrence.ts"
 import type { Series } from "./Series.ts"
@@ -60,10 +59,10 @@ export const countSlotsOf = ({ bounds, schedule, zone }: Slotted, after: EpochMs
   const from = Math.max(after, (bounds.startAt ?? 0) - 1)
   const to = Math.min(until, bounds.endAt ?? until)
   const excluded = [...new Set(bounds.exclusions)].map((date) => {
-    const midnight = parseExchangeTime(`${date}T00:00:00Z`)
+    const [year = 0, month = 0, ofMonth = 0] = date.split("-").map(Number)
+    const day = midnightOf(year, month, ofMonth)
     // A date that no month has excludes nothing.
-    if (Result.isFailure(midnight)) return 0
-    const day = midnight.success.at
+    if (day === null) return 0
     const begin = instantOfLocal(zone, day) ?? day
     const end = instantOfLocal(zone, day + DAY_MS) ?? day + DAY_MS
     const [first, last] = [Math.max(from, begin - 1), Math.min(to, end - 1)]

@@ -52,23 +52,23 @@ for (const [area, names] of Object.entries(AREAS)) {
 }
 
 /** What people mean by abbreviations that are no zones. Several places use some of them. */
-const ABBREVIATIONS: Readonly<Record<string, ReadonlyArray<string>>> = {
-  AEST: ["Australia/Brisbane", "Australia/Sydney"],
-  AST: ["America/Halifax", "Asia/Riyadh"],
-  ACT: ["America/Rio_Branco"],
-  BST: ["Europe/London", "Asia/Dhaka"],
-  CDT: ["America/Chicago"],
-  CEST: ["Europe/Berlin", "Europe/Paris"],
-  CST: ["America/Chicago", "Asia/Shanghai"],
-  ECT: ["America/Guayaquil", "Europe/Paris"],
-  EDT: ["America/New_York"],
-  IST: ["Asia/Kolkata", "Asia/Jerusalem", "Europe/Dublin"],
-  JST: ["Asia/Tokyo"],
-  MDT: ["America/Denver"],
-  PDT: ["America/Los_Angeles"],
-  PST: ["America/Los_Angeles", "Asia/Manila"],
-  SST: ["Pacific/Pago_Pago", "Asia/Singapore"],
-}
+const ABBREVIATIONS = new Map<string, ReadonlyArray<string>>([
+  ["AEST", ["Australia/Brisbane", "Australia/Sydney"]],
+  ["AST", ["America/Halifax", "Asia/Riyadh"]],
+  ["ACT", ["America/Rio_Branco"]],
+  ["BST", ["Europe/London", "Asia/Dhaka"]],
+  ["CDT", ["America/Chicago"]],
+  ["CEST", ["Europe/Berlin", "Europe/Paris"]],
+  ["CST", ["America/Chicago", "Asia/Shanghai"]],
+  ["ECT", ["America/Guayaquil", "Europe/Paris"]],
+  ["EDT", ["America/New_York"]],
+  ["IST", ["Asia/Kolkata", "Asia/Jerusalem", "Europe/Dublin"]],
+  ["JST", ["Asia/Tokyo"]],
+  ["MDT", ["America/Denver"]],
+  ["PDT", ["America/Los_Angeles"]],
+  ["PST", ["America/Los_Angeles", "Asia/Manila"]],
+  ["SST", ["Pacific/Pago_Pago", "Asia/Singapore"]],
+])
 
 const MAX_LENGTH = 64
 const MAX_NEAREST = 3
@@ -93,8 +93,8 @@ const remedyFor = (text: string): string => {
 
 /** A name is looked for whole; one without an area also among the places of all areas. */
 const namesNear = (text: string): ReadonlyArray<string> => {
-  const meant = Object.hasOwn(ABBREVIATIONS, text.toUpperCase()) ? ABBREVIATIONS[text.toUpperCase()] : null
-  if (meant !== null && meant !== undefined) return meant
+  const meant = ABBREVIATIONS.get(text.toUpperCase())
+  if (meant !== undefined) return meant
   const place = text.slice(text.lastIndexOf("/") + 1)
   const whole = nearestNames(text, NAMES.values(), MAX_NEAREST)
   return whole.length > 0
