@@ -953,7 +953,7 @@ export const sessionStoreContract = (name: string, ledger: Layer.Layer<LedgerDri
           yield* accept("m1")
           const refused = yield* Effect.flip(store.removeGroup(GROUP, "refuse"))
           assert.strictEqual(refused._tag, "Conflict")
-          assert.include(refused.message, "1 messages")
+          assert.include(refused.message, "and 1 message that")
           assert.include(refused.message, "--queued cancel")
           assertMessage(yield* message("m1"), "pending", 0, 0)
         }),
