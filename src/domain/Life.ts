@@ -208,7 +208,7 @@ export const ingested = <L extends Live>(life: L, reading: Acks, moment: Moment)
       ...life,
       claims,
       firstSeen,
-      newestAt: latest(life.newestAt, reading.newestAt),
+      newestAt: reading.newestAt === null ? null : Math.max(life.newestAt ?? 0, reading.newestAt),
       anyAck: life.anyAck || reading.acks.length > 0,
       tool: reading.tool,
       rowSkew: measured(life, reading, moment).rowSkew,
@@ -243,9 +243,6 @@ export const measured = <L extends Live>(life: L, { newestAt }: Acks, moment: Mo
   const sample = { lowMs: newestAt - now, highMs: newestAt + CUT_MS - before }
   return { ...life, rowSkew: narrowed(life.rowSkew, sample) }
 }
-
-const latest = (known: EpochMs | null | undefined, read: EpochMs | null): EpochMs | null =>
-  known == null || read === null ? read : Math.max(known, read)
 
 /** Both bounds hold; where they can't, a clock was set, and the newer measurement counts. */
 const narrowed = (known: Skew | null, sample: Skew): Skew => {

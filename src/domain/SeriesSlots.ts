@@ -18,34 +18,30 @@ const localDay = (zone: string, instant: EpochMs): number => {
 
 const dateText = (localDayMs: number): string => formatExchangeTime(localDayMs).slice(0, 10)
 
-const isExcluded = (series: Pick<Series, "bounds">, localDayMs: number): boolean =>
-  series.bounds.exclusions.includes(dateText(localDayMs))
+const isExcluded = ({ exclusions }: Series["bounds"], localDayMs: number): boolean =>
+  exclusions.includes(dateText(localDayMs))
 
 /** The first slot of the series strictly after an instant; null when there is none. */
-export const nextSlotOf = (series: Slotted, after: EpochMs): EpochMs | null => {
-  const { endAt, exclusions, startAt } = series.bounds
-  let from = startAt === null ? after : Math.max(after, startAt - 1)
-  // Each round that is not the last jumps over one excluded date.
-  for (let round = 0; round <= exclusions.length; round++) {
-    const slot = nextSlot(series.schedule, from)
-    if (slot === null || (endAt !== null && slot > endAt)) return null
-    const day = localDay(series.zone, slot)
-    if (exclusions.length === 0 || !isExcluded(series, day)) return slot
-    from = (instantOfLocal(series.zone, day + DAY_MS) ?? slot + DAY_MS) - 1
-  }
-  return null
-}
+export const nextSlotOf = (series: Slotted, after: EpochMs): EpochMs | null =>
+  nearestSlot(series, Math.max(after, (series.bounds.startAt ?? 0) - 1), 1)
 
 /** The last slot of the series strictly before an instant; null when there is none. */
-export const previousSlotOf = (series: Slotted, before: EpochMs): EpochMs | null => {
-  const { endAt, exclusions, startAt } = series.bounds
-  let until = endAt === null ? before : Math.min(before, endAt + 1)
+export const previousSlotOf = (series: Slotted, before: EpochMs): EpochMs | null =>
+  nearestSlot(series, Math.min(before, (series.bounds.endAt ?? before) + 1), -1)
+
+const nearestSlot = ({ bounds, schedule, zone }: Slotted, from: EpochMs, direction: 1 | -1) => {
+  const { endAt, exclusions, startAt } = bounds
+  let at = from
+  // Each round that is not the last jumps over one excluded date.
   for (let round = 0; round <= exclusions.length; round++) {
-    const slot = previousSlot(series.schedule, until)
-    if (slot === null || (startAt !== null && slot < startAt)) return null
-    const day = localDay(series.zone, slot)
-    if (exclusions.length === 0 || !isExcluded(series, day)) return slot
-    until = instantOfLocal(series.zone, day) ?? slot - DAY_MS
+    const slot = direction === 1 ? nextSlot(schedule, at) : previousSlot(schedule, at)
+    if (slot === null || slot > (endAt ?? slot) || slot < (startAt ?? slot)) return null
+    const day = localDay(zone, slot)
+    if (exclusions.length === 0 || !isExcluded(bounds, day)) return slot
+    at =
+      direction === 1
+        ? (instantOfLocal(zone, day + DAY_MS) ?? slot + DAY_MS) - 1
+        : (instantOfLocal(zone, day) ?? slot - DAY_MS)
   }
   return null
 }
@@ -77,7 +73,7 @@ export const isWithinBounds = (series: Pick<Series, "zone" | "bounds">, instant:
   return (
     (startAt === null || instant >= startAt) &&
     (endAt === null || instant <= endAt) &&
-    (exclusions.length === 0 || !isExcluded(series, localDay(series.zone, instant)))
+    (exclusions.length === 0 || !isExcluded(series.bounds, localDay(series.zone, instant)))
   )
 }
 

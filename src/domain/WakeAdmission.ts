@@ -64,12 +64,10 @@ export const planWakes = (input: WakeInput): WakePlan => {
   return { admit, waiting }
 }
 
-const byTurn = (left: WakeCandidate, right: WakeCandidate): number => {
-  if (left.priority !== right.priority) return right.priority - left.priority
-  if (left.wakeAt !== right.wakeAt) return left.wakeAt - right.wakeAt
-  if (left.sessionId === right.sessionId) return 0
-  return left.sessionId < right.sessionId ? -1 : 1
-}
+const byTurn = (left: WakeCandidate, right: WakeCandidate): number =>
+  right.priority - left.priority || left.wakeAt - right.wakeAt || byId(left.sessionId, right.sessionId)
+
+const byId = (left: string, right: string): number => Number(left > right) - Number(left < right)
 
 const waitReason = (
   input: WakeInput,
