@@ -5,120 +5,92 @@
  */
 import { statSync } from "node:fs"
 import * as path from "node:path"
+import type { RuleTester } from "oxlint/plugins-dev"
 import { refuseImport } from "./Rooms.ts"
 
-/** The little of the linter's interface that is used here. */
-interface Location {
-  readonly start: { readonly line: number; readonly column: number }
-  readonly end: { readonly line: number; readonly column: number }
-}
-interface Node {
-  readonly type: string
-  readonly name?: string
-  readonly value?: unknown
-  readonly parent?: Node
-  readonly object?: Node
-  readonly computed?: boolean
-  readonly property?: Node
-  readonly source?: Node | null
-  readonly specifiers?: ReadonlyArray<Node>
-  readonly imported?: Node
-  readonly local?: Node
-  readonly callee?: Node
-  readonly init?: Node | null
-  readonly expression?: Node
-  readonly typeAnnotation?: Node | null
-  readonly id?: Node
-  readonly loc?: Location
-}
-interface Context {
-  readonly filename: string
-  readonly cwd: string
-  readonly report: (
-    problem: { readonly message: string } & ({ readonly node: Node } | { readonly loc: Location }),
-  ) => void
-  readonly sourceCode: {
-    readonly isGlobalReference: (node: Node) => boolean
-    readonly getAllComments: () => ReadonlyArray<Node>
-  }
-}
+/** The linter exports its types by its tester alone. */
+type Rule = Exclude<Parameters<RuleTester["run"]>[1], { readonly createOnce: unknown }>
+type Visitor = ReturnType<Rule["create"]>
+type NodeOf<Name extends keyof Visitor> = Parameters<NonNullable<Visitor[Name]>>[0]
+type Expression = NodeOf<"TSAsExpression">["expression"]
+type Type = NodeOf<"TSAsExpression">["typeAnnotation"]
 
-const textOf = (node: Node | undefined): string => String(node?.name ?? node?.value)
-
-const imports = {
-  create: (context: Context) => {
+const imports: Rule = {
+  create: (context) => {
     const importer = path.relative(context.cwd, context.filename).split(path.sep).join("/")
     const isFile = (file: string) =>
       statSync(path.join(context.cwd, file), { throwIfNoEntry: false })?.isFile() === true
 
-    const judge = (node: Node, source: Node | null | undefined, names: ReadonlyArray<string> | null) => {
-      if (source === null || source === undefined) return
-      if (typeof source.value !== "string")
-        return context.report({ node, message: "import a literal path: a computed one can't be checked" })
+    const judge = (source: Expression | null, names: ReadonlyArray<string> | null = null) => {
+      if (source === null) return
+      if (source.type !== "Literal" || typeof source.value !== "string")
+        return context.report({
+          node: source,
+          message: "import a literal path: a computed one can't be checked",
+        })
       const message = refuseImport({ importer, specifier: source.value, names }, isFile)
       if (message !== null) context.report({ node: source, message })
     }
+    const nameOf = (one: NodeOf<"ExportSpecifier">["local"]): string =>
+      one.type === "Literal" ? one.value : one.name
 
     return {
-      ImportDeclaration: (node: Node) => {
-        const specifiers = node.specifiers ?? []
-        const whole = specifiers.length === 0 || specifiers.some((one) => one.type !== "ImportSpecifier")
-        judge(node, node.source, whole ? null : specifiers.map((one) => textOf(one.imported)))
+      ImportDeclaration: ({ source, specifiers }) => {
+        const names = specifiers.flatMap((one) =>
+          one.type === "ImportSpecifier" ? [nameOf(one.imported)] : [],
+        )
+        judge(source, names.length > 0 && names.length === specifiers.length ? names : null)
       },
-      ExportNamedDeclaration: (node: Node) =>
+      ExportNamedDeclaration: ({ source, specifiers }) =>
         judge(
-          node,
-          node.source,
-          (node.specifiers ?? []).map((one) => textOf(one.local)),
+          source,
+          specifiers.map((one) => nameOf(one.local)),
         ),
-      ExportAllDeclaration: (node: Node) => judge(node, node.source, null),
-      ImportExpression: (node: Node) => judge(node, node.source, null),
-      TSImportType: (node: Node) => judge(node, node.source, null),
-      TSImportEqualsDeclaration: (node: Node) =>
-        context.report({ node, message: "use an import declaration" }),
+      ExportAllDeclaration: ({ source }) => judge(source),
+      ImportExpression: ({ source }) => judge(source),
+      TSImportType: ({ source }) => judge(source),
+      TSImportEqualsDeclaration: (node) => context.report({ node, message: "use an import declaration" }),
     }
   },
 }
 
 /** `Date.UTC` is arithmetic; everything else of `Date` reads the host's clock or zone, or invites it. */
-const date = {
-  create: (context: Context) => ({
-    Identifier: (node: Node) => {
+const date: Rule = {
+  create: (context) => ({
+    Identifier: (node) => {
       if (node.name !== "Date" || !context.sourceCode.isGlobalReference(node)) return
-      const parent = node.parent
-      const isUtc =
-        parent?.type === "MemberExpression" &&
-        parent.object === node &&
-        parent.computed !== true &&
-        parent.property?.name === "UTC"
-      if (!isUtc)
-        context.report({
-          node,
-          message: "of Date only Date.UTC: take `now` as an argument or from effect's Clock",
-        })
+      const { parent } = node
+      const isMember = parent.type === "MemberExpression" && parent.object === node && !parent.computed
+      if (isMember && parent.property.name === "UTC") return
+      context.report({
+        node,
+        message: "of Date only Date.UTC: take `now` as an argument or from effect's Clock",
+      })
     },
   }),
 }
 
-const isJsonParse = (node: Node | null | undefined): boolean =>
-  node?.type === "CallExpression" &&
-  node.callee?.object?.name === "JSON" &&
-  textOf(node.callee.property) === "parse"
+const isJsonParse = (node: Expression | null): boolean => {
+  if (node?.type !== "CallExpression" || node.callee.type !== "MemberExpression") return false
+  const { object, property } = node.callee
+  const name = property.type === "Literal" ? property.value : property.type === "Identifier" && property.name
+  return object.type === "Identifier" && object.name === "JSON" && name === "parse"
+}
 
 /** Whether a value of this type must be looked at before it can be used: nothing is claimed of it. */
-const isUnknown = (type: Node | null | undefined): boolean => type?.type === "TSUnknownKeyword"
+const isUnknown = (type: Type | undefined): boolean => type?.type === "TSUnknownKeyword"
 
 /** `as never` says that a value is of every type, and `JSON.parse(text) as X` that whoever wrote the text was right. */
-const casts = {
-  create: (context: Context) => {
-    const unchecked = (node: Node): void =>
+const casts: Rule = {
+  create: (context) => {
+    const unchecked = (node: NodeOf<"Program">["body"][number] | Expression | NodeOf<"VariableDeclarator">) =>
       context.report({
         node,
         message:
           "what JSON.parse returns is unknown: decode it with the Schema, or look at it field by field",
       })
-    const cast = (node: Node): void => {
-      if (node.typeAnnotation?.type === "TSNeverKeyword")
+    const cast = (node: NodeOf<"TSAsExpression"> | NodeOf<"TSTypeAssertion">) => {
+      if (node.typeAnnotation.type === "TSNeverKeyword")
         context.report({
           node,
           message: "'as never' hides every mistake: make the value, or narrow its type",
@@ -128,11 +100,11 @@ const casts = {
     return {
       TSAsExpression: cast,
       TSTypeAssertion: cast,
-      MemberExpression: (node: Node) => {
+      MemberExpression: (node) => {
         if (isJsonParse(node.object)) unchecked(node)
       },
-      VariableDeclarator: (node: Node) => {
-        if (isJsonParse(node.init) && !isUnknown(node.id?.typeAnnotation?.typeAnnotation)) unchecked(node)
+      VariableDeclarator: (node) => {
+        if (isJsonParse(node.init) && !isUnknown(node.id.typeAnnotation?.typeAnnotation)) unchecked(node)
       },
     }
   },
@@ -144,12 +116,12 @@ const START = { line: 1, column: 0 }
  * A rule that a comment can switch off is a suggestion. An exception is an entry of the configuration, where everybody sees it. The
  * report stands at the beginning of the file, which no such comment covers.
  */
-const comments = {
-  create: (context: Context) => ({
+const comments: Rule = {
+  create: (context) => ({
     Program: () => {
       for (const { loc, value } of context.sourceCode.getAllComments()) {
-        if (!/^[\s*]*(oxlint|eslint)-disable/.test(String(value))) continue
-        const message = `no comment switches a rule off (line ${loc?.start.line})`
+        if (!/^[\s*]*(oxlint|eslint)-disable/.test(value)) continue
+        const message = `no comment switches a rule off (line ${loc.start.line})`
         context.report({ loc: { start: START, end: START }, message })
       }
     },

@@ -7,13 +7,14 @@ import type { MessageId } from "../domain/Ids.ts"
 import { isTerminal } from "../domain/Message.ts"
 import type { MessageReport } from "../services/operations/Requests.ts"
 import { isUnanswered } from "./Failure.ts"
-import { CommandError } from "./Root.ts"
+import { refusal } from "./Root.ts"
 
 const LOOK_EVERY_MS = 100
 /** The rows of a container's last look arrive within its poll interval. */
 const LAST_LOOK_MS = 1_000
 
-export interface AnswerWait<E, R> {
+/** The report of the look after the end. Fails when the time is up. */
+export const waitForEnd = Effect.fnUntraced(function* <E, R>(wait: {
   readonly id: MessageId
   readonly timeoutMs: number
   readonly look: Effect.Effect<MessageReport, E, R>
@@ -21,10 +22,7 @@ export interface AnswerWait<E, R> {
   readonly looked: (report: MessageReport) => Effect.Effect<void>
   /** Why the message waits; called when the reason changes. */
   readonly waiting: (why: string) => Effect.Effect<void>
-}
-
-/** The report of the look after the end. Fails when the time is up. */
-export const waitForEnd = Effect.fnUntraced(function* <E, R>(wait: AnswerWait<E, R>) {
+}) {
   const { id } = wait
   const deadline = (yield* Clock.currentTimeMillis) + wait.timeoutMs
   const look = wait.look.pipe(Effect.catchIf(isUnanswered, () => Effect.succeed("away" as const)))
@@ -41,9 +39,9 @@ export const waitForEnd = Effect.fnUntraced(function* <E, R>(wait: AnswerWait<E,
     if (why !== null && why !== told) yield* wait.waiting(why)
     told = why
     if ((yield* Clock.currentTimeMillis) >= deadline) {
-      return yield* new CommandError({
-        message: `message ${id} is still ${state} after ${wait.timeoutMs} ms${why === null ? "" : ` (${why})`}; it stays in the ledger: 'lamplighter messages show ${id}' tells how it goes on`,
-      })
+      return yield* refusal(
+        `message ${id} is still ${state} after ${wait.timeoutMs} ms${why === null ? "" : ` (${why})`}; it stays in the ledger: 'lamplighter messages show ${id}' tells how it goes on`,
+      )
     }
     yield* Effect.sleep(LOOK_EVERY_MS)
   }

@@ -16,11 +16,13 @@ export const refusal = (message: string): CommandError => new CommandError({ mes
 /** The message of something that fails otherwise. */
 export const asRefusal = ({ message }: { readonly message: string }): CommandError => refusal(message)
 
+export const messageOf = (cause: unknown): string => (cause instanceof Error ? cause.message : String(cause))
+
 /** What Node throws, as the failure of the command; `what` says what could not be done. */
 export const attempt = <A>(what: string, act: () => A): Effect.Effect<A, CommandError> =>
   Effect.try({
     try: act,
-    catch: (cause) => refusal(`${what}: ${cause instanceof Error ? cause.message : String(cause)}`),
+    catch: (cause) => refusal(`${what}: ${messageOf(cause)}`),
   })
 
 export const root = Command.make("lamplighter").pipe(

@@ -8,7 +8,7 @@ import type { Client } from "../layers/http/SocketClient.ts"
 import { MAX_SEND_BATCH, SendRequest } from "../services/operations/Requests.ts"
 import { hints } from "./Invocation.ts"
 import { print } from "./Output.ts"
-import { CommandError } from "./Root.ts"
+import { refusal } from "./Root.ts"
 
 /** Of a chunk's lines, so that a request stays below what the daemon takes. */
 const MAX_CHUNK_BYTES = 8 * 1024 * 1024
@@ -61,7 +61,7 @@ export const sendBatch = Effect.fnUntraced(function* (
   while (true) {
     const chunk = yield* Effect.tryPromise({
       try: () => chunks.next(),
-      catch: (cause) => new CommandError({ message: `stdin could not be read: ${String(cause)}` }),
+      catch: (cause) => refusal(`stdin could not be read: ${String(cause)}`),
     })
     if (chunk.done === true) break
     const lines = chunk.value.map(read)
@@ -83,8 +83,6 @@ export const sendBatch = Effect.fnUntraced(function* (
       )
     }
   }
-  if (number === 0)
-    return yield* new CommandError({ message: "stdin is empty; write one message a line, as JSON" })
-  if (refused > 0)
-    return yield* new CommandError({ message: `${refused} of ${number} messages were not accepted` })
+  if (number === 0) return yield* refusal("stdin is empty; write one message a line, as JSON")
+  if (refused > 0) return yield* refusal(`${refused} of ${number} messages were not accepted`)
 })

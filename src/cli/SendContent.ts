@@ -1,8 +1,9 @@
 /** What a `send` says: its words on the command line, or stdin, as the content of its kind. */
-import { Effect, Option, Schema } from "effect"
+import { Effect, Schema } from "effect"
+import { isUtf8 } from "node:buffer"
 import { GroupId, type SessionId } from "../domain/Ids.ts"
 import type { MessageKind } from "../domain/Message.ts"
-import { CommandError, wrongWords } from "./Root.ts"
+import { CommandError, messageOf, refusal, wrongWords } from "./Root.ts"
 
 /** Of content from stdin; the daemon's own limit is lower. */
 const MAX_INPUT_BYTES = 16 * 1024 * 1024
@@ -12,32 +13,28 @@ const SHOWN = 200
 const decodeGroup = Schema.decodeUnknownEffect(GroupId)
 
 /** `send GROUP TEXT`, or `send TEXT` with the group or the session as a flag. */
-export const readWords = Effect.fnUntraced(function* (given: {
-  readonly words: ReadonlyArray<string>
-  readonly group: Option.Option<GroupId>
-  readonly session: Option.Option<SessionId>
-}) {
-  const [first, second] = given.words
-  const { group } = given
+export const readWords = Effect.fnUntraced(function* (
+  [first, second]: ReadonlyArray<string>,
+  { groupId, sessionId }: { readonly groupId?: GroupId; readonly sessionId?: SessionId },
+) {
   if (second === undefined) {
-    if (first !== undefined && (Option.isSome(group) || Option.isSome(given.session))) {
-      return { group, text: first }
-    }
+    if (first !== undefined && (groupId !== undefined || sessionId !== undefined))
+      return { group: {}, text: first }
+    const only = first === undefined ? "" : `; there is only '${first.slice(0, SHOWN)}'`
     return yield* wrongWords(
       "send",
-      `say to whom and what: send GROUP TEXT, or send TEXT with --group or --session${first === undefined ? "" : `; there is only '${first.slice(0, SHOWN)}'`}`,
+      `say to whom and what: send GROUP TEXT, or send TEXT with --group or --session${only}`,
     )
   }
-  const named = yield* decodeGroup(first).pipe(
-    Effect.mapError((error) => new CommandError({ message: `'${first}' names no group: ${error.message}` })),
+  const named = yield* Effect.mapError(decodeGroup(first), ({ message }) =>
+    refusal(`'${first}' names no group: ${message}`),
   )
-  if (Option.isSome(group) && group.value !== named) {
+  if (groupId !== undefined && groupId !== named)
     return yield* wrongWords(
       "send",
-      `the group is '${named}' and, with --group, '${group.value}'; name one of them`,
+      `the group is '${named}' and, with --group, '${groupId}'; name one of them`,
     )
-  }
-  return { group: Option.some(named), text: second }
+  return { group: { groupId: named }, text: second }
 })
 
 /** The text itself, or for `-` what stdin holds. */
@@ -47,11 +44,7 @@ export const readInput = (text: string): Effect.Effect<string, CommandError> =>
     : Effect.tryPromise({
         try: readStdin,
         catch: (cause) =>
-          cause instanceof CommandError
-            ? cause
-            : new CommandError({
-                message: `stdin could not be read: ${cause instanceof Error ? cause.message : String(cause)}`,
-              }),
+          cause instanceof CommandError ? cause : refusal(`stdin could not be read: ${messageOf(cause)}`),
       })
 
 const readStdin = async (): Promise<string> => {
@@ -60,30 +53,26 @@ const readStdin = async (): Promise<string> => {
   for await (const chunk of process.stdin) {
     const bytes: Buffer = chunk
     size += bytes.length
-    if (size > MAX_INPUT_BYTES) {
-      throw new CommandError({
-        message: `stdin holds more than ${MAX_INPUT_BYTES} bytes; put large data in a file of the group's folder and name it`,
-      })
-    }
+    if (size > MAX_INPUT_BYTES)
+      throw refusal(
+        `stdin holds more than ${MAX_INPUT_BYTES} bytes; put large data in a file of the group's folder and name it`,
+      )
     chunks.push(bytes)
   }
-  try {
-    return new TextDecoder("utf-8", { fatal: true }).decode(Buffer.concat(chunks))
-  } catch {
-    throw new CommandError({ message: "stdin is not UTF-8 text; convert it, or name a file that holds it" })
-  }
+  const text = Buffer.concat(chunks)
+  if (isUtf8(text)) return text.toString()
+  throw refusal("stdin is not UTF-8 text; convert it, or name a file that holds it")
 }
 
 /** Chat content is the text itself, that of the other kinds is JSON. Nothing at all is no message. */
-export const contentOf = (kind: MessageKind, text: string): Effect.Effect<unknown, CommandError> =>
-  text.trim() === ""
-    ? Effect.fail(new CommandError({ message: "the message is empty; say what the agent should read" }))
-    : kind === "chat"
-      ? Effect.succeed({ text })
-      : Effect.try({
-          try: (): unknown => JSON.parse(text),
-          catch: (error) =>
-            new CommandError({
-              message: `the content of a ${kind} message is JSON, and this is not (${String(error)}): ${text.slice(0, SHOWN)}`,
-            }),
-        })
+export const contentOf = Effect.fnUntraced(function* (kind: MessageKind, text: string) {
+  if (text.trim() === "") return yield* refusal("the message is empty; say what the agent should read")
+  if (kind === "chat") return { text }
+  return yield* Effect.try({
+    try: (): unknown => JSON.parse(text),
+    catch: (error) =>
+      refusal(
+        `the content of a ${kind} message is JSON, and this is not (${String(error)}): ${text.slice(0, SHOWN)}`,
+      ),
+  })
+})
