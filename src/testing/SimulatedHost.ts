@@ -8,7 +8,6 @@ import type { SeededRandom } from "./SeededRandom.ts"
 
 interface Timer {
   readonly at: number
-  readonly order: number
   readonly process: SimulatedProcess
   task: (() => void) | null
 }
@@ -37,10 +36,9 @@ export class HostStalled extends Error {
 export class SimulatedHost {
   private readonly random: SeededRandom
   private readonly stride: number
-  private readonly readyTasks: Array<() => void> = []
-  private readonly readyOwners: Array<SimulatedProcess> = []
-  private heap: Array<Timer> = []
-  private order = 0
+  private readonly runnable: Array<readonly [owner: SimulatedProcess, task: () => void]> = []
+  /** The next one last; of those at one instant the oldest last. */
+  private readonly timers: Array<Timer> = []
   private elapsed = 0
   private skew: number
   private untilYield = 1
@@ -99,7 +97,6 @@ export class SimulatedHost {
         waiting += 1
         const timer: Timer = {
           at: this.elapsed + Math.max(0, ms),
-          order: this.order++,
           process,
           task: () => {
             waiting -= 1
@@ -123,7 +120,7 @@ export class SimulatedHost {
   runUntil(until: number, watch?: () => boolean): void {
     let atThisInstant = 0
     while (true) {
-      while (this.readyTasks.length > 0) {
+      while (this.runnable.length > 0) {
         if (++atThisInstant > MAX_TASKS_PER_INSTANT) {
           throw new HostStalled(
             `${MAX_TASKS_PER_INSTANT} tasks ran at ${this.elapsed} ms and there is no end`,
@@ -137,7 +134,7 @@ export class SimulatedHost {
       atThisInstant = 0
       this.elapsed = Math.max(this.elapsed, next.at)
       for (let due = this.peek(); due !== undefined && due.at <= this.elapsed; due = this.peek()) {
-        this.pop()
+        this.timers.pop()
         const { task } = due
         due.task = null
         if (task !== null && due.process.isAlive()) this.ready(due.process, task)
@@ -147,23 +144,21 @@ export class SimulatedHost {
   }
 
   private runOne(): void {
-    const last = this.readyTasks.length - 1
-    const index = last === 0 ? 0 : this.random.below(last + 1)
-    const task = this.readyTasks[index]
-    const owner = this.readyOwners[index]
-    this.readyTasks[index] = this.readyTasks[last] as () => void
-    this.readyOwners[index] = this.readyOwners[last] as SimulatedProcess
-    this.readyTasks.pop()
-    this.readyOwners.pop()
-    if (task === undefined || owner === undefined || !owner.isAlive()) return
+    const { runnable } = this
+    const index = runnable.length === 1 ? 0 : this.random.below(runnable.length)
+    const chosen = runnable[index]
+    const last = runnable.pop()
+    if (chosen === undefined || last === undefined) return
+    if (index < runnable.length) runnable[index] = last
+    const [owner, task] = chosen
+    if (!owner.isAlive()) return
     this.untilYield = 1 + this.random.below(this.stride)
     this.tasks += 1
     task()
   }
 
   private ready(process: SimulatedProcess, task: () => void): void {
-    this.readyTasks.push(task)
-    this.readyOwners.push(process)
+    this.runnable.push([process, task])
   }
 
   private clockOf(owner: () => SimulatedProcess): Clock.Clock {
@@ -189,46 +184,24 @@ export class SimulatedHost {
   }
 
   private peek(): Timer | undefined {
-    while (this.heap.length > 0) {
-      const first = this.heap[0] as Timer
-      if (first.task !== null && first.process.isAlive()) return first
-      this.pop()
+    for (let next = this.timers.at(-1); next !== undefined; next = this.timers.at(-1)) {
+      if (next.task !== null && next.process.isAlive()) return next
+      this.timers.pop()
     }
     return undefined
   }
 
   private push(timer: Timer): void {
-    const { heap } = this
-    let index = heap.length
-    heap.push(timer)
-    while (index > 0) {
-      const parent = (index - 1) >> 1
-      if (!before(timer, heap[parent] as Timer)) break
-      heap[index] = heap[parent] as Timer
-      index = parent
+    let low = 0
+    let high = this.timers.length
+    while (low < high) {
+      const middle = (low + high) >> 1
+      if ((this.timers[middle] as Timer).at > timer.at) low = middle + 1
+      else high = middle
     }
-    heap[index] = timer
-  }
-
-  private pop(): void {
-    const { heap } = this
-    const last = heap.pop()
-    if (last === undefined || heap.length === 0) return
-    let index = 0
-    while (true) {
-      let child = 2 * index + 1
-      if (child >= heap.length) break
-      if (child + 1 < heap.length && before(heap[child + 1] as Timer, heap[child] as Timer)) child += 1
-      if (!before(heap[child] as Timer, last)) break
-      heap[index] = heap[child] as Timer
-      index = child
-    }
-    heap[index] = last
+    this.timers.splice(low, 0, timer)
   }
 }
-
-const before = (one: Timer, other: Timer): boolean =>
-  one.at < other.at || (one.at === other.at && one.order < other.order)
 
 /** Never comes back: what a killed process sees of everything. */
 export const neverAgain: Effect.Effect<never> = Effect.callback<never>(() => {})

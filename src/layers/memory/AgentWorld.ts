@@ -16,38 +16,9 @@ const MAX_CONTEXT = 100
 /** A commit takes a moment: the next heartbeat comes after the claim, never in the same instant. */
 const COMMIT_MS = 1
 
-export interface AgentWorld {
-  readonly pair: Pair
-  /** 1 for the session's first launch, 2 for its second… */
-  readonly launch: number
-  /** Completed by the first SIGTERM. */
-  readonly sigterm: Deferred.Deferred<void>
-  readonly now: Effect.Effect<number>
-  /** Sleeps, but not through a SIGTERM. */
-  readonly sleep: (ms: number) => Effect.Effect<"slept" | "sigterm">
-  /**
-   * The next turn's rows, oldest first, or none: due rows that this container has not acked (or that were tried again since),
-   * a task alone, chats together, context along with either. `on_wake` rows count from the first poll only.
-   */
-  readonly poll: Effect.Effect<ReadonlyArray<InboundRow>>
-  /** Says "I am processing these", and rings. */
-  readonly claim: (batch: ReadonlyArray<InboundRow>) => Effect.Effect<void>
-  /** Deletes the claims: nothing was done. */
-  readonly release: (batch: ReadonlyArray<InboundRow>) => Effect.Effect<void>
-  /** Writes one answer, acks the whole batch as completed, and rings. */
-  readonly answer: (batch: ReadonlyArray<InboundRow>, text: string) => Effect.Effect<void>
-  /** Acks the whole batch as failed, and rings. */
-  readonly fail: (
-    batch: ReadonlyArray<InboundRow>,
-    failure: { readonly retryable: boolean; readonly error: string },
-  ) => Effect.Effect<void>
-  readonly beat: Effect.Effect<void>
-  /** Declares the tool in flight, with a beat at its start and, by `null`, at its end. */
-  readonly tool: (
-    tool: { readonly name: string; readonly declaredMs: number | null } | null,
-  ) => Effect.Effect<void>
-  readonly doorbell: Effect.Effect<void>
-}
+export type AgentWorld = Effect.Success<ReturnType<typeof makeAgentWorld>>
+
+type Batch = ReadonlyArray<InboundRow>
 
 const isContext = (row: InboundRow): boolean => !row.trigger || row.kind === "system"
 
@@ -56,7 +27,7 @@ const sameAddress = (one: InboundRow, other: InboundRow): boolean =>
   one.platformId === other.platformId &&
   one.threadId === other.threadId
 
-const chooseBatch = (open: ReadonlyArray<InboundRow>): ReadonlyArray<InboundRow> => {
+const chooseBatch = (open: Batch): Batch => {
   const waiting = open.filter((row) => !isContext(row))
   const [first] = waiting
   if (first === undefined) return []
@@ -70,7 +41,7 @@ const chooseBatch = (open: ReadonlyArray<InboundRow>): ReadonlyArray<InboundRow>
 }
 
 /** What answers a batch: the row, and what each ack says. Who are answered together name the first of them. */
-const answerOf = (batch: ReadonlyArray<InboundRow>, id: string, text: string) => {
+const answerOf = (batch: Batch, id: string, text: string) => {
   const [asked = null, ...others] = batch.filter((row) => !isContext(row))
   const detail = { retryable: true, error: null, result: text.slice(0, 500) }
   const together = asked !== null && others.length > 0 ? { ...detail, turn: asked.id } : detail
@@ -96,6 +67,28 @@ const sleepUnless = (sigterm: Deferred.Deferred<void>, ms: number): Effect.Effec
     Effect.map(() => (Deferred.isDoneUnsafe(sigterm) ? "sigterm" : "slept")),
   )
 
+/**
+ * The next turn's rows, oldest first, or none: due rows that this container has not acked (or that were tried again since),
+ * a task alone, chats together, context along with either. `on_wake` rows count from the first poll only.
+ */
+const polling = (side: ContainerSide["Service"], pair: Pair, acked: ReadonlyMap<string, number>) => {
+  let wakeIds: ReadonlySet<string> | undefined
+  return Effect.gen(function* () {
+    const rows = yield* side.inbound(pair)
+    const at = yield* Clock.currentTimeMillis
+    const pending = rows.filter((row) => row.status === "pending" && !row.preview)
+    const shownAtFirst = (wakeIds ??= new Set(pending.filter((row) => row.onWake).map((row) => row.id)))
+    return chooseBatch(
+      pending.filter(
+        (row) =>
+          (row.processAfter ?? at) <= at &&
+          row.tries > (acked.get(row.id) ?? -1) &&
+          (!row.onWake || shownAtFirst.has(row.id)),
+      ),
+    )
+  })
+}
+
 /** The world of one life. */
 export const makeAgentWorld = Effect.fnUntraced(function* (process: AgentProcess) {
   const side = yield* ContainerSide
@@ -105,7 +98,6 @@ export const makeAgentWorld = Effect.fnUntraced(function* (process: AgentProcess
   const now = Clock.currentTimeMillis
   /** By message: the `tries` that our last ack answered. */
   const acked = new Map<string, number>()
-  let wakeIds: ReadonlySet<string> | undefined
   let written = 0
 
   const doorbell = process.print(DOORBELL)
@@ -113,34 +105,27 @@ export const makeAgentWorld = Effect.fnUntraced(function* (process: AgentProcess
 
   return {
     pair,
+    /** 1 for the session's first launch, 2 for its second… */
     launch: process.launch,
+    /** Completed by the first SIGTERM. */
     sigterm,
     now,
-    sleep: (ms) => sleepUnless(sigterm, ms),
-    poll: Effect.gen(function* () {
-      const rows = yield* side.inbound(pair)
-      const at = yield* now
-      const pending = rows.filter((row) => row.status === "pending" && !row.preview)
-      const shownAtFirst = (wakeIds ??= new Set(pending.filter((row) => row.onWake).map((row) => row.id)))
-      return chooseBatch(
-        pending.filter(
-          (row) =>
-            (row.processAfter ?? at) <= at &&
-            row.tries > (acked.get(row.id) ?? -1) &&
-            (!row.onWake || shownAtFirst.has(row.id)),
-        ),
-      )
-    }),
-    claim: (batch) =>
+    /** Sleeps, but not through a SIGTERM. */
+    sleep: (ms: number) => sleepUnless(sigterm, ms),
+    poll: polling(side, pair, acked),
+    /** Says "I am processing these", and rings. */
+    claim: (batch: Batch) =>
       Effect.flatMap(now, (at) => {
         for (const row of batch) acked.set(row.id, row.tries)
         return commit(batch.map((row) => side.ack(pair, row.id, "processing", { tries: row.tries }, at)))
       }).pipe(Effect.andThen(doorbell), Effect.andThen(Effect.sleep(COMMIT_MS))),
-    release: (batch) => {
+    /** Deletes the claims: nothing was done. */
+    release: (batch: Batch) => {
       for (const row of batch) acked.delete(row.id)
       return commit(batch.map((row) => side.unack(pair, row.id)))
     },
-    answer: (batch, text) =>
+    /** Writes one answer, acks the whole batch as completed, and rings. */
+    answer: (batch: Batch, text: string) =>
       Effect.flatMap(now, (at) => {
         written += 1
         const { detailOf, row } = answerOf(batch, `out-${incarnation}-${written}`, text)
@@ -151,13 +136,15 @@ export const makeAgentWorld = Effect.fnUntraced(function* (process: AgentProcess
           ),
         ])
       }).pipe(Effect.andThen(doorbell)),
-    fail: (batch, { error, retryable }) =>
+    /** Acks the whole batch as failed, and rings. */
+    fail: (batch: Batch, failure: { readonly retryable: boolean; readonly error: string }) =>
       Effect.flatMap(now, (at) => {
-        const detail = { retryable, error, result: null }
+        const detail = { ...failure, result: null }
         return commit(batch.map(({ id, tries }) => side.ack(pair, id, "failed", { tries, detail }, at)))
       }).pipe(Effect.andThen(doorbell)),
     beat,
-    tool: (tool) =>
+    /** Declares the tool in flight, with a beat at its start and, by `null`, at its end. */
+    tool: (tool: { readonly name: string; readonly declaredMs: number | null } | null) =>
       Effect.flatMap(now, (at) =>
         side.setTool(
           pair,
@@ -165,5 +152,5 @@ export const makeAgentWorld = Effect.fnUntraced(function* (process: AgentProcess
         ),
       ).pipe(Effect.andThen(beat)),
     doorbell,
-  } satisfies AgentWorld
+  }
 })

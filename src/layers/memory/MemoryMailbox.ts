@@ -44,65 +44,28 @@ export interface InboundRow {
   readonly threadId: string | null
 }
 
-interface PairState {
-  revision: number
-  readonly inbound: Map<string, InboundRow>
-  readonly acks: Map<string, AckRow>
-  readonly outbound: Map<string, OutboundRow>
-  readonly sessionState: Map<string, string>
-  tool: ToolInFlight | null
-  heartbeat: EpochMs | null
-  writes: number
-  fault: "none" | "unreadable" | "quarantined" | "blocked" | "defect"
-}
+/** How the host's reads or writes of a pair fail. */
+type Fault = "none" | "unreadable" | "quarantined" | "blocked" | "defect"
 
 /** What an agent in a container does with its pair. Writing to a pair that is gone is a defect of the test. */
-export class ContainerSide extends Context.Service<
-  ContainerSide,
-  {
-    readonly inbound: (pair: Pair) => Effect.Effect<ReadonlyArray<InboundRow>>
-    readonly acks: (pair: Pair) => Effect.Effect<ReadonlyArray<AckRow>>
-    readonly ack: (
-      pair: Pair,
-      messageId: string,
-      status: AckRow["status"],
-      more: {
-        readonly tries?: number | null
-        readonly outcome?: string | null
-        readonly detail?: AckRow["detail"]
-      },
-      at: EpochMs,
-    ) => Effect.Effect<void>
-    readonly unack: (pair: Pair, messageId: string) => Effect.Effect<void>
-    readonly write: (
-      pair: Pair,
-      row: Pick<OutboundRow, "id" | "content"> & Partial<OutboundRow>,
-      at: EpochMs,
-    ) => Effect.Effect<void>
-    readonly beat: (pair: Pair, at: EpochMs) => Effect.Effect<void>
-    readonly setTool: (pair: Pair, tool: ToolInFlight | null) => Effect.Effect<void>
-    readonly setState: (pair: Pair, key: string, value: string) => Effect.Effect<void>
-    /** Makes the host's reads or writes of the pair fail from now on; `none` ends it. */
-    readonly setFault: (
-      pair: Pair,
-      fault: "none" | "unreadable" | "quarantined" | "blocked" | "defect",
-    ) => Effect.Effect<void>
-  }
->()("lamplighter/layers/memory/ContainerSide") {}
+export class ContainerSide extends Context.Service<ContainerSide, ReturnType<typeof containerSide>>()(
+  "lamplighter/layers/memory/ContainerSide",
+) {}
 
 const keyOf = (pair: Pair): string => `${pair.groupId}/${pair.sessionId}/${pair.incarnation}`
 
-const newPair = (carry: Carryover): PairState => ({
+const newPair = (carry: Carryover) => ({
   revision: 0,
-  inbound: new Map(),
-  acks: new Map(),
-  outbound: new Map(carry.outbound.map((row) => [row.id, carriedRow(row)])),
+  inbound: new Map<string, InboundRow>(),
+  acks: new Map<string, AckRow>(),
+  outbound: new Map<string, OutboundRow>(carry.outbound.map((row) => [row.id, carriedRow(row)])),
   sessionState: new Map(carry.sessionState.map(({ key, value }) => [key, value])),
-  tool: null,
-  heartbeat: null,
+  tool: null as ToolInFlight | null,
+  heartbeat: null as EpochMs | null,
   writes: 0,
-  fault: "none",
+  fault: "none" as Fault,
 })
+type PairState = ReturnType<typeof newPair>
 
 const carriedRow = (row: Carryover["outbound"][number]): OutboundRow => ({
   ...row,
@@ -226,7 +189,7 @@ const hostSide = (pairs: Map<string, PairState>): Mailbox["Service"] => {
   })
 }
 
-const containerSide = (pairs: Map<string, PairState>): ContainerSide["Service"] => {
+const containerSide = (pairs: Map<string, PairState>) => {
   const on = <A>(pair: Pair, f: (state: PairState) => A): Effect.Effect<A> =>
     Effect.suspend(() => {
       const state = pairs.get(keyOf(pair))
@@ -234,28 +197,38 @@ const containerSide = (pairs: Map<string, PairState>): ContainerSide["Service"] 
         ? Effect.die(new Error(`a container uses the pair ${keyOf(pair)}, which is not there`))
         : Effect.succeed(f(state))
     })
+  const set = (pair: Pair, change: Partial<PairState>): Effect.Effect<void> =>
+    on(pair, (state) => void Object.assign(state, change))
   const writing = (pair: Pair, f: (state: PairState) => void): Effect.Effect<void> =>
     on(pair, (state) => {
       f(state)
       state.writes += 1
     })
-  return ContainerSide.of({
-    inbound: (pair) => on(pair, (state) => [...state.inbound.values()].sort((a, b) => a.seq - b.seq)),
-    acks: (pair) => on(pair, (state) => [...state.acks.values()]),
-    ack: (pair, messageId, status, more, at) =>
+  return {
+    inbound: (pair: Pair): Effect.Effect<ReadonlyArray<InboundRow>> =>
+      on(pair, (state) => [...state.inbound.values()].sort((a, b) => a.seq - b.seq)),
+    acks: (pair: Pair): Effect.Effect<ReadonlyArray<AckRow>> => on(pair, (state) => [...state.acks.values()]),
+    ack: (
+      pair: Pair,
+      messageId: string,
+      status: AckRow["status"],
+      more: Partial<Pick<AckRow, "tries" | "outcome" | "detail">>,
+      at: EpochMs,
+    ) =>
       writing(pair, (state) => {
         state.acks.set(messageId, {
           messageId,
           status,
           changedAt: at,
           precision: "ms",
-          tries: more.tries ?? null,
-          outcome: more.outcome ?? null,
-          detail: more.detail ?? { retryable: true, error: null, result: null },
+          tries: null,
+          outcome: null,
+          detail: { retryable: true, error: null, result: null },
+          ...more,
         })
       }),
-    unack: (pair, messageId) => writing(pair, (state) => state.acks.delete(messageId)),
-    write: (pair, row, at) =>
+    unack: (pair: Pair, messageId: string) => writing(pair, (state) => state.acks.delete(messageId)),
+    write: (pair: Pair, row: Pick<OutboundRow, "id" | "content"> & Partial<OutboundRow>, at: EpochMs) =>
       writing(pair, (state) => {
         const seqs = [...state.inbound.values(), ...state.outbound.values()].map(({ seq }) => seq ?? 0)
         const next = Math.max(0, ...seqs) + 1
@@ -272,18 +245,11 @@ const containerSide = (pairs: Map<string, PairState>): ContainerSide["Service"] 
           ...row,
         })
       }),
-    beat: (pair, at) =>
-      on(pair, (state) => {
-        state.heartbeat = at
-      }),
-    setTool: (pair, tool) =>
-      writing(pair, (state) => {
-        state.tool = tool
-      }),
-    setState: (pair, key, value) => writing(pair, (state) => void state.sessionState.set(key, value)),
-    setFault: (pair, fault) =>
-      on(pair, (state) => {
-        state.fault = fault
-      }),
-  })
+    beat: (pair: Pair, heartbeat: EpochMs) => set(pair, { heartbeat }),
+    setTool: (pair: Pair, tool: ToolInFlight | null) => writing(pair, (state) => (state.tool = tool)),
+    setState: (pair: Pair, key: string, value: string) =>
+      writing(pair, (state) => state.sessionState.set(key, value)),
+    /** Makes the host's reads or writes of the pair fail from now on; `none` ends it. */
+    setFault: (pair: Pair, fault: Fault) => set(pair, { fault }),
+  }
 }

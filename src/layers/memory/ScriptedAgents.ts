@@ -24,6 +24,9 @@ const SIGTERM_EXIT = 0
 /** How a turn ended: `next` goes on to the next poll. */
 type Turn = "next" | { readonly exit: number }
 
+/** How most agents work: `workMs` on each batch, and then an answer. */
+type Working = { readonly workMs?: number; readonly answer?: Answer } & Pace
+
 /** Polls for ever and hands each batch to `turn`, already claimed. */
 const agent =
   (
@@ -47,11 +50,11 @@ const agent =
     })
 
 /** Works with a heartbeat at the start, now and then, and at the end. */
-const work = Effect.fnUntraced(function* (world: AgentWorld, workMs: number, pace: Pace) {
+const work = Effect.fnUntraced(function* (world: AgentWorld, { beatMs = BEAT_MS, workMs = 0 }: Working) {
   yield* world.beat
-  const beatMs = Math.max(1, pace.beatMs ?? BEAT_MS)
-  for (let left = workMs; left > 0; left -= beatMs) {
-    if ((yield* world.sleep(Math.min(left, beatMs))) === "sigterm") return "sigterm"
+  const stepMs = Math.max(1, beatMs)
+  for (let left = workMs; left > 0; left -= stepMs) {
+    if ((yield* world.sleep(Math.min(left, stepMs))) === "sigterm") return "sigterm"
     yield* world.beat
   }
   return "slept"
@@ -62,23 +65,28 @@ const released = (world: AgentWorld, batch: ReadonlyArray<InboundRow>): Effect.E
 
 const echo: Answer = (batch) => batch.map((row) => `echo ${row.id}`).join(", ")
 
-/** Answers each batch after `workMs` of visible work. */
-export const healthy = (
-  options: { readonly workMs?: number; readonly answer?: Answer } & Pace = {},
+/** Works on each batch and answers it, unless `instead` finds something else to do with it after the work. */
+const worker = (
+  options: Working,
+  instead: (world: AgentWorld, batch: ReadonlyArray<InboundRow>) => Effect.Effect<Turn> | null = () => null,
+  working: (world: AgentWorld) => Effect.Effect<"slept" | "sigterm"> = (world) => work(world, options),
 ): AgentScript<ContainerSide> =>
   agent(
-    Effect.fnUntraced(function* (world, batch) {
-      if ((yield* work(world, options.workMs ?? 0, options)) === "sigterm")
-        return yield* released(world, batch)
-      yield* world.answer(batch, (options.answer ?? echo)(batch))
-      return "next"
-    }),
+    (world, batch) =>
+      Effect.flatMap(working(world), (end) => {
+        if (end === "sigterm") return released(world, batch)
+        const { answer = echo } = options
+        return instead(world, batch) ?? Effect.as(world.answer(batch, answer(batch)), "next" as const)
+      }),
     options,
   )
 
+/** Answers each batch after `workMs` of visible work. */
+export const healthy = (options: Working = {}): AgentScript<ContainerSide> => worker(options)
+
 /** Takes long, and shows that it is alive. */
 export const slow = (options: { readonly workMs: number } & Pace): AgentScript<ContainerSide> =>
-  healthy(options)
+  worker(options)
 
 /** Claims, and is never heard of again. `hangs` (the default): it does not even react to SIGTERM. */
 export const silentAfterClaim = (
@@ -103,76 +111,39 @@ export const crashesAtStart =
 
 /** Dies in the middle of any batch that has a poisonous row in it; answers the others. */
 export const crashesMidMessage = (
-  options: {
-    readonly poison: (row: InboundRow) => boolean
-    readonly exitCode?: number
-    readonly workMs?: number
-    readonly answer?: Answer
-  } & Pace,
+  options: { readonly poison: (row: InboundRow) => boolean; readonly exitCode?: number } & Working,
 ): AgentScript<ContainerSide> =>
-  agent(
-    Effect.fnUntraced(function* (world, batch) {
-      if ((yield* work(world, options.workMs ?? 0, options)) === "sigterm")
-        return yield* released(world, batch)
-      if (batch.some(options.poison)) return { exit: options.exitCode ?? 139 }
-      yield* world.answer(batch, (options.answer ?? echo)(batch))
-      return "next"
-    }),
-    options,
+  worker(options, (_, batch) =>
+    batch.some(options.poison) ? Effect.succeed({ exit: options.exitCode ?? 139 }) : null,
   )
 
 /** Works and answers, and goes on doing so whatever SIGTERM says: only SIGKILL ends it. */
-export const ignoresSigterm = (
-  options: { readonly workMs?: number; readonly answer?: Answer } & Pace = {},
-): AgentScript<ContainerSide> => {
-  const script = healthy(options)
-  return (process) =>
-    Effect.flatMap(Deferred.make<void>(), (neverCompleted) => script({ ...process, sigterm: neverCompleted }))
-}
+export const ignoresSigterm =
+  (options: Working = {}): AgentScript<ContainerSide> =>
+  (process) =>
+    healthy(options)({ ...process, sigterm: Deferred.makeUnsafe<void>() })
 
 /** Says that each batch failed. `when`: only those with such a row; the others it answers. */
 export const failsTheMessage = (
   options: {
     readonly retryable: boolean
     readonly error?: string
-    readonly workMs?: number
     readonly when?: (row: InboundRow) => boolean
-    readonly answer?: Answer
-  } & Pace,
-): AgentScript<ContainerSide> =>
-  agent(
-    Effect.fnUntraced(function* (world, batch) {
-      if ((yield* work(world, options.workMs ?? 0, options)) === "sigterm")
-        return yield* released(world, batch)
-      if (batch.some(options.when ?? (() => true))) {
-        yield* world.fail(batch, { retryable: options.retryable, error: options.error ?? "it did not work" })
-      } else {
-        yield* world.answer(batch, (options.answer ?? echo)(batch))
-      }
-      return "next"
-    }),
-    options,
+  } & Working,
+): AgentScript<ContainerSide> => {
+  const { error = "it did not work", retryable, when = () => true } = options
+  return worker(options, (world, batch) =>
+    batch.some(when) ? Effect.as(world.fail(batch, { retryable, error }), "next" as const) : null,
   )
+}
 
 /** Declares a tool (or, with `declaredMs: null`, declares no timeout for it) and is silent for `workMs`; then answers. */
 export const toolSilent = (
-  options: {
-    readonly declaredMs: number | null
-    readonly workMs: number
-    readonly tool?: string
-    readonly answer?: Answer
-  } & Pace,
+  options: { readonly declaredMs: number | null; readonly workMs: number; readonly tool?: string } & Working,
 ): AgentScript<ContainerSide> =>
-  agent(
-    Effect.fnUntraced(function* (world, batch) {
-      yield* world.tool({ name: options.tool ?? "Bash", declaredMs: options.declaredMs })
-      if ((yield* world.sleep(options.workMs)) === "sigterm") {
-        yield* world.tool(null)
-        return yield* released(world, batch)
-      }
-      yield* world.tool(null)
-      yield* world.answer(batch, (options.answer ?? echo)(batch))
-      return "next"
-    }),
-    options,
+  worker(options, undefined, (world) =>
+    world.tool({ name: options.tool ?? "Bash", declaredMs: options.declaredMs }).pipe(
+      Effect.andThen(world.sleep(options.workMs)),
+      Effect.tap(() => world.tool(null)),
+    ),
   )

@@ -41,18 +41,24 @@ export interface SimulatedEngineOptions<R> {
 
 type StartFailure = StartError["reason"]
 
-interface SimulatedContainer {
-  readonly ref: ContainerRef
-  readonly spec: LaunchSpec
-  readonly startedAt: number
-  readonly sigterm: Deferred.Deferred<void>
+type Death = "sigkill" | "oom"
+
+const bear = (handle: string, spec: LaunchSpec, startedAt: number) => ({
+  ref: { labels: spec.labels, handle } satisfies ContainerRef,
+  spec,
+  startedAt,
+  sigterm: Deferred.makeUnsafe<void>(),
   /** The last lines of both streams, in order. */
-  readonly lines: Array<readonly [source: OutputName, line: string]>
-  fiber: Fiber.Fiber<number> | null
+  lines: [] as Array<readonly [source: OutputName, line: string]>,
+  fiber: null as Fiber.Fiber<number> | null,
   /** How it was killed, if it was: decides what the exit looks like. */
-  death: "sigkill" | "oom" | null
-  exit: ContainerExit | null
-}
+  death: null as Death | null,
+  exit: null as ContainerExit | null,
+})
+type SimulatedContainer = ReturnType<typeof bear>
+
+/** Told before the container's first act, so that no event of it can be missed. */
+type Born = (ref: ContainerRef) => void
 
 type Switch = "standingFailure" | "ambiguity" | "answering" | "telling" | "seeing"
 
@@ -61,65 +67,9 @@ const unknownToAll = (): void => {}
 /** Lines kept of each container. */
 const MAX_KEPT_LINES = 1_000
 
-export class SimulatedEngine extends Context.Service<
-  SimulatedEngine,
-  {
-    /** Of the boot that it is in now. */
-    readonly bootId: () => string
-    // What a runtime needs.
-    /** `born` is told before the container's first act, so that no event of it can be missed. */
-    readonly start: (
-      spec: LaunchSpec,
-      born: (ref: ContainerRef) => void,
-    ) => Effect.Effect<ContainerRef, StartError>
-    readonly signal: (
-      ref: ContainerRef,
-      name: "SIGTERM" | "SIGKILL",
-    ) => Effect.Effect<void, RuntimeUnavailable>
-    readonly list: (install: InstallId) => Effect.Effect<ReadonlyArray<ContainerStatus>, RuntimeUnavailable>
-    readonly output: (
-      ref: ContainerRef,
-      maxBytes: number,
-    ) => Effect.Effect<ContainerOutput, RuntimeUnavailable>
-    readonly remove: (ref: ContainerRef) => Effect.Effect<void, RuntimeUnavailable>
-    /** Called at each event, synchronously, until the scope closes. */
-    readonly listen: (listener: (event: RuntimeEvent) => void) => Effect.Effect<void, never, Scope.Scope>
-
-    // Faults. Each start takes at most one of the failures queued for it.
-    readonly failNextStart: (reason: StartFailure) => Effect.Effect<void>
-    /** Every start fails with this reason, until `null`. */
-    readonly failStarts: (reason: StartFailure | null) => Effect.Effect<void>
-    /** The next start answers `Ambiguous`; `created` says whether the container exists all the same. */
-    readonly nextStartIsAmbiguous: (truth: "created" | "not-created") => Effect.Effect<void>
-    /** The engine stops answering; containers go on, their events are lost. */
-    readonly down: Effect.Effect<void>
-    /** It answers again, and says that events may be missing. */
-    readonly up: Effect.Effect<void>
-    /** Events are lost from now on… */
-    readonly dropEvents: Effect.Effect<void>
-    /** …until now, when a Gap is reported. */
-    readonly resumeEvents: Effect.Effect<void>
-    /** Exits from now on have neither code nor signal… */
-    readonly hideExits: Effect.Effect<void>
-    /** …until now. */
-    readonly showExits: Effect.Effect<void>
-    /** The kernel kills the session's container for its memory. False: none is running. */
-    readonly oomKill: (session: SessionId) => Effect.Effect<boolean>
-    /** Somebody else's SIGKILL. False: none is running. */
-    readonly killOutside: (session: SessionId) => Effect.Effect<boolean>
-    /** The host goes down and comes up: every container is gone with all traces, and the boot is another. */
-    readonly reboot: Effect.Effect<void>
-    /** A container that no answered start accounts for: its daemon died in between. */
-    readonly bearUnrecorded: (spec: LaunchSpec) => Effect.Effect<ContainerRef>
-
-    // What happened.
-    /** Launches of a session, or of all. */
-    readonly starts: (session?: SessionId) => number
-    readonly running: (session?: SessionId) => number
-    /** The most containers of one session that ever lived at once, over all sessions: must never pass 1. */
-    readonly maximumLivePerSession: () => number
-  }
->()("lamplighter/layers/memory/SimulatedEngine") {
+export class SimulatedEngine extends Context.Service<SimulatedEngine, ReturnType<typeof engineOn>>()(
+  "lamplighter/layers/memory/SimulatedEngine",
+) {
   static readonly layer = <R = never>(
     options: SimulatedEngineOptions<R>,
   ): Layer.Layer<SimulatedEngine, never, R> => Layer.effect(SimulatedEngine, make(options))
@@ -194,21 +144,13 @@ class Machine<R> {
     this.emit({ _tag: "Exited", ref: container.ref, exit: container.exit })
   }
 
-  launch(spec: LaunchSpec, born: (ref: ContainerRef) => void): Effect.Effect<ContainerRef> {
+  launch(spec: LaunchSpec, born: Born): Effect.Effect<ContainerRef> {
     return Effect.suspend(() => {
       const { session } = spec.labels
       const launch = (this.launches.get(session) ?? 0) + 1
       this.launches.set(session, launch)
-      const container: SimulatedContainer = {
-        ref: { labels: spec.labels, handle: `simulated-${++this.#serial}` },
-        spec,
-        startedAt: this.#clock.currentTimeMillisUnsafe(),
-        sigterm: Deferred.makeUnsafe<void>(),
-        lines: [],
-        fiber: null,
-        death: null,
-        exit: null,
-      }
+      const startedAt = this.#clock.currentTimeMillisUnsafe()
+      const container = bear(`simulated-${++this.#serial}`, spec, startedAt)
       const { ref, sigterm } = container
       this.containers.set(ref.handle, container)
       this.maximumLive = Math.max(this.maximumLive, this.runningOf(session).length)
@@ -255,7 +197,7 @@ class Machine<R> {
       : new StartError({ reason: "NameTaken", message: `${spec.name} is taken by ${namesake.ref.handle}` })
   }
 
-  start(spec: LaunchSpec, born: (ref: ContainerRef) => void): Effect.Effect<ContainerRef, StartError> {
+  start(spec: LaunchSpec, born: Born): Effect.Effect<ContainerRef, StartError> {
     return Effect.suspend(() => {
       const refusal = this.#refusal(spec)
       if (refusal !== undefined) return refusal
@@ -267,13 +209,13 @@ class Machine<R> {
     })
   }
 
-  die(container: SimulatedContainer, death: "sigkill" | "oom"): void {
+  die(container: SimulatedContainer, death: Death): void {
     if (container.exit !== null || container.death !== null) return
     container.death = death
     container.fiber?.interruptUnsafe()
   }
 
-  strike(session: SessionId, death: "sigkill" | "oom"): boolean {
+  strike(session: SessionId, death: Death): boolean {
     const targets = this.runningOf(session)
     for (const container of targets) this.die(container, death)
     return targets.length > 0
@@ -311,56 +253,86 @@ class Machine<R> {
 
 const make = Effect.fnUntraced(function* <R>(options: SimulatedEngineOptions<R>) {
   const context = yield* Effect.context<R>()
-  const machine = new Machine(options, context, yield* Clock.Clock, yield* Effect.scope)
+  return engineOn(new Machine(options, context, yield* Clock.Clock, yield* Effect.scope))
+})
 
+type AnyMachine = Pick<Machine<never>, keyof Machine<never>>
+
+/** What runtimes, tests and worlds have of a machine. */
+const engineOn = (machine: AnyMachine) => ({
+  ...answersOf(machine),
+  ...faultsOf(machine),
+  /** Launches of a session, or of all. */
+  starts: (session?: SessionId): number =>
+    session === undefined
+      ? [...machine.launches.values()].reduce((sum, count) => sum + count, 0)
+      : (machine.launches.get(session) ?? 0),
+  running: (session?: SessionId): number => machine.runningOf(session).length,
+  /** The most containers of one session that ever lived at once, over all sessions: must never pass 1. */
+  maximumLivePerSession: (): number => machine.maximumLive,
+})
+
+/** What a runtime needs. */
+const answersOf = (machine: AnyMachine) => {
   const answered = <A, E = never>(answer: () => A | Effect.Effect<A, E>) =>
     Effect.suspend((): Effect.Effect<A, E | RuntimeUnavailable> => {
       if (!machine.answering) return unavailable
       const given = answer()
       return Effect.isEffect(given) ? given : Effect.succeed(given)
     })
-  const set = (change: Partial<Pick<Machine<R>, Switch>>): Effect.Effect<void> =>
-    Effect.sync(() => void Object.assign(machine, change))
-  const gap = (reason: string) => Effect.sync(() => machine.emit({ _tag: "Gap", reason }))
-
-  return SimulatedEngine.of({
+  return {
+    /** Of the boot that it is in now. */
     bootId: () => machine.bootId(),
-    start: (spec, born) => Effect.uninterruptible(machine.start(spec, born)),
-    signal: (ref, name) => answered(() => machine.signal(ref, name)),
-    list: (install) => answered(() => machine.list(install)),
-    output: (ref, maxBytes) => answered(() => machine.output(ref, maxBytes)),
-    remove: ({ handle }) =>
+    start: (spec: LaunchSpec, born: Born) => Effect.uninterruptible(machine.start(spec, born)),
+    signal: (ref: ContainerRef, name: "SIGTERM" | "SIGKILL") => answered(() => machine.signal(ref, name)),
+    list: (install: InstallId) => answered(() => machine.list(install)),
+    output: (ref: ContainerRef, maxBytes: number) => answered(() => machine.output(ref, maxBytes)),
+    remove: ({ handle }: ContainerRef) =>
       answered((): Effect.Effect<void, RuntimeUnavailable> => {
         if (machine.containers.get(handle)?.exit === null)
           return new RuntimeUnavailable({ message: `${handle} still runs; stop it first` })
         machine.containers.delete(handle)
         return Effect.void
       }),
-    listen: (listener) =>
+    /** Called at each event, synchronously, until the scope closes. */
+    listen: (listener: (event: RuntimeEvent) => void): Effect.Effect<void, never, Scope.Scope> =>
       Effect.acquireRelease(
-        Effect.sync(() => machine.listeners.add(listener)),
+        Effect.sync(() => void machine.listeners.add(listener)),
         () => Effect.sync(() => machine.listeners.delete(listener)),
       ),
+  }
+}
 
-    failNextStart: (reason) => Effect.sync(() => void machine.queuedFailures.push(reason)),
-    failStarts: (standingFailure) => set({ standingFailure }),
-    nextStartIsAmbiguous: (ambiguity) => set({ ambiguity }),
+/** Faults. Each start takes at most one of the failures queued for it. */
+const faultsOf = (machine: AnyMachine) => {
+  const set = (change: Partial<Pick<Machine<never>, Switch>>): Effect.Effect<void> =>
+    Effect.sync(() => void Object.assign(machine, change))
+  const gap = (reason: string) => Effect.sync(() => machine.emit({ _tag: "Gap", reason }))
+  return {
+    failNextStart: (reason: StartFailure) => Effect.sync(() => void machine.queuedFailures.push(reason)),
+    /** Every start fails with this reason, until `null`. */
+    failStarts: (standingFailure: StartFailure | null) => set({ standingFailure }),
+    /** The next start answers `Ambiguous`; `created` says whether the container exists all the same. */
+    nextStartIsAmbiguous: (ambiguity: "created" | "not-created") => set({ ambiguity }),
+    /** The engine stops answering; containers go on, their events are lost. */
     down: set({ answering: false }),
+    /** It answers again, and says that events may be missing. */
     up: Effect.andThen(set({ answering: true }), gap("the simulated engine was down")),
+    /** Events are lost from now on… */
     dropEvents: set({ telling: false }),
+    /** …until now, when a Gap is reported. */
     resumeEvents: Effect.andThen(set({ telling: true }), gap("the simulated engine's events were lost")),
+    /** Exits from now on have neither code nor signal… */
     hideExits: set({ seeing: false }),
+    /** …until now. */
     showExits: set({ seeing: true }),
-    oomKill: (session) => Effect.sync(() => machine.strike(session, "oom")),
-    killOutside: (session) => Effect.sync(() => machine.strike(session, "sigkill")),
+    /** The kernel kills the session's container for its memory. False: none is running. */
+    oomKill: (session: SessionId) => Effect.sync(() => machine.strike(session, "oom")),
+    /** Somebody else's SIGKILL. False: none is running. */
+    killOutside: (session: SessionId) => Effect.sync(() => machine.strike(session, "sigkill")),
+    /** The host goes down and comes up: every container is gone with all traces, and the boot is another. */
     reboot: Effect.sync(() => machine.reboot()),
-    bearUnrecorded: (spec) => Effect.uninterruptible(machine.launch(spec, unknownToAll)),
-
-    starts: (session) =>
-      session === undefined
-        ? [...machine.launches.values()].reduce((sum, count) => sum + count, 0)
-        : (machine.launches.get(session) ?? 0),
-    running: (session) => machine.runningOf(session).length,
-    maximumLivePerSession: () => machine.maximumLive,
-  })
-})
+    /** A container that no answered start accounts for: its daemon died in between. */
+    bearUnrecorded: (spec: LaunchSpec) => Effect.uninterruptible(machine.launch(spec, unknownToAll)),
+  }
+}
