@@ -4,18 +4,7 @@
  * idle sessions cost nothing.
  */
 import { Result } from "effect"
-import {
-  accepted,
-  type After,
-  amended,
-  HELD_BACK,
-  isTerminal,
-  type Message,
-  type MessageEvent,
-  type MessagePatch,
-  moved,
-  wakes,
-} from "../../domain/Message.ts"
+import * as Messages from "../../domain/Message.ts"
 import { type HostLimits, type Policy, resolvePolicy } from "../../domain/Policy.ts"
 import type { EpochMs } from "../../domain/Instant.ts"
 import type { Group } from "../../domain/Group.ts"
@@ -48,15 +37,15 @@ export interface SessionUnit {
   readonly change: (patch: Partial<Session>) => void
   /** The revision that rows changed in this transaction carry. The first call bumps it. */
   readonly revision: () => number
-  readonly insertMessage: (fields: Omit<Message, "state" | "revision">) => Message
+  readonly insertMessage: (fields: Omit<Messages.Message, "state" | "revision">) => Messages.Message
   /** Changes what is not its state. */
-  readonly updateMessage: (before: Message, patch: MessagePatch) => Message
+  readonly updateMessage: (before: Messages.Message, patch: Messages.MessagePatch) => Messages.Message
   /** Moves it to the state after the event. Dies where the table refuses that: callers ask first. */
-  readonly moveMessage: <Event extends MessageEvent>(
-    before: Message,
+  readonly moveMessage: <Event extends Messages.MessageEvent>(
+    before: Messages.Message,
     event: Event,
-    patch: MessagePatch,
-  ) => Message & { readonly state: After<Event> }
+    patch: Messages.MessagePatch,
+  ) => Messages.Message & { readonly state: Messages.After<Event> }
   /** The next even sequence number. */
   readonly nextSeq: () => number
   readonly event: (type: LedgerEventType, messageId: string | null, text: string) => void
@@ -136,23 +125,23 @@ export const unitOf = (
     change,
     revision,
     insertMessage: (fields) => {
-      const row = accepted({ ...fields, revision: revision() })
+      const row = Messages.accepted({ ...fields, revision: revision() })
       tx.putMessage(row)
       wake.inserted(row)
       change({ queued: session.queued + 1 })
       return row
     },
     updateMessage: (before, patch) => {
-      const row = amended(before, { ...patch, revision: revision() })
+      const row = Messages.amended(before, { ...patch, revision: revision() })
       tx.putMessage(row)
       wake.changed()
       return row
     },
     moveMessage: (before, event, patch) => {
-      const row = Result.getOrThrow(moved(before, event, { ...patch, revision: revision() }))
+      const row = Result.getOrThrow(Messages.moved(before, event, { ...patch, revision: revision() }))
       tx.putMessage(row)
       wake.changed()
-      if (isTerminal(row.state)) change({ queued: session.queued - 1 })
+      if (Messages.isTerminal(row.state)) change({ queued: session.queued - 1 })
       return row
     },
     nextSeq: () => {
@@ -181,8 +170,14 @@ const nextWake = (tx: LedgerTx, found: Session) => {
     changed: (): void => {
       known = undefined
     },
-    inserted: (row: Message): void => {
-      if (known === undefined || !wakes(row) || row.dueAt === HELD_BACK || (found.live && row.onWake)) return
+    inserted: (row: Messages.Message): void => {
+      if (
+        known === undefined ||
+        !Messages.wakes(row) ||
+        row.dueAt === Messages.HELD_BACK ||
+        (found.live && row.onWake)
+      )
+        return
       const { wakeAt, wakePriority } = known
       const sooner =
         wakeAt === null || row.dueAt < wakeAt || (row.dueAt === wakeAt && row.priority > wakePriority)
@@ -207,7 +202,7 @@ const wakeOf = (tx: LedgerTx, session: Session): Wake => {
     shownTo: session.live ? session.incarnation : -1,
     onWake: session.live ? "ignore" : "count",
   })
-  if (due === undefined || due.dueAt === HELD_BACK) return { wakeAt: null, wakePriority: 0 }
+  if (due === undefined || due.dueAt === Messages.HELD_BACK) return { wakeAt: null, wakePriority: 0 }
   return {
     wakeAt: session.live ? due.dueAt : Math.max(due.dueAt, session.wakeNotBefore),
     wakePriority: due.priority,

@@ -6,17 +6,7 @@ import { Context, Layer } from "effect"
 import type { SessionId } from "../../domain/Ids.ts"
 import type { Incarnation, ObservedExit } from "../../domain/Incarnation.ts"
 import type { EpochMs } from "../../domain/Instant.ts"
-import {
-  adopted,
-  clockJumped,
-  type Dead,
-  exited,
-  type Life,
-  type Live,
-  type Moment,
-  settled,
-  starting,
-} from "../../domain/Life.ts"
+import * as Life from "../../domain/Life.ts"
 import type { Policy } from "../../domain/Policy.ts"
 import type { LiveView } from "../../domain/SweepPlan.ts"
 import type { ContainerRef } from "../ContainerRuntime.ts"
@@ -29,7 +19,7 @@ export interface Backlog {
   readonly raw: Reading
   /** The stamp of the glance that the reading followed, and when that was. */
   readonly stamp: string
-  readonly at: Moment
+  readonly at: Life.Moment
 }
 
 /** How the ledger stood when it was last asked about this life. */
@@ -58,7 +48,7 @@ export interface Files {
 }
 
 export interface Member {
-  readonly life: Life
+  readonly life: Life.Life
   readonly pair: Pair
   /** The boot of the host at which it was started. */
   readonly bootId: string
@@ -77,8 +67,8 @@ export interface Member {
   readonly auditAt: EpochMs
 }
 
-export type LiveMember = Member & { readonly life: Live }
-export type DeadMember = Member & { readonly life: Dead }
+export type LiveMember = Member & { readonly life: Life.Live }
+export type DeadMember = Member & { readonly life: Life.Dead }
 
 export const isLive = (member: Member): member is LiveMember =>
   member.life._tag === "Running" || member.life._tag === "Stopping"
@@ -121,7 +111,7 @@ export class Fleet extends Context.Service<
   static readonly layer = Layer.sync(Fleet, () => make())
 }
 
-const memberOf = (incarnation: Incarnation, life: Life, ref: ContainerRef | null): Member => ({
+const memberOf = (incarnation: Incarnation, life: Life.Life, ref: ContainerRef | null): Member => ({
   life,
   pair: {
     groupId: incarnation.groupId,
@@ -158,12 +148,12 @@ const make = (): Fleet["Service"] => {
   return Fleet.of({
     all: () => members.values(),
     of: (id) => members.get(id),
-    begin: (incarnation, now) => join(memberOf(incarnation, starting(incarnation, now, jumpedAt), null)),
+    begin: (incarnation, now) => join(memberOf(incarnation, Life.starting(incarnation, now, jumpedAt), null)),
     adopt: (incarnation, ref, now) => {
       const known = members.get(incarnation.sessionId)
       return known !== undefined && known.pair.incarnation >= incarnation.number
         ? known
-        : join(memberOf(incarnation, adopted(incarnation, now, jumpedAt), ref))
+        : join(memberOf(incarnation, Life.adopted(incarnation, now, jumpedAt), ref))
     },
     change,
     changeLive: (pair, changeLive) => {
@@ -174,7 +164,7 @@ const make = (): Fleet["Service"] => {
       change(pair, (known) => ({
         ...known,
         ref: known.ref ?? ref ?? null,
-        life: exited(known.life, exit),
+        life: Life.exited(known.life, exit),
         // What the planner saw of it while it lived would have it looked at again at once, for ever.
         view: null,
         nextAt: null,
@@ -193,7 +183,7 @@ const make = (): Fleet["Service"] => {
       if (how === "jumped") jumpedAt = now
       glancedAt = null
       for (const member of members.values()) {
-        const life = how === "jumped" ? clockJumped(member.life, now) : settled(member.life, now)
+        const life = how === "jumped" ? Life.clockJumped(member.life, now) : Life.settled(member.life, now)
         members.set(member.pair.sessionId, { ...member, life, standing: null })
       }
     },

@@ -4,16 +4,7 @@
  */
 import { Clock, Effect } from "effect"
 import type { EpochMs } from "../../domain/Instant.ts"
-import {
-  blinded,
-  ingested,
-  inHostTime,
-  type Live,
-  measured,
-  type Moment,
-  skewMs,
-  stopped,
-} from "../../domain/Life.ts"
+import * as Life from "../../domain/Life.ts"
 import type { Session } from "../../domain/Session.ts"
 import { crashable } from "../CrashPoint.ts"
 import { type Glance, Mailbox, type Pair, type Reading } from "../Mailbox.ts"
@@ -36,7 +27,11 @@ const MAX_WRITTEN = 10_000
 const MIN_NOTED_MS = 1_000
 
 /** `glance`: what the pass just saw; null: nothing could be seen. */
-export const look = Effect.fnUntraced(function* (member: LiveMember, glance: Glance | null, moment: Moment) {
+export const look = Effect.fnUntraced(function* (
+  member: LiveMember,
+  glance: Glance | null,
+  moment: Life.Moment,
+) {
   if (glance === null) {
     yield* lookBlindly(member.pair)
     return "nothing" as const
@@ -64,7 +59,7 @@ const standNow = Effect.fnUntraced(function* (pair: Pair, now: EpochMs) {
     return undefined
   }
   const member = fleet.changeLive(pair, (current) => {
-    const life = stands.incarnation.phase === "stopping" ? stopped(current.life) : current.life
+    const life = stands.incarnation.phase === "stopping" ? Life.stopped(current.life) : current.life
     const auditAt = nextAudit(now, pair.sessionId)
     return { ...replan({ ...current, life }, stands.standing, now), auditAt }
   })
@@ -85,7 +80,7 @@ export const lookBlindly = Effect.fnUntraced(function* (pair: Pair) {
 const noteBlind = Effect.fnUntraced(function* (pair: Pair, now: EpochMs) {
   const fleet = yield* Fleet
   const store = yield* SessionStore
-  const member = fleet.changeLive(pair, (known) => ({ ...known, life: blinded(known.life, now) }))
+  const member = fleet.changeLive(pair, (known) => ({ ...known, life: Life.blinded(known.life, now) }))
   if (member === undefined) return
   const blindMs = now - Math.max(member.life.blindSince ?? now, member.life.ageOrigin)
   if (blindMs <= MAX_BLIND_MS) return
@@ -94,7 +89,7 @@ const noteBlind = Effect.fnUntraced(function* (pair: Pair, now: EpochMs) {
 })
 
 /** Reads what it wrote, unless the last reading still waits to be ingested, and ingests as much as one turn allows. */
-const readNew = Effect.fnUntraced(function* (member: LiveMember, stamp: string, moment: Moment) {
+const readNew = Effect.fnUntraced(function* (member: LiveMember, stamp: string, moment: Life.Moment) {
   const fleet = yield* Fleet
   const { pair } = member
   const backlog = member.files.backlog ?? (yield* readLive(member, stamp, moment))
@@ -112,7 +107,7 @@ const readNew = Effect.fnUntraced(function* (member: LiveMember, stamp: string, 
   fleet.changeLive(pair, (known) => ({
     ...known,
     files: { ...known.files, backlog: null, stamp: backlog.stamp },
-    life: ingested({ ...known.life, blindSince: null }, raw, at),
+    life: Life.ingested({ ...known.life, blindSince: null }, raw, at),
   }))
   if (raw.outgrown || member.files.seen.size > MAX_WRITTEN) {
     const store = yield* SessionStore
@@ -122,7 +117,7 @@ const readNew = Effect.fnUntraced(function* (member: LiveMember, stamp: string, 
 })
 
 /** Null: the file is being written just now, and is read at the next look. */
-const readLive = Effect.fnUntraced(function* (member: LiveMember, stamp: string, moment: Moment) {
+const readLive = Effect.fnUntraced(function* (member: LiveMember, stamp: string, moment: Life.Moment) {
   const mailbox = yield* Mailbox
   const raw = yield* mailbox.read(member.pair, { seen: member.files.seen, mode: "live" }).pipe(
     crashable("mailbox.read"),
@@ -134,11 +129,14 @@ const readLive = Effect.fnUntraced(function* (member: LiveMember, stamp: string,
   return backlogOf(member, raw, stamp, { now: yield* Clock.currentTimeMillis, before })
 })
 
-const backlogOf = (member: LiveMember, raw: Reading, stamp: string, at: Moment): Backlog => {
+const backlogOf = (member: LiveMember, raw: Reading, stamp: string, at: Life.Moment): Backlog => {
   const { reported } = member.files
   const unsaid = raw.rejected.filter((row) => !reported.has(`${row.table}/${row.id}`))
   const rejected = unsaid.slice(0, Math.max(0, MAX_REPORTED - reported.size))
-  const { first, last } = slicesOf({ ...inHostTime(measured(member.life, raw, at), raw, at), rejected })
+  const { first, last } = slicesOf({
+    ...Life.inHostTime(Life.measured(member.life, raw, at), raw, at),
+    rejected,
+  })
   return { slices: first, last, raw, stamp, at }
 }
 
@@ -152,10 +150,10 @@ const cancelOverdue = Effect.fnUntraced(function* (pair: Pair, now: EpochMs) {
 })
 
 /** A restart must know the difference of the clocks, or it would take a hang for fresh work. */
-const noteSkew = Effect.fnUntraced(function* (life: Live, { incarnation }: Stands) {
+const noteSkew = Effect.fnUntraced(function* (life: Life.Live, { incarnation }: Stands) {
   const store = yield* SessionStore
-  const rowSkewMs = skewMs(life.rowSkew)
-  const fileSkewMs = skewMs(life.fileSkew)
+  const rowSkewMs = Life.skewMs(life.rowSkew)
+  const fileSkewMs = Life.skewMs(life.fileSkew)
   const differs = (recorded: number | null, ms: number) => Math.abs((recorded ?? 0) - ms) > MIN_NOTED_MS
   if (!differs(incarnation.rowSkewMs, rowSkewMs) && !differs(incarnation.fileSkewMs, fileSkewMs)) return
   yield* store.noteSkew(life.sessionId, life.incarnation, { rowSkewMs, fileSkewMs })

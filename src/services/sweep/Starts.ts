@@ -3,25 +3,10 @@
  * a start is under way. The state only; `Launch.ts` starts.
  */
 import { Clock, Context, Effect, Layer, Semaphore } from "effect"
-import {
-  type Breaker,
-  breakerGate,
-  closedBreaker,
-  onProbeStarted,
-  onRuntimeDown,
-  onRuntimeUp,
-  onSignOfLife,
-} from "../../domain/Breaker.ts"
+import * as Breaker from "../../domain/Breaker.ts"
 import type { GroupId, InstallId, SessionId } from "../../domain/Ids.ts"
 import { earliest, type EpochMs } from "../../domain/Instant.ts"
-import {
-  fullStarts,
-  nextStartAt,
-  refillStarts,
-  takeStarts,
-  type WakeInput,
-  type WakePlan,
-} from "../../domain/WakeAdmission.ts"
+import * as Wakes from "../../domain/WakeAdmission.ts"
 import { SessionStore } from "../SessionStore.ts"
 import { makeTrouble, type Trouble } from "../Trouble.ts"
 
@@ -49,11 +34,11 @@ export class Starts extends Context.Service<
     /** Sessions for which a start is under way, with their groups. */
     readonly underWay: Map<SessionId, GroupId>
     /** What may start now; a probe among it. */
-    readonly room: (now: EpochMs) => Pick<WakeInput, "startsLeft" | "breaker">
+    readonly room: (now: EpochMs) => Pick<Wakes.WakeInput, "startsLeft" | "breaker">
     /** So many were admitted out of that room. */
-    readonly admitted: (count: number, gate: WakeInput["breaker"], now: EpochMs) => void
+    readonly admitted: (count: number, gate: Wakes.WakeInput["breaker"], now: EpochMs) => void
     /** When those that wait for room have it, as far as this can tell. */
-    readonly nextAt: (waiting: WakePlan["waiting"], now: EpochMs) => EpochMs | null
+    readonly nextAt: (waiting: Wakes.WakePlan["waiting"], now: EpochMs) => EpochMs | null
     readonly runtimeDown: (why: string) => Effect.Effect<void>
     readonly runtimeUp: Effect.Effect<void>
     readonly signOfLife: Effect.Effect<void>
@@ -70,9 +55,9 @@ export class Starts extends Context.Service<
 
 const make = Effect.fnUntraced(function* (install: InstallId) {
   const { maxStartsPerSecond } = (yield* SessionStore).options.limits
-  let breaker: Breaker = closedBreaker
+  let breaker: Breaker.Breaker = Breaker.closedBreaker
   let why = ""
-  let bucket = fullStarts(yield* Clock.currentTimeMillis, maxStartsPerSecond)
+  let bucket = Wakes.fullStarts(yield* Clock.currentTimeMillis, maxStartsPerSecond)
   let closing = false
   return Starts.of({
     install,
@@ -80,18 +65,21 @@ const make = Effect.fnUntraced(function* (install: InstallId) {
     underWay: new Map(),
     listing: makeTrouble("the list of containers"),
     room: (now) => {
-      bucket = refillStarts(bucket, now, maxStartsPerSecond)
-      return { startsLeft: Math.floor(bucket.tokens), breaker: closing ? "open" : breakerGate(breaker, now) }
+      bucket = Wakes.refillStarts(bucket, now, maxStartsPerSecond)
+      return {
+        startsLeft: Math.floor(bucket.tokens),
+        breaker: closing ? "open" : Breaker.breakerGate(breaker, now),
+      }
     },
     admitted: (count, gate, now) => {
       if (count === 0) return
-      bucket = takeStarts(bucket, count)
-      if (gate === "probe") breaker = onProbeStarted(breaker, now)
+      bucket = Wakes.takeStarts(bucket, count)
+      if (gate === "probe") breaker = Breaker.onProbeStarted(breaker, now)
     },
     nextAt: (waiting, now) =>
       earliest(
         waiting.some(({ reason }) => reason === "start-rate")
-          ? nextStartAt(bucket, maxStartsPerSecond)
+          ? Wakes.nextStartAt(bucket, maxStartsPerSecond)
           : null,
         breaker._tag === "Open" && waiting.some(({ reason }) => reason === "breaker")
           ? Math.max(breaker.probeAt, now + MIN_PROBE_WAIT_MS)
@@ -99,14 +87,14 @@ const make = Effect.fnUntraced(function* (install: InstallId) {
       ),
     runtimeDown: (message) =>
       Effect.map(Clock.currentTimeMillis, (now) => {
-        breaker = onRuntimeDown(breaker, now)
+        breaker = Breaker.onRuntimeDown(breaker, now)
         why = message
       }),
     runtimeUp: Effect.sync(() => {
-      breaker = onRuntimeUp()
+      breaker = Breaker.onRuntimeUp()
     }),
     signOfLife: Effect.map(Clock.currentTimeMillis, (now) => {
-      breaker = onSignOfLife(breaker, now)
+      breaker = Breaker.onSignOfLife(breaker, now)
     }),
     close: Effect.sync(() => {
       closing = true
