@@ -3,12 +3,13 @@
  * runs the tests that ought to notice, or simulated worlds until an invariant breaks. A sabotage that nobody notices is a rule that
  * nothing proves; the exit code is then 1.
  */
-import { spawn } from "node:child_process"
+import { Schema } from "effect"
+import { execFile } from "node:child_process"
 import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
 import { parseArgs } from "node:util"
-import { type Sabotage, sabotages } from "./sabotage/Sabotage.ts"
+import { parse } from "yaml"
 
 const root = path.resolve(import.meta.dirname, "..")
 const WORKERS = 2
@@ -19,6 +20,22 @@ const SOUND_LIMIT_MS = 900_000
 
 /** Worlds that the simulation may look at before it has to have found something. */
 const WORLDS = "150"
+/** Characters of what one run says. */
+const MAX_SAID = 50_000_000
+
+/** A rule that is broken on purpose. */
+const Sabotage = Schema.Struct({
+  name: Schema.String,
+  /** The rule as a reader of docs/ knows it. */
+  rule: Schema.String,
+  file: Schema.String,
+  /** Stands there exactly once. */
+  from: Schema.String,
+  to: Schema.String,
+  /** Who ought to notice: these tests, or the simulation alone, which knows nothing of the rule in particular. */
+  tests: Schema.Union([Schema.Literal("simulation"), Schema.Array(Schema.String)]),
+})
+type Sabotage = typeof Sabotage.Type
 
 const HELP = `usage: npm run sabotage -- [--list] [--only NAME] [--by tests|simulation]
   --list only shows the sabotages; --only takes those whose name contains NAME, --by those that tests, or the simulation alone, notice.
@@ -33,25 +50,16 @@ const { values } = parseArgs({
 })
 const { by, only } = values
 const finder = ({ tests }: Sabotage): string => (tests === "simulation" ? "simulation" : "tests")
-const chosen = sabotages
+const list = fs.readFileSync(path.join(root, "scripts/sabotage/sabotages.yaml"), "utf8")
+const chosen = Schema.decodeUnknownSync(Schema.Array(Sabotage))(parse(list))
   .filter(({ name }) => only === undefined || name.includes(only))
   .filter((sabotage) => by === undefined || finder(sabotage) === by)
 
+const COPIED = "src test container scripts bench docs package.json tsconfig.json vitest.config.ts".split(" ")
+
 const copyTree = (): string => {
   const directory = fs.mkdtempSync(path.join(os.tmpdir(), "lamplighter-sabotage-"))
-  for (const name of [
-    "src",
-    "test",
-    "container",
-    "scripts",
-    "bench",
-    "docs",
-    "package.json",
-    "tsconfig.json",
-    "vitest.config.ts",
-  ]) {
-    fs.cpSync(path.join(root, name), path.join(directory, name), { recursive: true })
-  }
+  for (const name of COPIED) fs.cpSync(path.join(root, name), path.join(directory, name), { recursive: true })
   fs.symlinkSync(path.join(root, "node_modules"), path.join(directory, "node_modules"))
   return directory
 }
@@ -96,26 +104,14 @@ const attempt = async (directory: string, sabotage: Sabotage): Promise<Verdict> 
 }
 
 /** Worlds until the first that fails. `broke`: which invariant, in its words; a program that can't even run has noticed nothing. */
-const runWorlds = async (
-  directory: string,
-): Promise<{ readonly broke: string | null; readonly said: string }> => {
-  const { said } = await run(directory, [
-    "scripts/simulate.ts",
-    "--brief",
-    "--seeds",
-    WORLDS,
-    "--name",
-    "sabotage",
-  ])
-  const broke = /^(sabotage-\d+: invariant \d+ broke: .*)$/m.exec(said)?.[1] ?? null
-  return { broke: broke === null ? null : broke.slice(0, 150), said: said.slice(-300) }
+const runWorlds = async (directory: string) => {
+  const command = ["scripts/simulate.ts", "--brief", "--seeds", WORLDS, "--name", "sabotage"]
+  const { said } = await run(directory, command, LIMIT_MS)
+  const broke = /^(sabotage-\d+: invariant \d+ broke: .*)$/m.exec(said)?.[1]
+  return { broke: broke?.slice(0, 150) ?? null, said: said.slice(-300) }
 }
 
-const runTests = async (
-  directory: string,
-  tests: ReadonlyArray<string>,
-  limitMs = LIMIT_MS,
-): Promise<{ readonly code: number | null; readonly firstFailure: string }> => {
+const runTests = async (directory: string, tests: ReadonlyArray<string>, limitMs = LIMIT_MS) => {
   const vitest = path.join(root, "node_modules/vitest/vitest.mjs")
   const command = [vitest, "run", "--bail=1", "--maxWorkers=1", "--reporter=default", ...tests]
   const { code, said } = await run(directory, command, limitMs)
@@ -124,26 +120,15 @@ const runTests = async (
   return { code, firstFailure: failure.trim().slice(0, 110) }
 }
 
-const run = (
-  directory: string,
-  command: ReadonlyArray<string>,
-  limitMs = LIMIT_MS,
-): Promise<{ readonly code: number | null; readonly said: string }> =>
-  new Promise((resolve) => {
-    const child = spawn(process.execPath, ["--no-warnings", ...command], {
-      cwd: directory,
-      stdio: ["ignore", "pipe", "pipe"],
-      timeout: limitMs,
-      killSignal: "SIGKILL",
-      env: { ...process.env, NO_COLOR: "1" },
+/** `code`: null when it was killed, because it hung. */
+const run = (directory: string, command: ReadonlyArray<string>, timeout: number) =>
+  new Promise<{ readonly code: number | null; readonly said: string }>((resolve) => {
+    const env = { ...process.env, NO_COLOR: "1" }
+    const options = { cwd: directory, timeout, killSignal: "SIGKILL", env, maxBuffer: MAX_SAID } as const
+    execFile(process.execPath, ["--no-warnings", ...command], options, (error, stdout, stderr) => {
+      const code = typeof error?.code === "number" ? error.code : null
+      resolve({ code: error === null ? 0 : code, said: stdout + stderr })
     })
-    let said = ""
-    const listen = (chunk: Buffer): void => {
-      if (said.length < 1_000_000) said += chunk.toString()
-    }
-    child.stdout.on("data", listen)
-    child.stderr.on("data", listen)
-    child.once("close", (code) => resolve({ code, said }))
   })
 
 const work = async (queue: Array<Sabotage>, verdicts: Array<Verdict>): Promise<void> => {

@@ -62,22 +62,17 @@ export const connectReading = Effect.gen(function* () {
   const dataDir = yield* dataDirectory
   if (yield* daemonAnswers(dataDir)) return client(socketPath(dataDir))
   const ledger = path.join(dataDir, "lamplighter.db")
-  const problem = readingProblem(ledger)
-  if (problem === "ENOENT") return yield* notRunning(dataDir)
-  if (problem !== undefined)
-    return yield* refusal(
-      `the ledger ${ledger} can't be read (${problem}); run the command as the user who owns it`,
-    )
+  yield* Effect.try({
+    try: () => fs.accessSync(ledger, fs.constants.R_OK),
+    catch: (error) => {
+      const code = error instanceof Error && "code" in error ? error.code : error
+      if (code === "ENOENT") return notRunning(dataDir)
+      return refusal(
+        `the ledger ${ledger} can't be read (${String(code)}); run the command as the user who owns it`,
+      )
+    },
+  })
   const { offlineClient } = yield* Effect.promise(() => import("./OfflineApi.ts"))
   const offline: Client = yield* offlineClient(dataDir, ledger)
   return offline
 })
-
-const readingProblem = (file: string): string | undefined => {
-  try {
-    fs.accessSync(file, fs.constants.R_OK)
-    return undefined
-  } catch (error) {
-    return error instanceof Error && "code" in error ? String(error.code) : String(error)
-  }
-}
