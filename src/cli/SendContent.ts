@@ -60,7 +60,7 @@ const readStdin = async (): Promise<string> => {
     chunks.push(bytes)
   }
   const text = Buffer.concat(chunks)
-  if (isUtf8(text)) return text.toString()
+  if (isUtf8(text)) return new TextDecoder().decode(text)
   throw refusal("stdin is not UTF-8 text; convert it, or name a file that holds it")
 }
 

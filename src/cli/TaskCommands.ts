@@ -3,6 +3,7 @@ import { Effect } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
 import { GroupId, SeriesId, SessionId } from "../domain/Ids.ts"
 import { describeSchedule } from "../domain/Recurrence.ts"
+import { plural } from "../domain/ScheduleWords.ts"
 import { type Series, SeriesStatus } from "../domain/Series.ts"
 import { PageLimit } from "../services/operations/Requests.ts"
 import { changing, pageFlags, reading } from "./Asking.ts"
@@ -75,6 +76,7 @@ const taskShow = reading(
   { id },
   (report) => {
     const task = Lines.echoed(report)
+    const runs = report.runs.map(({ outcome }) => Lines.marks[outcome]).toReversed()
     return [
       `task: ${task.id}${task.name === null ? "" : ` (${task.name})`}, ${task.status}${noteOf(task)}`,
       `session: ${task.sessionId} of group ${task.groupId}`,
@@ -85,12 +87,7 @@ const taskShow = reading(
       ...Lines.settingLines(task),
       Lines.nextLine(task),
       ...Lines.statisticsLines(report.statistics),
-      `runs: ${
-        report.runs
-          .map((run) => Lines.marks[run.outcome])
-          .toReversed()
-          .join("") || "-"
-      }`,
+      `runs: ${runs.join("") || "-"}`,
       `revision: ${task.revision}`,
     ]
   },
@@ -174,7 +171,7 @@ const taskBackfill = changing(
     to: Flag.String("to").pipe(Flag.withDescription("The last instant of the range")),
     name: textOr("name", "backfill", "Repeating a backfill under the same name runs nothing twice"),
   },
-  (made, said) => [`${made.length} runs of task ${said.id} are queued`],
+  (made, said) => [`${plural(made.length, "run")} of task ${said.id} queued`],
 )
 
 const taskPreview = Command.make(

@@ -77,8 +77,8 @@ export const upCommand = Command.make(
     goOnWithoutReader()
     const loaded = yield* loadSettings({ env: process.env, dataDir: yield* dataOption })
     const settings = { ...loaded, runtime: Option.getOrElse(runtime, () => loaded.runtime) }
-    return yield* run(settings).pipe(Effect.scoped, Effect.provide(logging(settings)), untilInterrupted)
-  }),
+    return yield* run(settings).pipe(Effect.scoped, Effect.provide(logging(settings)))
+  }, untilInterrupted),
 )
 
 /** What somebody who has just started the daemon would type next. */
