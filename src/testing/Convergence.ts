@@ -8,10 +8,8 @@ import { isTerminal, wakes } from "../domain/Message.ts"
 import { previousSlotOf } from "../domain/SeriesSlots.ts"
 import { hashText } from "./SeededRandom.ts"
 import { overstayed } from "./SeriesWatch.ts"
-import type { DaemonLives } from "./DaemonLives.ts"
 import type { Ground } from "./Ground.ts"
-import type { Havoc } from "./Havoc.ts"
-import type { Operators } from "./Operators.ts"
+import { calm, type Victims } from "./Havoc.ts"
 import { LONGEST_RETENTION_MS, type WorldShape } from "./WorldShape.ts"
 
 /** Time for what was down to come up, and for whoever backed off to try again. */
@@ -23,22 +21,18 @@ const DRAIN_LIMIT_MS = 16 * HOUR_MS
 const STEP_MS = 5 * MINUTE_MS
 
 /** A world that has seen its faults. */
-export interface TriedWorld {
-  readonly ground: Ground
-  readonly lives: DaemonLives
-  readonly operators: Operators
-  readonly havoc: Havoc
+export interface TriedWorld extends Victims {
   readonly shape: WorldShape
   /** Runs it up to this elapsed instant; false when something broke on the way. */
   readonly until: (at: number) => boolean
 }
 
 export const converge = (world: TriedWorld): void => {
-  const { ground, havoc, operators, until } = world
-  const { now, violate, watch } = ground
+  const { ground, operators, until } = world
+  const { now, truth, violate, watch } = ground
   const start = now()
   ground.note("the quiet phase begins")
-  havoc.calm()
+  calm(world)
   ground.after(MINUTE_MS, () => operators.releaseAll())
   if (!until(start + SETTLE_MS)) return
   const missedBefore = missedSlots(world)
@@ -46,7 +40,7 @@ export const converge = (world: TriedWorld): void => {
   if (!until(start + SETTLE_MS + WATCHED_MS)) return
   checkSlots(world, revisions, missedBefore)
   operators.pauseAll()
-  const deadline = now() + DRAIN_LIMIT_MS + havoc.setBackMs()
+  const deadline = now() + DRAIN_LIMIT_MS + truth.setBackMs
   while (true) {
     if (!until(now() + STEP_MS)) return
     const waiting = stillOpen(world)
@@ -102,7 +96,7 @@ const checkSlots = (
 
 const missedSlots = ({ ground }: TriedWorld): number => ground.watch.tasks.sights.get("slot-missed") ?? 0
 
-const checkLedger = ({ ground, havoc, lives, shape }: TriedWorld): void => {
+const checkLedger = ({ ground, lives, shape }: TriedWorld): void => {
   const { driver, engine, now, truth, violate, wall, watch } = ground
   const floor = wall() - shape.historyRetentionMs
   Effect.runSync(
@@ -118,7 +112,7 @@ const checkLedger = ({ ground, havoc, lives, shape }: TriedWorld): void => {
       if (reader.liveIncarnations().length !== 0) violate(11, "the ledger has live incarnations at rest")
       // The retention goes round once an hour.
       const latest = Math.min(wall(), shape.startedAt + now())
-      const stayed = overstayed(reader, latest - LONGEST_RETENTION_MS - 2 * HOUR_MS - havoc.setBackMs())
+      const stayed = overstayed(reader, latest - LONGEST_RETENTION_MS - 2 * HOUR_MS - truth.setBackMs)
       if (stayed.length > 0) violate(11, `${stayed.join(", ")}: sessions of runs that ended long ago`)
     }),
   )

@@ -14,8 +14,7 @@ import {
   type SimulatedDaemon,
 } from "./SimulatedDaemon.ts"
 
-export interface LivesOptions
-  extends DaemonSettings, Pick<FaultyWorld, "sessionIndex" | "homeOf" | "beforeSignal"> {
+export interface LivesOptions extends DaemonSettings, Pick<FaultyWorld, "homeOf" | "beforeSignal"> {
   /** What a test puts between the weather and the daemon. */
   readonly refine?: (layers: DaemonLayers) => DaemonLayers
   /** Called whenever a daemon is up. */
@@ -69,7 +68,6 @@ export class DaemonLives {
       ground,
       random: ground.random.fork(`faults-${this.count}`),
       isAlive: process.isAlive,
-      sessionIndex: options.sessionIndex,
       homeOf: options.homeOf,
       beforeSignal: (ref, name) => {
         ground.note(`${name} to ${ref.labels.session}/${ref.labels.incarnation}`)

@@ -29,12 +29,11 @@ import type { LedgerWatch } from "./LedgerWatch.ts"
 import type { SeededRandom } from "./SeededRandom.ts"
 import type { DaemonLayers } from "./SimulatedDaemon.ts"
 import { neverAgain } from "./SimulatedHost.ts"
+import { sessionIndex } from "./WorldShape.ts"
 
 export interface FaultyWorld {
   readonly ground: Ground
   readonly random: SeededRandom
-  /** The number of a session; -1 for one that the plan does not know. */
-  readonly sessionIndex: (id: string) => number
   /** The platform id to which a session's answers belong. */
   readonly homeOf: (sessionId: string) => string
   /** Called before the daemon sends a signal. */
@@ -142,7 +141,7 @@ const faultyLedger = ({ ground, isAlive, random }: FaultyWorld): LedgerDriver["S
 type Start = ContainerRuntime["Service"]["start"]
 
 /** Starts under the weather: refused, late, or with an answer that says nothing. */
-const faultyStart = (plain: Start, { ground, random, sessionIndex }: FaultyWorld): Start => {
+const faultyStart = (plain: Start, { ground, random }: FaultyWorld): Start => {
   const { engine, machine, now, truth, violate, weather } = ground
   /** Starts that were tried in one outage of the engine: beyond those under way there is one probe at a time. */
   const tried = new Map<number, number>()
@@ -207,7 +206,7 @@ const faultyRuntime = (
     session?: string,
   ): Effect.Effect<A, E | RuntimeUnavailable> =>
     answered<A, E | RuntimeUnavailable>(world.isAlive, () => {
-      const index = session === undefined ? undefined : world.sessionIndex(session)
+      const index = session === undefined ? undefined : sessionIndex(session)
       const hung = weather.strike("engine-hangs", now(), index)
       if (hung === null) return effect
       truth.mark("trouble")
@@ -253,7 +252,7 @@ const faultyRuntime = (
   }
 }
 
-const faultyMailbox = ({ ground, isAlive, sessionIndex }: FaultyWorld): Mailbox["Service"] => {
+const faultyMailbox = ({ ground, isAlive }: FaultyWorld): Mailbox["Service"] => {
   const { mailbox, now, truth, weather } = ground
   /** The error of this kind of fault, where it is in force for the session. */
   const struck = <E>(kind: FaultKind, sessionId: string, error: E): E | null => {

@@ -14,28 +14,29 @@ export interface Violation {
 
 export type Violate = (invariant: number, message: string) => void
 
-export interface ContainerTruth {
-  readonly session: string
-  readonly incarnation: number
-  readonly bornAt: number
+const newborn = (session: string, incarnation: number, bornAt: number) => ({
+  session,
+  incarnation,
+  bornAt,
   /** The last heartbeat, by elapsed time; null before the first. */
-  beatAt: number | null
+  beatAt: null as number | null,
   /** The one before, at another instant: who looked just now may not have seen the last. */
-  beatBefore: number | null
+  beatBefore: null as number | null,
   /** Open claims, by message: when each was made. */
-  readonly claims: Map<string, number>
+  claims: new Map<string, number>(),
   /** Every message that it ever wrote an ack for. */
-  readonly acked: Set<string>
+  acked: new Set<string>(),
   /** Messages that it failed for good. */
-  readonly refused: Set<string>
+  refused: new Set<string>(),
   /** Until when it has said that it may be silent. */
-  excusedUntil: number
+  excusedUntil: 0,
   /** The first signal that the host sent, and when. */
-  signalledAt: number | null
-  diedAt: number | null
+  signalledAt: null as number | null,
+  diedAt: null as number | null,
   /** Who ended it: itself, somebody outside, the daemon's signal, or the end of the host's boot. */
-  death: "itself" | "outside" | "daemon" | "reboot" | null
-}
+  death: null as "itself" | "outside" | "daemon" | "reboot" | null,
+})
+export type ContainerTruth = ReturnType<typeof newborn>
 
 export interface SendTruth {
   taken: number
@@ -63,7 +64,12 @@ export class GroundTruth {
   readonly acknowledged = new Set<string>()
   private readonly marks = new Map<Moment, number>()
   private readonly now: () => number
-  private interruptions = 0
+  /** What may have interrupted the daemon between a send and its mark so far: crashes, stops, failed writes. */
+  excuses = 0
+  /** While the host goes down. */
+  rebooting = false
+  /** By how much the wall clock was ever set back. */
+  setBackMs = 0
 
   /** `now`: elapsed milliseconds. */
   constructor(now: () => number) {
@@ -80,14 +86,9 @@ export class GroundTruth {
     return this.marks.get(moment) ?? -Infinity
   }
 
-  /** Something may have interrupted the daemon between a send and its mark: a crash, a stop, a failed write. */
   interrupt(): void {
-    this.interruptions += 1
+    this.excuses += 1
     this.mark("trouble")
-  }
-
-  get excuses(): number {
-    return this.interruptions
   }
 
   static readonly key = (session: string, incarnation: number): string => `${session}/${incarnation}`
@@ -97,20 +98,7 @@ export class GroundTruth {
   }
 
   born(session: string, incarnation: number): ContainerTruth {
-    const truth: ContainerTruth = {
-      session,
-      incarnation,
-      bornAt: this.now(),
-      beatAt: null,
-      beatBefore: null,
-      claims: new Map(),
-      acked: new Set(),
-      refused: new Set(),
-      excusedUntil: 0,
-      signalledAt: null,
-      diedAt: null,
-      death: null,
-    }
+    const truth = newborn(session, incarnation, this.now())
     this.containers.set(GroundTruth.key(session, incarnation), truth)
     return truth
   }

@@ -66,7 +66,6 @@ const set = (scenario: ReadScenario, startedAt: number) => {
     zone: Result.getOrElse(parseZone(scenario.zone ?? "UTC"), () => "UTC"),
     sweepIntervalMs: SWEEP_MS,
     pollIntervalMs: POLL_MS,
-    sessionIndex: () => -1,
     homeOf: (session) => session,
     beforeSignal: () => {},
     onReady: () => requests.settle(),

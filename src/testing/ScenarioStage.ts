@@ -5,6 +5,7 @@ import { GroupId } from "../domain/Ids.ts"
 import { Operations } from "../services/Operations.ts"
 import { SessionStore } from "../services/SessionStore.ts"
 import type { Ground } from "./Ground.ts"
+import { engineDown } from "./Havoc.ts"
 import type { Requests } from "./Requests.ts"
 import { msOf, type ReadScenario, repeatsOf } from "./Scenario.ts"
 
@@ -98,17 +99,14 @@ const planTasks = (scenario: ReadScenario, { ground, requests }: Stage): void =>
 }
 
 const planOutages = (scenario: ReadScenario, { crash, ground }: Stage): void => {
-  const { after, engine, now, weather } = ground
-  for (const [id, outage] of (scenario.outages ?? []).entries()) {
-    const ms = msOf(outage.lasts)
-    after(msOf(outage.at), () => {
-      if (outage.what === "daemon-down") return crash(ms)
-      weather.begin({ id, kind: outage.what, at: now(), session: 0, ms, nth: 1 }, now())
-      if (outage.what !== "engine-down") return
-      Effect.runSync(engine.down)
-      after(ms, () => {
-        if (weather.find("engine-down", now()) === null) Effect.runSync(engine.up)
-      })
+  const { after, now, weather } = ground
+  for (const [id, { at, lasts, what }] of (scenario.outages ?? []).entries()) {
+    const ms = msOf(lasts)
+    after(msOf(at), () => {
+      if (what === "daemon-down") return crash(ms)
+      const fault = { id, kind: what, at: now(), session: 0, ms, nth: 1 }
+      if (what === "engine-down") engineDown(ground, fault)
+      else weather.begin(fault, now())
     })
   }
 }

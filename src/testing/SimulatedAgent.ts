@@ -10,31 +10,17 @@ import { ContainerSide, type InboundRow } from "../layers/memory/MemoryMailbox.t
 import type { AgentScript } from "../layers/memory/SimulatedEngine.ts"
 import type { LaunchSpec } from "../services/ContainerRuntime.ts"
 import type { Fault } from "./FaultPlan.ts"
-import type { ContainerTruth, GroundTruth } from "./GroundTruth.ts"
+import type { Ground } from "./Ground.ts"
+import { type ContainerTruth, GroundTruth } from "./GroundTruth.ts"
 import type { SeededRandom } from "./SeededRandom.ts"
-import { TaskRun } from "./WorldShape.ts"
+import type { Moods } from "./Weather.ts"
+import { homeOf, TaskRun, type WorldShape } from "./WorldShape.ts"
 
 /** What the agents have of the world that they live in. */
 export interface AgentSurroundings {
-  readonly truth: GroundTruth
-  readonly random: SeededRandom
-  readonly pollMs: number
-  /** The containers' clock minus the host's. */
-  readonly skewMs: number
-  /** Elapsed milliseconds. */
-  readonly now: () => number
-  /** The fault that strikes this session's agent now, if any: it is spent by asking. */
-  readonly strike: (session: string, moment: "launch" | "turn") => Fault | null
-  readonly isPoisoned: (messageId: string) => boolean
-  /** The next message of this session crashes whatever claims it. */
-  readonly poison: (messageId: string) => void
-  /** Ids that are not this session's own, for agents that lie. */
-  readonly foreignIds: (session: string) => ReadonlyArray<string>
-  /** A task that belongs to another session. */
-  readonly foreignTask: (session: string) => string | null
-  readonly isRebooting: () => boolean
-  /** An agent found something that can't be. */
-  readonly broken: (session: string, incarnation: number, message: string) => void
+  readonly ground: Ground
+  readonly moods: Moods
+  readonly shape: WorldShape
 }
 
 /** Well below every claim tolerance. */
@@ -91,34 +77,34 @@ const skewed = (clock: Clock.Clock, ms: number): Clock.Clock => {
 export const simulatedAgent =
   (around: AgentSurroundings) =>
   (spec: LaunchSpec, launch: number): AgentScript<ContainerSide> => {
+    const { ground, moods, shape } = around
+    const { now, violate, watch } = ground
     const { session, incarnation } = spec.labels
-    const truth = around.truth.born(session, incarnation)
-    const random = around.random.fork(`${session}/${launch}`)
-    const fault = around.strike(session, "launch")
+    const truth = ground.truth.born(session, incarnation)
+    const random = ground.random.fork(`agents/${session}/${launch}`)
+    const fault = moods.take(homeOf(session), "launch")
     return (process) =>
       Effect.gen(function* () {
-        const real = yield* ContainerSide
-        const side = observed(real, truth, around.now)
+        const side = observed(yield* ContainerSide, truth, now)
         const me = yield* makeAgentWorld(process).pipe(Effect.provideService(ContainerSide, side))
         return yield* live({ me, side, truth, random, around }, fault)
       }).pipe(
-        Effect.updateService(Clock.Clock, (clock) => skewed(clock, around.skewMs)),
+        Effect.updateService(Clock.Clock, (clock) => skewed(clock, shape.agentSkewMs)),
         Effect.onInterrupt(() =>
-          fault?.kind === "agent-late-exit" && !around.isRebooting() ? Effect.sleep(fault.ms) : Effect.void,
+          fault?.kind === "agent-late-exit" && !ground.truth.rebooting ? Effect.sleep(fault.ms) : Effect.void,
         ),
         Effect.catchDefect((defect) =>
           Effect.sync(() => {
-            around.broken(
-              session,
-              incarnation,
-              `the agent of ${session}/${incarnation} broke: ${String(defect)}`,
-            )
+            const key = GroundTruth.key(session, incarnation)
+            // A container that nobody waits for any more may find its files gone.
+            if (watch.incarnations.get(key)?.phase !== "ended")
+              violate(3, `the agent of ${key} broke: ${String(defect)}`)
             return 70
           }),
         ),
         Effect.onExit(() =>
           Effect.sync(() => {
-            truth.diedAt ??= around.now()
+            truth.diedAt ??= now()
             truth.death ??= truth.signalledAt === null ? "itself" : "daemon"
           }),
         ),
@@ -126,7 +112,8 @@ export const simulatedAgent =
   }
 
 const live = Effect.fnUntraced(function* (life: Life, fault: Fault | null) {
-  const { me, random, around } = life
+  const { me, random } = life
+  const { moods, shape } = life.around
   if (fault?.kind === "agent-crash-at-start") {
     yield* me.sleep(random.magnitude(1, SECOND_MS))
     return 1
@@ -140,11 +127,11 @@ const live = Effect.fnUntraced(function* (life: Life, fault: Fault | null) {
   while (!Deferred.isDoneUnsafe(me.sigterm)) {
     const batch = yield* me.poll
     if (batch.length === 0) {
-      yield* me.sleep(around.pollMs)
+      yield* me.sleep(shape.agentPollMs)
       continue
     }
-    const struck = around.strike(life.truth.session, "turn")
-    if (struck?.kind === "poison-message") around.poison((batch[0] as InboundRow).id)
+    const struck = moods.take(homeOf(life.truth.session), "turn")
+    if (struck?.kind === "poison-message") moods.makePoison((batch[0] as InboundRow).id)
     if (struck?.kind === "agent-future-times") yield* claimInTheFuture(life, batch)
     else yield* me.claim(batch)
     const ending = yield* turn(life, batch, struck)
@@ -186,7 +173,7 @@ const turn = Effect.fnUntraced(function* (
   const workMs = asked?.workMs ?? random.magnitude(100, 90 * SECOND_MS)
   const giveBack = Effect.suspend(() => Effect.as(me.release(batch), QUIT))
   const answer = Effect.as(me.answer(batch, `done ${batch.map(({ id }) => id).join(" ")}`), "next" as const)
-  const poisoned = batch.some(({ id }) => life.around.isPoisoned(id))
+  const poisoned = batch.some(({ id }) => life.around.moods.isPoison(id))
   if (poisoned || fault?.kind === "agent-crash")
     return (yield* work(life, Math.min(workMs, 20 * SECOND_MS))) ? { exit: 139 } : yield* giveBack
   switch (fault?.kind) {
@@ -202,7 +189,7 @@ const turn = Effect.fnUntraced(function* (
       yield* me.fail(batch, { retryable: fault.kind === "agent-fails", error: "it did not work" })
       return "next"
     case "agent-silent-tool": {
-      truth.excusedUntil = life.around.now() + fault.ms
+      truth.excusedUntil = life.around.ground.now() + fault.ms
       yield* me.tool({ name: "Bash", declaredMs: fault.ms })
       const slept = yield* me.sleep(Math.round(fault.ms * 0.9))
       yield* me.tool(null)
@@ -251,14 +238,14 @@ const write = (
 const saySome = Effect.fnUntraced(function* (life: Life) {
   const { truth, random, around } = life
   for (let part = random.between(1, 3); part > 0; part--)
-    yield* write(life, `part-${truth.incarnation}-${around.now()}-${part}`, { text: `part ${part}` })
+    yield* write(life, `part-${truth.incarnation}-${around.ground.now()}-${part}`, { text: `part ${part}` })
 })
 
 /** What agents do besides answering: say more, now or later; make and change tasks; write to another group. */
 const doMore = Effect.fnUntraced(function* (life: Life) {
   const { me, truth, random, around } = life
   const at = yield* me.now
-  const name = `${truth.incarnation}-${around.now()}`
+  const name = `${truth.incarnation}-${around.ground.now()}`
   const system = (content: object) => write(life, `act-${name}`, content, { kind: "system" })
   const taskId = `t${random.below(3)}`
   switch (random.below(6)) {
@@ -301,16 +288,21 @@ const claimInTheFuture = Effect.fnUntraced(function* (life: Life, batch: Readonl
 /** Acks what was never its own, and asks for what it may not have. */
 const lie = Effect.fnUntraced(function* (life: Life) {
   const { me, side, random } = life
+  const { incarnation, session } = life.truth
+  const { now, watch } = life.around.ground
   const at = yield* me.now
-  for (const id of life.around.foreignIds(life.truth.session)) {
+  const foreign = [...watch.messages.values()].filter((message) => message.sessionId !== session)
+  for (const { id } of foreign.slice(-3)) {
     yield* side.ack(me.pair, id, random.pick(["processing", "completed", "failed"] as const), {}, at)
   }
   yield* side.ack(me.pair, "never-was", "completed", {}, at)
-  const name = `lie-${life.truth.incarnation}-${life.around.now()}`
+  const name = `lie-${incarnation}-${now()}`
   const elsewhere = { channelType: "test", platformId: "somebody-else" }
   yield* write(life, `${name}-elsewhere`, { text: "psst" }, elsewhere)
-  const taskId = life.around.foreignTask(life.truth.session) ?? "t0-of-nobody"
-  yield* write(life, `${name}-system`, { action: "cancel_task", taskId }, { kind: "system" })
+  // An isolated run may change the tasks of the session that it was made for.
+  const taskId = [...watch.series.values()].find((task) => task.sessionId !== homeOf(session))?.id
+  const content = { action: "cancel_task", taskId: taskId ?? "t0-of-nobody" }
+  yield* write(life, `${name}-system`, content, { kind: "system" })
 })
 
 /** Uses an id of its last life again, and one of its own twice with other content. */

@@ -13,16 +13,16 @@ import { DaemonLives } from "./DaemonLives.ts"
 import { failingTheNth, type NthCall } from "./FailTheNth.ts"
 import type { Fault, FaultKind } from "./FaultPlan.ts"
 import { Ground } from "./Ground.ts"
-import { GroundTruth, type Violation } from "./GroundTruth.ts"
-import { Havoc } from "./Havoc.ts"
+import type { Violation } from "./GroundTruth.ts"
+import { wreak } from "./Havoc.ts"
 import { furnishWorld, Operators } from "./Operators.ts"
 import { Requests } from "./Requests.ts"
-import { type AgentSurroundings, simulatedAgent } from "./SimulatedAgent.ts"
+import { simulatedAgent } from "./SimulatedAgent.ts"
 import type { DaemonLayers } from "./SimulatedDaemon.ts"
 import type { SeriesSight } from "./SeriesWatch.ts"
 import type { Trace } from "./Trace.ts"
 import { Moods } from "./Weather.ts"
-import { sessionIndex, sessionName, type WorldShape } from "./WorldShape.ts"
+import { homeOf, type WorldShape } from "./WorldShape.ts"
 
 export interface Outcome {
   /** The first one; a world stops at it. */
@@ -57,42 +57,6 @@ const TICK_MS = 90_000
 /** Somebody who asks the daemon in vain comes back after this. */
 const RETRY_MS = 30_000
 
-const homeOf = (session: string): string => sessionName(sessionIndex(session))
-
-/** What the agents of a world see of it, beside their files. */
-const surroundingsOf = (
-  ground: Ground,
-  { agentPollMs, agentSkewMs }: WorldShape,
-  moods: Moods,
-  isRebooting: () => boolean,
-): AgentSurroundings => {
-  const { now, random, truth, watch } = ground
-  return {
-    truth,
-    random: random.fork("agents"),
-    pollMs: agentPollMs,
-    skewMs: agentSkewMs,
-    now,
-    strike: (session, moment) => moods.take(homeOf(session), moment),
-    isPoisoned: (id) => moods.isPoison(id),
-    poison: (id) => moods.makePoison(id),
-    foreignIds: (session) =>
-      [...watch.messages.values()]
-        .filter((message) => message.sessionId !== session)
-        .slice(-3)
-        .map(({ id }) => id),
-    // An isolated run may change the tasks of the session that it was made for.
-    foreignTask: (session) =>
-      [...watch.series.values()].find((task) => task.sessionId !== homeOf(session))?.id ?? null,
-    isRebooting,
-    broken: (session, incarnation, message) => {
-      // A container that nobody waits for any more may find its files gone.
-      if (watch.incarnations.get(GroundTruth.key(session, incarnation))?.phase !== "ended")
-        ground.violate(3, message)
-    },
-  }
-}
-
 /** What stands between the weather and the daemon of this world. */
 const refining =
   ({ nth, sabotage }: WorldOptions, { note, truth }: Ground) =>
@@ -113,7 +77,7 @@ const populate = (options: WorldOptions) => {
     ...options,
     ...shape,
     trace: options.trace ?? "last",
-    script: (made) => simulatedAgent(surroundingsOf(made, shape, moods, () => havoc.isRebooting())),
+    script: (made) => simulatedAgent({ ground: made, shape, moods }),
   })
   const containers = new ContainerWatch({ ...ground, shape })
   const lives = new DaemonLives(ground, {
@@ -124,7 +88,6 @@ const populate = (options: WorldOptions) => {
       maxContainers: shape.maxContainers,
       historyRetentionMs: shape.historyRetentionMs,
     },
-    sessionIndex,
     homeOf,
     beforeSignal: (ref, name) => containers.beforeSignal(ref, name),
     refine: refining(options, ground),
@@ -138,24 +101,23 @@ const populate = (options: WorldOptions) => {
     onRefused: (what, cause) => ground.violate(1, `${what} was refused: ${Cause.pretty(cause)}`),
   })
   const operators = new Operators(ground, requests, shape)
-  const havoc: Havoc = new Havoc(ground, lives, moods, operators.meddle)
-  return { ground, containers, lives, operators, havoc }
+  return { ground, containers, lives, operators, moods, shape }
 }
 
 export const runWorld = (options: WorldOptions): Outcome => {
   const { shape } = options
   const world = populate(options)
-  const { containers, ground, havoc, lives, operators } = world
+  const { containers, ground, lives, operators } = world
   const { after, host, now, trace, truth, violations, wall, watch, weather } = ground
   const tick = (): void => {
     containers.tick(weather.isFair(now()) && lives.current() !== null)
     watch.tick(truth.last("trouble"))
-    watch.tasks.tick(truth.last("trouble"), shape.pollIntervalMs + havoc.setBackMs())
+    watch.tasks.tick(truth.last("trouble"), shape.pollIntervalMs + truth.setBackMs)
     truth.forget(now() - 6 * HOUR_MS)
     after(TICK_MS, tick)
   }
   const offset = zoneOffset(shape.zone, wall())
-  for (const fault of options.faults) after(fault.at, () => havoc.begin(fault))
+  for (const fault of options.faults) after(fault.at, () => wreak(world, fault))
   operators.plan()
   after(0, lives.boot)
   after(TICK_MS, tick)
@@ -168,7 +130,7 @@ export const runWorld = (options: WorldOptions): Outcome => {
   try {
     const goesOn = until(Math.round(shape.days * 24 * HOUR_MS))
     options.nth?.close()
-    if (goesOn) converge({ ...world, shape, until })
+    if (goesOn) converge({ ...world, until })
   } catch (cause) {
     ground.violate(0, cause instanceof Error ? (cause.stack ?? cause.message) : String(cause))
   }

@@ -67,6 +67,9 @@ export const sessionName = (index: number): SessionId => SessionId.make(`s${inde
 /** The session's number; of an isolated run, that of its task's session. -1: the plan does not know it. */
 export const sessionIndex = (id: string): number => Number(/^s(\d+)(?:-i\d+)?$/.exec(id)?.[1] ?? -1)
 
+/** The session to which a session's answers belong: that of the task of an isolated run. */
+export const homeOf = (session: string): SessionId => sessionName(sessionIndex(session))
+
 /** Zones with an instant shortly before one of their clock changes, where they have any. */
 const SEASONS: ReadonlyArray<readonly [zone: string, change: string]> = [
   ["Europe/Paris", "2026-10-25T01:00:00Z"],
