@@ -4,7 +4,7 @@
  */
 import { Cause, Effect } from "effect"
 import { plainGroup } from "../domain/Group.ts"
-import { MessageId, SeriesId, type SessionId } from "../domain/Ids.ts"
+import { type GroupId, MessageId, SeriesId, type SessionId } from "../domain/Ids.ts"
 import { HOUR_MS, MINUTE_MS } from "../domain/Instant.ts"
 import { isTerminal } from "../domain/Message.ts"
 import { Operations } from "../services/Operations.ts"
@@ -28,17 +28,35 @@ const ROUNDS_MS = 30 * MINUTE_MS
 /** What an operator does of which it does not matter whether it is refused. */
 const fine = (): void => {}
 
-const control = (session: SessionId, what: "stop" | "hold" | "wake" | "release") =>
-  Operations.use((operations) => operations.controlSession({ id: session, what }))
+type Ask = Operations["Service"]
 
-const changeTask = (id: SeriesId, change: "Pause" | "Resume" | "CatchUp") =>
-  Operations.use((operations) =>
-    operations.changeTask({
+const control = (id: SessionId, what: "stop" | "hold" | "wake" | "release") => (operations: Ask) =>
+  operations.controlSession({ id, what })
+
+const pause = (id: SeriesId) => (operations: Ask) =>
+  operations.changeTask({ id, change: { _tag: "Pause", note: null } })
+
+const resume =
+  (id: SeriesId, pausedSlots: "catch-up" | "record" = "record") =>
+  (operations: Ask) =>
+    operations.changeTask({ id, change: { _tag: "Resume", pausedSlots } })
+
+/** Makes the group unless it is there. */
+export const ensureGroup = (wanted: ReturnType<typeof plainGroup>) =>
+  Effect.gen(function* () {
+    const store = yield* SessionStore
+    if ((yield* store.read((reader) => reader.group(wanted.id))) === undefined)
+      yield* Operations.use((operations) => operations.addGroup(wanted))
+  })
+
+/** A session that is answered over the channel of the worlds; it may be there. */
+export const ensureSession = (id: SessionId, groupId: GroupId) =>
+  SessionStore.use((store) =>
+    store.resolveSession({
       id,
-      change:
-        change === "Pause"
-          ? { _tag: "Pause", note: null }
-          : { _tag: "Resume", pausedSlots: change === "CatchUp" ? "catch-up" : "record" },
+      groupId,
+      mode: "shared",
+      address: { channelType: "test", platformId: id, threadId: null },
     }),
   )
 
@@ -48,10 +66,7 @@ export const furnishWorld = (shape: WorldShape) =>
     const operations = yield* Operations
     const store = yield* SessionStore
     const groups = Array.from({ length: shape.groups }, (_, index) => groupName(index))
-    for (const id of groups) {
-      if ((yield* store.read((reader) => reader.group(id))) === undefined)
-        yield* operations.addGroup({ ...plainGroup(id), runnerReoffers: shape.runnerReoffers })
-    }
+    for (const id of groups) yield* ensureGroup({ ...plainGroup(id), runnerReoffers: shape.runnerReoffers })
     // A destination names a group that is there.
     const destinations = groups.map((agentGroupId, index) => ({
       name: `group${index}`,
@@ -65,14 +80,8 @@ export const furnishWorld = (shape: WorldShape) =>
       const group = yield* store.read((reader) => reader.group(id))
       if (group?.destinations.length === 0) yield* operations.updateGroup({ id, destinations })
     }
-    for (let index = 0; index < shape.sessions; index++) {
-      yield* store.resolveSession({
-        id: sessionName(index),
-        groupId: groupName(index % shape.groups),
-        mode: "shared",
-        address: { channelType: "test", platformId: sessionName(index), threadId: null },
-      })
-    }
+    for (let index = 0; index < shape.sessions; index++)
+      yield* ensureSession(sessionName(index), groupName(index % shape.groups))
   })
 
 export class Operators {
@@ -98,11 +107,11 @@ export class Operators {
   /** Lets everything go on that somebody stopped. */
   releaseAll(): void {
     this.release("any")
-    this.allTasks("Resume")
+    this.allTasks("Resume", resume)
   }
 
   pauseAll(): void {
-    this.allTasks("Pause")
+    this.allTasks("Pause", pause)
   }
 
   /** Sends that nobody acknowledged yet. */
@@ -123,10 +132,12 @@ export class Operators {
     const does = fault.kind === "operator-hold" ? "hold" : fault.kind === "operator-stop" ? "stop" : "wake"
     if (does === "wake") this.ground.truth.mark("wake")
     this.requests.attempt(fault, control(session, does))
-    if (does === "hold")
-      this.ground.after(fault.ms, () =>
-        this.requests.insist("release", control(session, "release"), fine, fine),
-      )
+    if (does === "hold") this.later(fault, "release", control(session, "release"))
+  }
+
+  /** Done at the fault's end, until it is answered. */
+  private later<A, E>(fault: Fault, what: string, ask: (operations: Ask) => Effect.Effect<A, E>): void {
+    this.ground.after(fault.ms, () => this.requests.insist(what, Operations.use(ask), fine, fine))
   }
 
   private meddleWithMessage(fault: Fault): void {
@@ -136,45 +147,32 @@ export class Operators {
       (row) => row.sessionId === session && isTerminal(row.state) !== cancels,
     )
     if (victim === undefined) return
-    this.requests.attempt(
-      fault,
-      Operations.use((operations) =>
-        cancels ? operations.cancelMessage({ id: victim.id }) : operations.redriveMessage({ id: victim.id }),
-      ),
+    const { id } = victim
+    this.requests.attempt(fault, (operations) =>
+      cancels ? operations.cancelMessage({ id }) : operations.redriveMessage({ id }),
     )
   }
 
   private meddleWithTask(fault: Fault): void {
-    const { after, wall, watch } = this.ground
-    const tasks = [...watch.series.values()].filter(({ status }) => status !== "cancelled")
+    const { requests } = this
+    const tasks = [...this.ground.watch.series.values()].filter(({ status }) => status !== "cancelled")
     const id = tasks[fault.nth % Math.max(1, tasks.length)]?.id
     if (id === undefined) return
     switch (fault.kind) {
-      case "operator-pause": {
-        this.requests.attempt(fault, changeTask(id, "Pause"))
-        const resume = changeTask(id, fault.nth % 3 === 0 ? "CatchUp" : "Resume")
-        return after(fault.ms, () => this.requests.insist("resume", resume, fine, fine))
-      }
+      case "operator-pause":
+        requests.attempt(fault, pause(id))
+        return this.later(fault, "resume", resume(id, fault.nth % 3 === 0 ? "catch-up" : "record"))
       case "operator-update": {
         const recurrence = fault.nth % 2 === 0 ? "every 30m" : "*/25 * * * *"
-        const change = { prompt: "tock", recurrence }
-        return this.requests.attempt(
-          fault,
-          Operations.use((operations) => operations.changeTask({ id, change: { _tag: "Update", change } })),
-        )
+        const change = { _tag: "Update", change: { prompt: "tock", recurrence } } as const
+        return requests.attempt(fault, (operations) => operations.changeTask({ id, change }))
       }
       case "operator-run-now":
-        return this.requests.attempt(
-          fault,
-          Operations.use((operations) => operations.runTask({ id })),
-        )
+        return requests.attempt(fault, (operations) => operations.runTask({ id }))
       case "operator-backfill": {
-        const to = wall()
+        const to = this.ground.wall()
         const backfill = { id, name: `again${fault.nth % 2}`, from: to - fault.ms, to }
-        return this.requests.attempt(
-          fault,
-          Operations.use((operations) => operations.backfillTask(backfill)),
-        )
+        return requests.attempt(fault, (operations) => operations.backfillTask(backfill))
       }
     }
   }
@@ -265,16 +263,16 @@ export class Operators {
       for (const { id, status } of sessions) {
         const asked = which === "any" ? status !== "active" : status === "quarantined"
         const isHostile = weather.find("mailbox-hostile", now(), sessionIndex(id)) !== null
-        if (asked && !isHostile) yield* control(id, "release")
+        if (asked && !isHostile) yield* Operations.use(control(id, "release"))
       }
     })
     this.requests.insist("releases", request, fine, fine)
   }
 
-  private allTasks(change: "Pause" | "Resume"): void {
+  private allTasks(what: string, ask: typeof pause): void {
     for (const { id, status } of this.ground.watch.series.values()) {
       if (status === "cancelled" || status === "completed") continue
-      this.requests.insist(change, changeTask(id, change), fine, fine)
+      this.requests.insist(what, Operations.use(ask(id)), fine, fine)
     }
   }
 }

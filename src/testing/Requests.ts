@@ -1,5 +1,6 @@
 /** What people ask of a simulated daemon. Nobody here believes that anything happened before it was answered. */
 import { Cause, type Effect, Exit } from "effect"
+import { Operations } from "../services/Operations.ts"
 import type { DaemonLives } from "./DaemonLives.ts"
 import type { Fault } from "./FaultPlan.ts"
 import type { Ground } from "./Ground.ts"
@@ -66,12 +67,12 @@ export class Requests {
   }
 
   /** Something that an operator tries once and forgets. */
-  attempt<A, E>(fault: Fault, request: Effect.Effect<A, E, DaemonServices>): void {
+  attempt<A, E>(fault: Fault, ask: (operations: Operations["Service"]) => Effect.Effect<A, E>): void {
     const { ground, lives } = this.options
     const daemon = lives.current()
     if (daemon === null || !daemon.isReady() || this.furnished !== "yes") return
     ground.weather.count(fault)
-    daemon.operate(request, (answer) => {
+    daemon.operate(Operations.use(ask), (answer) => {
       ground.note(`${fault.kind} #${fault.id}: ${answer === null ? "no answer" : answer._tag}`)
       if (answer !== null && Exit.isFailure(answer) && Cause.hasDies(answer.cause))
         ground.violate(0, `${fault.kind} broke the daemon: ${Cause.pretty(answer.cause)}`)

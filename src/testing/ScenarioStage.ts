@@ -3,9 +3,9 @@ import { Effect } from "effect"
 import { plainGroup } from "../domain/Group.ts"
 import { GroupId } from "../domain/Ids.ts"
 import { Operations } from "../services/Operations.ts"
-import { SessionStore } from "../services/SessionStore.ts"
 import type { Ground } from "./Ground.ts"
 import { engineDown } from "./Havoc.ts"
+import { ensureGroup, ensureSession } from "./Operators.ts"
 import type { Requests } from "./Requests.ts"
 import { msOf, type ReadScenario, repeatsOf } from "./Scenario.ts"
 
@@ -14,22 +14,9 @@ const groupOf = (session: ReadScenario["sessions"][number]): GroupId =>
 
 /** Groups and sessions; repeatable. */
 export const furnishScenario = (scenario: ReadScenario) =>
-  Effect.gen(function* () {
-    const operations = yield* Operations
-    const store = yield* SessionStore
-    for (const session of scenario.sessions) {
-      const id = groupOf(session)
-      if ((yield* store.read((reader) => reader.group(id))) === undefined) {
-        yield* operations.addGroup(plainGroup(id))
-      }
-      yield* store.resolveSession({
-        id: session.id,
-        groupId: id,
-        mode: "shared",
-        address: { channelType: "test", platformId: session.id, threadId: null },
-      })
-    }
-  })
+  Effect.forEach(scenario.sessions, (session) =>
+    Effect.andThen(ensureGroup(plainGroup(groupOf(session))), ensureSession(session.id, groupOf(session))),
+  )
 
 export interface Stage {
   readonly ground: Ground
