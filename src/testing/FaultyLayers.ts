@@ -58,6 +58,17 @@ export const faultyLayers = (world: FaultyWorld): DaemonLayers => {
 const answered = <A, E>(isAlive: () => boolean, act: () => Effect.Effect<A, E>): Effect.Effect<A, E> =>
   Effect.suspend(() => (isAlive() ? act() : neverAgain))
 
+/** What is asked, unless the daemon is dead or something is wrong. */
+const unless = <A, E, E2 extends object>(
+  isAlive: () => boolean,
+  find: () => E2 | null,
+  effect: Effect.Effect<A, E>,
+): Effect.Effect<A, E | E2> =>
+  answered<A, E | E2>(isAlive, () => {
+    const error = find()
+    return error === null ? effect : Effect.fail(error)
+  })
+
 /** Those under way when it goes down, and the first probes, whose intervals double. */
 const PROBES_AT_FIRST = 16
 const PROBE_CAP_MS = 29 * SECOND_MS
@@ -153,22 +164,16 @@ const faultyStart = (plain: Start, { ground, random }: FaultyWorld): Start => {
     if (count > PROBES_AT_FIRST + down.ms / PROBE_CAP_MS)
       violate(6, `${count} starts were tried while the engine was down`)
   }
-  const refusal = (session: number): StartError | null => {
-    if (weather.strike("image-gone", now()) !== null)
-      return new StartError({ reason: "ImageMissing", message: "no such image" })
-    const refused = weather.strike("start-refused", now(), session)
-    if (refused === null) return null
-    return new StartError({
-      reason: refused.nth % 2 === 0 ? "Configuration" : "Credentials",
-      message: "the engine refuses",
-    })
-  }
+  const failed = (reason: StartError["reason"], message: string) =>
+    Effect.fail(new StartError({ reason, message }))
   return (spec) =>
     Effect.suspend(() => {
       const index = sessionIndex(spec.labels.session)
       countProbe()
-      const refused = refusal(index)
-      if (refused !== null) return Effect.fail(refused)
+      if (weather.strike("image-gone", now()) !== null) return failed("ImageMissing", "no such image")
+      const refused = weather.strike("start-refused", now(), index)
+      if (refused !== null)
+        return failed(refused.nth % 2 === 0 ? "Configuration" : "Credentials", "the engine refuses")
       if (weather.strike("start-late", now(), index) !== null) {
         truth.mark("trouble")
         const late = random.magnitude(SECOND_MS, 90 * SECOND_MS)
@@ -176,14 +181,13 @@ const faultyStart = (plain: Start, { ground, random }: FaultyWorld): Start => {
           late,
           engine.start(spec, () => {}),
         )
-        return Effect.fail(new StartError({ reason: "Ambiguous", message: "no answer came in time" }))
+        return failed("Ambiguous", "no answer came in time")
       }
       const ambiguous = weather.strike("start-ambiguous", now(), index)
       if (ambiguous === null) return plain(spec)
       truth.mark("trouble")
-      return engine
-        .nextStartIsAmbiguous(ambiguous.nth % 2 === 0 ? "created" : "not-created")
-        .pipe(Effect.andThen(plain(spec)))
+      const whether = ambiguous.nth % 2 === 0 ? "created" : "not-created"
+      return Effect.andThen(engine.nextStartIsAmbiguous(whether), plain(spec))
     })
 }
 
@@ -223,13 +227,11 @@ const faultyRuntime = (
           weather.count(down)
       }),
     )
-  const signalling = <A, E>(ref: ContainerRef, name: "SIGTERM" | "SIGKILL", effect: Effect.Effect<A, E>) =>
-    answering(
-      unlessHung(
-        Effect.suspend(() => (world.beforeSignal(ref, name), effect)),
-        ref.labels.session,
-      ),
-    )
+  const signalling = (ref: ContainerRef, name: "SIGTERM" | "SIGKILL") => {
+    const signal = name === "SIGTERM" ? runtime.stop(ref) : runtime.kill(ref)
+    const told = Effect.suspend(() => (world.beforeSignal(ref, name), signal))
+    return answering(unlessHung(told, ref.labels.session))
+  }
   /** Exits and lines go missing without a word, or come twice. */
   const distorted = (event: RuntimeEvent): ReadonlyArray<RuntimeEvent> => {
     if (event._tag === "Gap") return [event]
@@ -243,8 +245,8 @@ const faultyRuntime = (
   return {
     ...runtime,
     start: (spec) => answering(start(spec)),
-    stop: (ref) => signalling(ref, "SIGTERM", runtime.stop(ref)),
-    kill: (ref) => signalling(ref, "SIGKILL", runtime.kill(ref)),
+    stop: (ref) => signalling(ref, "SIGTERM"),
+    kill: (ref) => signalling(ref, "SIGKILL"),
     list: answering(unlessHung(runtime.list)),
     adopt: (ref) => answering(runtime.adopt(ref)),
     remove: (ref) => answering(runtime.remove(ref)),
@@ -269,41 +271,26 @@ const faultyMailbox = ({ ground, isAlive }: FaultyWorld): Mailbox["Service"] => 
   }
   const failing = (sessionId: string) =>
     struck("mailbox-fails", sessionId, new MailboxError({ message: "no space left on device" }))
-  /** `effect`, unless the daemon is dead or something is wrong. */
-  const unless = <A, E, E2 extends object>(
-    find: () => E2 | null,
-    effect: Effect.Effect<A, E>,
-  ): Effect.Effect<A, E | E2> =>
-    answered<A, E | E2>(isAlive, () => {
-      const error = find()
-      return error === null ? effect : Effect.fail(error)
-    })
+  const blocked = (sessionId: string) =>
+    struck("projection-blocked", sessionId, new ProjectionBlocked({ message: "inbound.db is locked" })) ??
+    failing(sessionId)
   return {
     ...mailbox,
-    create: (pair, carry) => unless(() => failing(pair.sessionId), mailbox.create(pair, carry)),
-    project: (pair, projection) =>
-      unless(
-        () =>
-          struck(
-            "projection-blocked",
-            pair.sessionId,
-            new ProjectionBlocked({ message: "inbound.db is locked" }),
-          ) ?? failing(pair.sessionId),
-        mailbox.project(pair, projection),
-      ),
+    create: (pair, carry) => unless(isAlive, () => failing(pair.sessionId), mailbox.create(pair, carry)),
+    project: (pair, shown) => unless(isAlive, () => blocked(pair.sessionId), mailbox.project(pair, shown)),
     glance: (pair) => unreadable(pair.sessionId) ?? mailbox.glance(pair),
-    read: (pair, options) => unless(() => unreadable(pair.sessionId), mailbox.read(pair, options)),
+    read: (pair, options) => unless(isAlive, () => unreadable(pair.sessionId), mailbox.read(pair, options)),
     removeBelow: (session, below) => answered(isAlive, () => mailbox.removeBelow(session, below)),
   }
 }
 
 const faultyWorkspace = ({ ground, isAlive }: FaultyWorld): Workspace["Service"] => {
   const { now, weather, workspace } = ground
-  const failing = <A>(effect: Effect.Effect<A, WorkspaceError>): Effect.Effect<A, WorkspaceError> =>
-    answered(isAlive, () =>
-      weather.strike("workspace-fails", now()) === null
-        ? effect
-        : Effect.fail(new WorkspaceError({ message: "permission denied" })),
+  const failing = <A, E>(effect: Effect.Effect<A, E>) =>
+    unless(
+      isAlive,
+      () => weather.strike("workspace-fails", now()) && new WorkspaceError({ message: "permission denied" }),
+      effect,
     )
   return {
     zeroExitLogs: workspace.zeroExitLogs,
@@ -316,8 +303,8 @@ const faultyWorkspace = ({ ground, isAlive }: FaultyWorld): Workspace["Service"]
 /** The channel `test`: knows idempotency keys as a good receiver does, and writes down every send. */
 const faultyChannels = ({ ground, homeOf, isAlive, random }: FaultyWorld): Channels["Service"] => {
   const { now, truth, violate, watch, weather } = ground
-  const transient = (message: string): ChannelError =>
-    new ChannelError({ kind: "Transient", message, retryAfterMs: null })
+  const refusal = (kind: ChannelError["kind"], message: string, retryAfterMs: number | null = null) =>
+    Effect.fail(new ChannelError({ kind, message, retryAfterMs }))
 
   const check = (delivery: Delivery): void => {
     for (const [id, position] of watch.lanes.get(delivery.lane) ?? []) {
@@ -337,19 +324,17 @@ const faultyChannels = ({ ground, homeOf, isAlive, random }: FaultyWorld): Chann
       // Some of them are told how long to wait: by their ids, so that no other choice of the world depends on it.
       const asked = (id.codePointAt(id.length - 1) ?? 0) % 3 === 0 ? ASKED_WAIT_MS : null
       truth.askedWaits.set(id, asked)
-      return Effect.fail(new ChannelError({ kind: "Transient", message: "503", retryAfterMs: asked }))
+      return refusal("Transient", "503", asked)
     }
     truth.askedWaits.set(id, null)
     if (weather.strike("channel-refuses", now()) !== null)
-      return Effect.fail(
-        new ChannelError({ kind: "Permanent", message: "400: it will never do", retryAfterMs: null }),
-      )
+      return refusal("Permanent", "400: it will never do")
     const answered = weather.strike("channel-ambiguous", now()) === null
     const taken = (truth.sends.get(id)?.taken ?? 0) + 1
     truth.sends.set(id, { taken, answered, content, excusesThen: truth.excuses })
     return answered
       ? Effect.succeed({ platformMessageId: `p-${id}` })
-      : Effect.fail(transient("no answer in time"))
+      : refusal("Transient", "no answer in time")
   }
   const channel: Channel = {
     type: "test",
