@@ -56,8 +56,8 @@ export const converge = (world: TriedWorld): void => {
 const stillOpen = ({ ground, lives, operators }: TriedWorld): ReadonlyArray<string> => {
   const { engine, wall, watch } = ground
   const open: Array<string> = []
-  if (lives.current() === null) open.push("the daemon is down")
-  if (operators.unanswered() > 0) open.push(`${operators.unanswered()} sends without an answer`)
+  if (lives.current === null) open.push("the daemon is down")
+  if (operators.open.size > 0) open.push(`${operators.open.size} sends without an answer`)
   for (const row of watch.messages.values()) {
     if (wakes(row) && !isTerminal(row.state))
       open.push(
@@ -120,7 +120,7 @@ const checkLedger = ({ ground, lives, shape }: TriedWorld): void => {
     if (container.diedAt === null) violate(11, `${container.session}/${container.incarnation} lives at rest`)
   }
   if (engine.maximumLivePerSession() > 1) violate(3, "two containers of one session lived at once")
-  const timers = lives.current()?.process.timers() ?? 0
+  const timers = lives.current?.process.timers() ?? 0
   if (timers > 8) violate(11, `the daemon has ${timers} timers at rest`)
   for (const send of truth.sends.values()) if (send.taken === 0) violate(2, "a delivery was never taken")
 }

@@ -29,9 +29,11 @@ const CRASH_PATIENCE_MS = 5 * MINUTE_MS
 export class DaemonLives {
   private readonly ground: Ground
   private readonly options: LivesOptions
-  private daemon: SimulatedDaemon | null = null
+  /** The one that runs now. */
+  current: SimulatedDaemon | null = null
   private count = 0
-  private passed = 0
+  /** Crash points passed. */
+  crashPoints = 0
   /** The crash that waits for its crash point. */
   private armed: { readonly fault: Fault; left: number } | null = null
   private stopping: (() => void) | null = null
@@ -45,21 +47,12 @@ export class DaemonLives {
         if (event.exit.exitCode === null && event.exit.signal === null)
           ground.weather.strike("exit-hidden", ground.now())
       }
-      this.daemon?.tell(event)
+      this.current?.tell(event)
     })
   }
 
-  /** The one that runs now. */
-  current(): SimulatedDaemon | null {
-    return this.daemon
-  }
-
-  crashPoints(): number {
-    return this.passed
-  }
-
   readonly boot = (): void => {
-    if (this.daemon !== null) return
+    if (this.current !== null) return
     this.count += 1
     const { ground, options } = this
     const process = ground.host.spawn(`daemon-${this.count}`)
@@ -74,7 +67,7 @@ export class DaemonLives {
         options.beforeSignal(ref, name)
       },
     })
-    this.daemon = bootDaemon({
+    this.current = bootDaemon({
       ...options,
       process,
       random: ground.random.fork(`daemon-${this.count}`),
@@ -91,7 +84,7 @@ export class DaemonLives {
 
   /** Kills it here and now, and starts it again after `ms`. */
   crash(ms: number, why: string): void {
-    if (this.daemon === null) return
+    if (this.current === null) return
     this.ground.note(`daemon killed ${why}`)
     this.stopping = null
     this.disarm()
@@ -101,14 +94,14 @@ export class DaemonLives {
 
   /** As by SIGTERM; started again some time after it has ended. */
   stop(fault: Fault): void {
-    const life = this.daemon
+    const life = this.current
     if (life === null || this.stopping !== null) return
     const { after, now, truth, violate, weather } = this.ground
     weather.count(fault)
     this.stopping = () => after(fault.ms, this.boot)
     life.stop()
     after(STOP_LIMIT_MS, () => {
-      if (this.daemon !== life || this.stopping === null) return
+      if (this.current !== life || this.stopping === null) return
       if (now() - truth.last("trouble") > STOP_LIMIT_MS) violate(12, "the daemon does not stop")
       this.crash(fault.ms, "because it would not stop")
     })
@@ -116,7 +109,7 @@ export class DaemonLives {
 
   /** Crashes it at the how-manieth crash point from now. */
   arm(fault: Fault): void {
-    if (this.daemon === null) return
+    if (this.current === null) return
     const mine = { fault, left: fault.nth }
     this.armed = mine
     this.ground.after(CRASH_PATIENCE_MS, () => {
@@ -134,11 +127,11 @@ export class DaemonLives {
 
   /** For good. */
   end(): void {
-    this.daemon?.kill()
+    this.current?.kill()
   }
 
   private readonly atCrashPoint = (name: CrashPointName): "go-on" | "die" => {
-    this.passed += 1
+    this.crashPoints += 1
     this.ground.note(name)
     if (this.armed === null || --this.armed.left > 0) return "go-on"
     const { fault } = this.armed
@@ -162,7 +155,7 @@ export class DaemonLives {
 
   private bury(): void {
     this.ground.truth.interrupt()
-    this.daemon?.kill()
-    this.daemon = null
+    this.current?.kill()
+    this.current = null
   }
 }

@@ -45,12 +45,10 @@ const channelError = (): ChannelError => new ChannelError({ kind: "Transient", m
 /** An error for each operation that can fail: one that its contract allows. */
 type Failures<S> = { readonly [K in keyof S]?: () => FailureOf<S[K]> }
 type FailureOf<Operation> = Operation extends (...given: infer _) => infer Answer
-  ? Answer extends Effect.Effect<infer _A, infer E>
-    ? E
-    : Answer
+  ? FailureOf<Answer>
   : Operation extends Effect.Effect<infer _A, infer E>
     ? E
-    : never
+    : Operation
 type Method = (...given: ReadonlyArray<unknown>) => unknown
 
 /** The same layers, of whose calls the Nth fails with an error that its contract allows. `onFail` is told before. */

@@ -376,7 +376,7 @@ export class LedgerWatch {
   /** A session goes only when nothing of it is left to do. */
   private onRemoved(session: Session, before: number): void {
     const { truth, violate } = this.options
-    this.tasks.sessionsRemoved(1)
+    this.tasks.see("session-removed")
     if (session.expiresAt === null || session.expiresAt >= before)
       violate(1, `session ${session.id} was removed before its time`)
     if ((this.open.get(session.id)?.size ?? 0) > 0)

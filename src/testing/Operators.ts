@@ -88,7 +88,8 @@ export class Operators {
   private readonly ground: Ground
   private readonly requests: Requests
   private readonly shape: WorldShape
-  private readonly open = new Set<string>()
+  /** Sends that nobody acknowledged yet. */
+  readonly open = new Set<string>()
 
   constructor(ground: Ground, requests: Requests, shape: WorldShape) {
     this.ground = ground
@@ -112,11 +113,6 @@ export class Operators {
 
   pauseAll(): void {
     this.allTasks("Pause", pause)
-  }
-
-  /** Sends that nobody acknowledged yet. */
-  unanswered(): number {
-    return this.open.size
   }
 
   /** One fault of the plan that is an operator's. */

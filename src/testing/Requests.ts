@@ -34,7 +34,7 @@ export class Requests {
   /** Called when a daemon is up: makes what is not there yet. */
   readonly settle = (): void => {
     const { furnish, ground, lives, onRefused, retryMs } = this.options
-    const daemon = lives.current()
+    const daemon = lives.current
     if (daemon === null || this.furnished !== "no") return
     this.furnished = "asked"
     daemon.operate(furnish, (answer) => {
@@ -55,7 +55,7 @@ export class Requests {
   ): void {
     const { ground, lives, retryMs } = this.options
     const again = (): void => ground.after(retryMs, () => this.insist(what, request, done, refused))
-    const daemon = lives.current()
+    const daemon = lives.current
     if (this.furnished !== "yes" || daemon === null || !daemon.isReady()) return again()
     daemon.operate(request, (answer) => {
       if (answer === null) return again()
@@ -69,7 +69,7 @@ export class Requests {
   /** Something that an operator tries once and forgets. */
   attempt<A, E>(fault: Fault, ask: (operations: Operations["Service"]) => Effect.Effect<A, E>): void {
     const { ground, lives } = this.options
-    const daemon = lives.current()
+    const daemon = lives.current
     if (daemon === null || !daemon.isReady() || this.furnished !== "yes") return
     ground.weather.count(fault)
     daemon.operate(Operations.use(ask), (answer) => {

@@ -45,13 +45,14 @@ export interface SeriesWatchOptions {
 }
 
 /** What one transaction did to one series. */
-interface Change {
-  readonly before: Series | undefined
-  births: Array<Message>
-  missed: number
-  overlapped: number
-  paused: number
-}
+const unchanged = (before: Series | undefined) => ({
+  before,
+  births: [] as Array<Message>,
+  missed: 0,
+  overlapped: 0,
+  paused: 0,
+})
+type Change = ReturnType<typeof unchanged>
 
 /** Slots of one transaction that are counted one by one. */
 const MAX_COUNTED = 2_000
@@ -89,14 +90,12 @@ export class SeriesWatch {
     this.options = options
   }
 
-  private see(sight: SeriesSight, times = 1): void {
+  see(sight: SeriesSight, times = 1): void {
     if (times > 0) this.sights.set(sight, (this.sights.get(sight) ?? 0) + times)
   }
 
   private changeOf(id: string): Change {
-    const known = this.changes.get(id)
-    if (known !== undefined) return known
-    const change: Change = { before: this.series.get(id), births: [], missed: 0, overlapped: 0, paused: 0 }
+    const change = this.changes.get(id) ?? unchanged(this.series.get(id))
     this.changes.set(id, change)
     return change
   }
@@ -286,10 +285,6 @@ export class SeriesWatch {
     }
   }
 
-  rollBack(): void {
-    this.changes = new Map()
-  }
-
   /** Every slot from the next one before to the last one after is an occurrence, or a record that says why not. */
   private account(after: Series, change: Change): void {
     const { violate } = this.options
@@ -339,10 +334,6 @@ export class SeriesWatch {
     this.see("task-paused-itself")
     if (failures < limit)
       violate(5, `${series.id} paused itself after ${failures} failures in a row, of ${limit}`)
-  }
-
-  sessionsRemoved(count: number): void {
-    this.see("session-removed", count)
   }
 
   /** Every now and then, when nothing is wrong: does anything run for longer than its task allows? */

@@ -131,7 +131,7 @@ const live = Effect.fnUntraced(function* (life: Life, fault: Fault | null) {
       continue
     }
     const struck = moods.take(homeOf(life.truth.session), "turn")
-    if (struck?.kind === "poison-message") moods.makePoison((batch[0] as InboundRow).id)
+    if (struck?.kind === "poison-message") moods.poison.add((batch[0] as InboundRow).id)
     if (struck?.kind === "agent-future-times") yield* claimInTheFuture(life, batch)
     else yield* me.claim(batch)
     const ending = yield* turn(life, batch, struck)
@@ -173,7 +173,7 @@ const turn = Effect.fnUntraced(function* (
   const workMs = asked?.workMs ?? random.magnitude(100, 90 * SECOND_MS)
   const giveBack = Effect.suspend(() => Effect.as(me.release(batch), QUIT))
   const answer = Effect.as(me.answer(batch, `done ${batch.map(({ id }) => id).join(" ")}`), "next" as const)
-  const poisoned = batch.some(({ id }) => life.around.moods.isPoison(id))
+  const poisoned = batch.some(({ id }) => life.around.moods.poison.has(id))
   if (poisoned || fault?.kind === "agent-crash")
     return (yield* work(life, Math.min(workMs, 20 * SECOND_MS))) ? { exit: 139 } : yield* giveBack
   switch (fault?.kind) {

@@ -73,7 +73,6 @@ export class SimulatedHost {
 
   spawn(name: string): SimulatedProcess {
     let alive = true
-    let waiting = 0
     const dispatcher: Scheduler.SchedulerDispatcher = {
       scheduleTask: (task) => {
         if (alive) this.ready(process, task)
@@ -94,23 +93,13 @@ export class SimulatedHost {
       scheduler,
       after: (ms, task) => {
         if (!alive || ms === Infinity) return () => {}
-        waiting += 1
-        const timer: Timer = {
-          at: this.elapsed + Math.max(0, ms),
-          process,
-          task: () => {
-            waiting -= 1
-            task()
-          },
-        }
+        const timer: Timer = { at: this.elapsed + Math.max(0, ms), process, task }
         this.push(timer)
         return () => {
-          if (timer.task === null) return
           timer.task = null
-          waiting -= 1
         }
       },
-      timers: () => waiting,
+      timers: () => this.timers.filter((timer) => timer.process === process && timer.task !== null).length,
       clock: this.clockOf(() => process),
     }
     return process

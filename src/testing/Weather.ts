@@ -66,7 +66,8 @@ export class Weather {
 /** The faults that wait for the agents of each session, until a launch or a turn is struck by one; and the messages that are poison. */
 export class Moods {
   private readonly waiting = new Map<string, Array<Fault>>()
-  private readonly poison = new Set<string>()
+  /** What is poison stays poison. */
+  readonly poison = new Set<string>()
   private readonly onStrike: (fault: Fault) => void
 
   constructor(onStrike: (fault: Fault) => void) {
@@ -84,15 +85,6 @@ export class Moods {
     const [fault] = index < 0 ? [] : waiting.splice(index, 1)
     if (fault !== undefined) this.onStrike(fault)
     return fault ?? null
-  }
-
-  /** What is poison stays poison. */
-  makePoison(messageId: string): void {
-    this.poison.add(messageId)
-  }
-
-  isPoison(messageId: string): boolean {
-    return this.poison.has(messageId)
   }
 
   clear(): void {

@@ -7,7 +7,7 @@
 import { Cause } from "effect"
 import { HOUR_MS } from "../domain/Instant.ts"
 import { defaultHostLimits, type Policy } from "../domain/Policy.ts"
-import { ContainerWatch } from "./ContainerWatch.ts"
+import { judgeSignal, judgeSilence } from "./ContainerWatch.ts"
 import { converge } from "./Convergence.ts"
 import { DaemonLives } from "./DaemonLives.ts"
 import { failingTheNth, type NthCall } from "./FailTheNth.ts"
@@ -79,7 +79,6 @@ const populate = (options: WorldOptions) => {
     trace: options.trace ?? "last",
     script: (made) => simulatedAgent({ ground: made, shape, moods }),
   })
-  const containers = new ContainerWatch({ ...ground, shape })
   const lives = new DaemonLives(ground, {
     ...shape,
     policy: { ...shape.policy, ...options.misleading },
@@ -89,7 +88,7 @@ const populate = (options: WorldOptions) => {
       historyRetentionMs: shape.historyRetentionMs,
     },
     homeOf,
-    beforeSignal: (ref, name) => containers.beforeSignal(ref, name),
+    beforeSignal: (ref, name) => judgeSignal({ ...ground, shape }, ref, name),
     refine: refining(options, ground),
     onReady: () => requests.settle(),
   })
@@ -101,16 +100,16 @@ const populate = (options: WorldOptions) => {
     onRefused: (what, cause) => ground.violate(1, `${what} was refused: ${Cause.pretty(cause)}`),
   })
   const operators = new Operators(ground, requests, shape)
-  return { ground, containers, lives, operators, moods, shape }
+  return { ground, lives, operators, moods, shape }
 }
 
 export const runWorld = (options: WorldOptions): Outcome => {
   const { shape } = options
   const world = populate(options)
-  const { containers, ground, lives, operators } = world
+  const { ground, lives, operators } = world
   const { after, host, now, trace, truth, violations, wall, watch, weather } = ground
   const tick = (): void => {
-    containers.tick(weather.isFair(now()) && lives.current() !== null)
+    judgeSilence({ ...ground, shape }, weather.isFair(now()) && lives.current !== null)
     watch.tick(truth.last("trouble"))
     watch.tasks.tick(truth.last("trouble"), shape.pollIntervalMs + truth.setBackMs)
     truth.forget(now() - 6 * HOUR_MS)
@@ -146,7 +145,7 @@ export const runWorld = (options: WorldOptions): Outcome => {
     elapsedMs: now(),
     tasks: host.tasks,
     commits: watch.commits,
-    crashPoints: lives.crashPoints(),
+    crashPoints: lives.crashPoints,
     messages: watch.messages.size,
   }
 }

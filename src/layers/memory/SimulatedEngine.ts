@@ -35,8 +35,6 @@ export type AgentScript<R = never> = (process: AgentProcess) => Effect.Effect<nu
 export interface SimulatedEngineOptions<R> {
   /** Chooses the behaviour of each launch. */
   readonly script: (spec: LaunchSpec, launch: number) => AgentScript<R>
-  /** Default `simulated-boot`. */
-  readonly bootId?: string
 }
 
 type StartFailure = StartError["reason"]
@@ -77,13 +75,16 @@ export class SimulatedEngine extends Context.Service<SimulatedEngine, ReturnType
 
 const unavailable = new RuntimeUnavailable({ message: "the simulated engine is down" })
 
+/** Agents run with the engine's own services and clock, not with those of whoever started them. */
+interface Own<R> extends SimulatedEngineOptions<R> {
+  readonly context: Context.Context<R>
+  readonly clock: Clock.Clock
+  readonly scope: Scope.Scope
+}
+
 /** The engine's state. It is an object of its own because the engine's calls and its faults both work on it. */
 class Machine<R> {
-  readonly #options: SimulatedEngineOptions<R>
-  // Agents run with the engine's own services and clock, not with those of whoever started them.
-  readonly #context: Context.Context<R>
-  readonly #clock: Clock.Clock
-  readonly #scope: Scope.Scope
+  readonly #own: Own<R>
   readonly listeners = new Set<(event: RuntimeEvent) => void>()
   readonly containers = new Map<string, SimulatedContainer>()
   readonly launches = new Map<SessionId, number>()
@@ -97,21 +98,12 @@ class Machine<R> {
   boots = 0
   #serial = 0
 
-  constructor(
-    options: SimulatedEngineOptions<R>,
-    context: Context.Context<R>,
-    clock: Clock.Clock,
-    scope: Scope.Scope,
-  ) {
-    this.#options = options
-    this.#context = context
-    this.#clock = clock
-    this.#scope = scope
+  constructor(own: Own<R>) {
+    this.#own = own
   }
 
   bootId(): string {
-    const first = this.#options.bootId ?? "simulated-boot"
-    return this.boots === 0 ? first : `${first}-${this.boots}`
+    return this.boots === 0 ? "simulated-boot" : `simulated-boot-${this.boots}`
   }
 
   emit(event: RuntimeEvent): void {
@@ -132,7 +124,7 @@ class Machine<R> {
 
   #exitOf({ death }: SimulatedContainer, result: Exit.Exit<number>): ContainerExit {
     if (!this.seeing) return { exitCode: null, signal: null, oomKilled: false, at: null }
-    const at = this.#clock.currentTimeMillisUnsafe()
+    const at = this.#own.clock.currentTimeMillisUnsafe()
     if (death !== null) return { exitCode: null, signal: "SIGKILL", oomKilled: death === "oom", at }
     return { exitCode: Exit.isSuccess(result) ? result.value : 1, signal: null, oomKilled: false, at }
   }
@@ -149,13 +141,13 @@ class Machine<R> {
       const { session } = spec.labels
       const launch = (this.launches.get(session) ?? 0) + 1
       this.launches.set(session, launch)
-      const startedAt = this.#clock.currentTimeMillisUnsafe()
+      const startedAt = this.#own.clock.currentTimeMillisUnsafe()
       const container = bear(`simulated-${++this.#serial}`, spec, startedAt)
       const { ref, sigterm } = container
       this.containers.set(ref.handle, container)
       this.maximumLive = Math.max(this.maximumLive, this.runningOf(session).length)
       born(ref)
-      const agent = this.#options.script(
+      const agent = this.#own.script(
         spec,
         launch,
       )({
@@ -171,9 +163,9 @@ class Machine<R> {
       })
       // The fork itself runs on the engine's scheduler too: a starter that dies now must not take the container's first step along.
       return agent.pipe(
-        Effect.provideContext(this.#context),
-        Effect.forkIn(this.#scope),
-        Effect.provideContext(this.#context),
+        Effect.provideContext(this.#own.context),
+        Effect.forkIn(this.#own.scope),
+        Effect.provideContext(this.#own.context),
         Effect.map((fiber) => {
           container.fiber = fiber
           fiber.addObserver((result) => this.#end(container, result))
@@ -253,7 +245,7 @@ class Machine<R> {
 
 const make = Effect.fnUntraced(function* <R>(options: SimulatedEngineOptions<R>) {
   const context = yield* Effect.context<R>()
-  return engineOn(new Machine(options, context, yield* Clock.Clock, yield* Effect.scope))
+  return engineOn(new Machine({ ...options, context, clock: yield* Clock.Clock, scope: yield* Effect.scope }))
 })
 
 type AnyMachine = Pick<Machine<never>, keyof Machine<never>>

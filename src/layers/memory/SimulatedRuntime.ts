@@ -10,9 +10,9 @@ import { SimulatedEngine } from "./SimulatedEngine.ts"
 
 export interface SimulatedRuntimeOptions {
   readonly install: InstallId
-  /** What is known of the exit of an adopted container: `truth` as from a container engine, `unknown` as from a process. */
-  readonly adoptedExits?: "truth" | "unknown"
 }
+
+const UNKNOWN: ContainerExit = { exitCode: null, signal: null, oomKilled: false, at: null }
 
 const EVENT_CAPACITY = 100_000
 
@@ -23,10 +23,8 @@ const make = Effect.fnUntraced(function* (options: SimulatedRuntimeOptions) {
   const started = new Set<string>()
   const adopted = new Set<string>()
 
-  const shown = (handle: string, exit: ContainerExit): ContainerExit =>
-    options.adoptedExits === "truth" || started.has(handle)
-      ? exit
-      : { exitCode: null, signal: null, oomKilled: false, at: null }
+  /** The exit of an adopted container is not known, as of a process. */
+  const shown = (handle: string, exit: ContainerExit): ContainerExit => (started.has(handle) ? exit : UNKNOWN)
 
   yield* engine.listen((event) => {
     if (event._tag === "Gap") return hub.publish(event)
@@ -59,8 +57,7 @@ const make = Effect.fnUntraced(function* (options: SimulatedRuntimeOptions) {
         adopted.add(ref.handle)
         const status = statuses.find((candidate) => candidate.ref.handle === ref.handle)
         if (status?._tag === "Running") return
-        const exit = status?.exit ?? { exitCode: null, signal: null, oomKilled: false, at: null }
-        hub.publish({ _tag: "Exited", ref, exit })
+        hub.publish({ _tag: "Exited", ref, exit: status?.exit ?? UNKNOWN })
       }),
     output: engine.output,
     remove: engine.remove,
