@@ -60,8 +60,6 @@ export class GroundTruth {
   readonly askedWaits = new Map<string, number | null>()
   /** Sessions whose files could not be read at some time. */
   readonly unreadable = new Set<string>()
-  /** Messages whose acceptance was acknowledged to their sender. */
-  readonly acknowledged = new Set<string>()
   private readonly marks = new Map<Moment, number>()
   private readonly now: () => number
   /** What may have interrupted the daemon between a send and its mark so far: crashes, stops, failed writes. */

@@ -133,7 +133,7 @@ export class Operators {
 
   /** Done at the fault's end, until it is answered. */
   private later<A, E>(fault: Fault, what: string, ask: (operations: Ask) => Effect.Effect<A, E>): void {
-    this.ground.after(fault.ms, () => this.requests.insist(what, Operations.use(ask), fine, fine))
+    this.ground.after(fault.ms, () => this.requests.insist(what, ask, fine, fine))
   }
 
   private meddleWithMessage(fault: Fault): void {
@@ -174,12 +174,12 @@ export class Operators {
   }
 
   private send(planned: PlannedSend): void {
-    const { after, truth, violate, watch } = this.ground
+    const { after, violate, watch } = this.ground
     const { dueInMs, id, onWake, priority, trigger, ttlMs } = planned
     this.open.add(id)
     const dueAt = this.ground.wall() + dueInMs
     const session = sessionName(planned.session)
-    const request = Operations.use((operations) =>
+    const request = (operations: Ask) =>
       operations.send({
         id: MessageId.make(id),
         sessionId: session,
@@ -192,11 +192,9 @@ export class Operators {
         channelType: "test",
         platformId: session,
         ...(ttlMs === null ? {} : { ttlMs }),
-      }),
-    )
+      })
     this.requests.insist(`send ${id}`, request, () => {
       this.open.delete(id)
-      truth.acknowledged.add(id)
       if (planned.at % 8 === 0) after(planned.at % HOUR_MS, () => this.contradict(planned))
       if (!watch.messages.has(id)) violate(1, `${id} was acknowledged and is not in the ledger`)
     })
@@ -205,14 +203,13 @@ export class Operators {
   /** The same id with other words is a conflict, also after the message has ended. */
   private contradict({ id, session }: PlannedSend): void {
     const { violate, watch } = this.ground
-    const request = Operations.use((operations) =>
+    const request = (operations: Ask) =>
       operations.send({
         id: MessageId.make(id),
         sessionId: sessionName(session),
         kind: "chat",
         content: { text: "something else" },
-      }),
-    )
+      })
     const accepted = (): void => {
       if (watch.messages.has(id)) violate(1, `${id} was accepted again with other words`)
     }
@@ -222,10 +219,9 @@ export class Operators {
   private addTask(task: PlannedTask): void {
     const { violate, wall } = this.ground
     const id = SeriesId.make(task.id)
-    const request = Effect.gen({ self: this }, function* () {
+    const request = Effect.fnUntraced(function* (this: Operators, operations: Ask) {
       const store = yield* SessionStore
       if ((yield* store.read((reader) => reader.series(id))) !== undefined) return
-      const operations = yield* Operations
       yield* operations.addTask({
         id,
         groupId: groupName(task.session % this.shape.groups),
@@ -253,13 +249,13 @@ export class Operators {
 
   private release(which: "quarantined" | "any"): void {
     const { now, weather } = this.ground
-    const request = Effect.gen(function* () {
+    const request = Effect.fnUntraced(function* (operations: Ask) {
       const store = yield* SessionStore
       const sessions = yield* store.read((reader) => reader.sessions({}, { limit: MAX_ROUND }))
       for (const { id, status } of sessions) {
         const asked = which === "any" ? status !== "active" : status === "quarantined"
         const isHostile = weather.find("mailbox-hostile", now(), sessionIndex(id)) !== null
-        if (asked && !isHostile) yield* Operations.use(control(id, "release"))
+        if (asked && !isHostile) yield* control(id, "release")(operations)
       }
     })
     this.requests.insist("releases", request, fine, fine)
@@ -268,7 +264,7 @@ export class Operators {
   private allTasks(what: string, ask: typeof pause): void {
     for (const { id, status } of this.ground.watch.series.values()) {
       if (status === "cancelled" || status === "completed") continue
-      this.requests.insist(what, Operations.use(ask(id)), fine, fine)
+      this.requests.insist(what, ask(id), fine, fine)
     }
   }
 }

@@ -23,6 +23,9 @@ const isPassing = (cause: Cause.Cause<unknown>): boolean =>
       ["LedgerError", "Full"].includes((reason.error as { _tag?: string })._tag ?? ""),
   )
 
+/** What is asked of a daemon. */
+type Ask<A, E> = (operations: Operations["Service"]) => Effect.Effect<A, E, DaemonServices>
+
 export class Requests {
   private readonly options: RequestsOptions
   private furnished: "no" | "asked" | "yes" = "no"
@@ -49,15 +52,15 @@ export class Requests {
   /** Asks until there is an answer; `done` gets it. Refusals other than passing ones go to `refused`. */
   insist<A, E>(
     what: string,
-    request: Effect.Effect<A, E, DaemonServices>,
+    ask: Ask<A, E>,
     done: (answer: A) => void = () => {},
     refused: (cause: Cause.Cause<E>) => void = (cause) => this.options.onRefused(what, cause),
   ): void {
     const { ground, lives, retryMs } = this.options
-    const again = (): void => ground.after(retryMs, () => this.insist(what, request, done, refused))
+    const again = (): void => ground.after(retryMs, () => this.insist(what, ask, done, refused))
     const daemon = lives.current
     if (this.furnished !== "yes" || daemon === null || !daemon.isReady()) return again()
-    daemon.operate(request, (answer) => {
+    daemon.operate(Operations.use(ask), (answer) => {
       if (answer === null) return again()
       ground.note(`${what}: ${answer._tag}`)
       if (Exit.isSuccess(answer)) return done(answer.value)
@@ -67,7 +70,7 @@ export class Requests {
   }
 
   /** Something that an operator tries once and forgets. */
-  attempt<A, E>(fault: Fault, ask: (operations: Operations["Service"]) => Effect.Effect<A, E>): void {
+  attempt<A, E>(fault: Fault, ask: Ask<A, E>): void {
     const { ground, lives } = this.options
     const daemon = lives.current
     if (daemon === null || !daemon.isReady() || this.furnished !== "yes") return

@@ -2,7 +2,7 @@
 import { Effect } from "effect"
 import { plainGroup } from "../domain/Group.ts"
 import { GroupId } from "../domain/Ids.ts"
-import { Operations } from "../services/Operations.ts"
+import type { Operations } from "../services/Operations.ts"
 import type { Ground } from "./Ground.ts"
 import { engineDown } from "./Havoc.ts"
 import { ensureGroup, ensureSession } from "./Operators.ts"
@@ -50,10 +50,7 @@ const planSends = (scenario: ReadScenario, { ground, requests }: Stage): void =>
           platformId: planned.to,
           ...(planned.ttl === undefined ? {} : { ttlMs: msOf(planned.ttl) }),
         }
-        requests.insist(
-          `message ${id}`,
-          Operations.use((operations) => operations.send(message)),
-        )
+        requests.insist(`message ${id}`, (operations) => operations.send(message))
       })
     }
   }
@@ -77,10 +74,7 @@ const planTasks = (scenario: ReadScenario, { ground, requests }: Stage): void =>
       ...(task.catchUp === undefined ? {} : { catchUp: task.catchUp }),
     }
     ground.after(msOf(task.at), () =>
-      requests.insist(
-        `task ${task.id}`,
-        Operations.use((operations) => operations.addTask(wanted)),
-      ),
+      requests.insist(`task ${task.id}`, (operations) => operations.addTask(wanted)),
     )
   }
 }
@@ -101,7 +95,7 @@ const planOutages = (scenario: ReadScenario, { crash, ground }: Stage): void => 
 const planOperators = (scenario: ReadScenario, { ground, requests }: Stage): void => {
   for (const { at, does, message, session, task } of scenario.operators ?? []) {
     const ask = <A, E>(whom: string, f: (operations: Operations["Service"]) => Effect.Effect<A, E>): void =>
-      requests.insist(`${does} ${whom}`, Operations.use(f))
+      requests.insist(`${does} ${whom}`, f)
     ground.after(msOf(at), () => {
       if (session !== undefined)
         ask(session, (operations) => operations.controlSession({ id: session, what: does as "stop" }))

@@ -25,7 +25,7 @@ import { CrashPoint, type CrashPointName } from "../services/CrashPoint.ts"
 import { daemon } from "../services/Daemon.ts"
 import { LedgerDriver } from "../services/LedgerDriver.ts"
 import { Mailbox } from "../services/Mailbox.ts"
-import { makeNudge } from "../services/Nudge.ts"
+import { makeNudge, type Nudge } from "../services/Nudge.ts"
 import { Operations } from "../services/Operations.ts"
 import { SessionStore } from "../services/SessionStore.ts"
 import { Sweep } from "../services/Sweep.ts"
@@ -89,21 +89,22 @@ const seeded = (random: SeededRandom) => ({
   nextDoubleUnsafe: random.next,
 })
 
-/** Store and runtime on the layers of the world; `engine` is the world's, with this daemon as its listener. */
-const baseLayer = ({ layers, limits, policy, zone }: DaemonOptions, engine: SimulatedEngine["Service"]) => {
-  const runtime = Layer.effect(ContainerRuntime, Effect.map(ContainerRuntime, layers.runtime)).pipe(
-    Layer.provide(SimulatedRuntime.layer({ install: SIMULATED_INSTALL })),
-    Layer.provide(Layer.succeed(SimulatedEngine, engine)),
-  )
-  return Layer.mergeAll(SessionStore.layer({ policy, limits, zone }), runtime).pipe(
-    Layer.provideMerge(
-      Layer.mergeAll(
-        Layer.succeed(LedgerDriver, layers.ledger),
-        Layer.succeed(Mailbox, layers.mailbox),
-        Layer.succeed(Workspace, layers.workspace),
-        Layer.succeed(Channels, layers.channels),
-      ),
+/** The daemon's services on whatever engine, ledger, exchange, workspace and channels there are. */
+export const servicesOn = (
+  install: InstallId,
+  { limits, policy, zone }: Pick<DaemonSettings, "limits" | "policy" | "zone">,
+  runtime: DaemonLayers["runtime"],
+  nudges: { readonly look: Nudge; readonly deliver: Nudge },
+) => {
+  const base = Layer.mergeAll(
+    SessionStore.layer({ policy, limits, zone }),
+    Layer.effect(ContainerRuntime, Effect.map(ContainerRuntime, runtime)).pipe(
+      Layer.provide(SimulatedRuntime.layer({ install })),
     ),
+  )
+  return Operations.layer({ runtime: "simulated", owners: [], globalAdmins: [], ...nudges }).pipe(
+    Layer.provideMerge(Sweep.layer(install)),
+    Layer.provideMerge(base),
   )
 }
 
@@ -126,26 +127,29 @@ const loggerTo = (onLog: (line: string) => void) =>
     }),
   ])
 
-/** Builds the services, hands them to `onBuilt`, and runs the loops until they are interrupted. */
+/** Builds the services, hands them to `onBuilt`, and runs the loops until they are interrupted. `engine` has this daemon as its listener. */
 const program = (
   options: DaemonOptions,
-  base: ReturnType<typeof baseLayer>,
+  engine: SimulatedEngine["Service"],
   onBuilt: (services: Context.Context<DaemonServices>) => void,
 ) =>
   Effect.gen(function* () {
+    const { layers, pollIntervalMs, sweepIntervalMs } = options
     const look = yield* makeNudge
     const deliver = yield* makeNudge
-    const whole = Operations.layer({
-      runtime: "simulated",
-      owners: [],
-      globalAdmins: [],
-      look,
-      deliver,
-    }).pipe(Layer.provideMerge(Sweep.layer(SIMULATED_INSTALL)), Layer.provideMerge(base))
-    const built = yield* Layer.build(whole)
+    const world = Context.make(SimulatedEngine, engine).pipe(
+      Context.add(LedgerDriver, layers.ledger),
+      Context.add(Mailbox, layers.mailbox),
+      Context.add(Workspace, layers.workspace),
+      Context.add(Channels, layers.channels),
+    )
+    const built = yield* Layer.build(
+      servicesOn(SIMULATED_INSTALL, options, layers.runtime, { look, deliver }).pipe(
+        Layer.provideMerge(Layer.succeedContext(world)),
+      ),
+    )
     onBuilt(built)
     options.onReady()
-    const { pollIntervalMs, sweepIntervalMs } = options
     return yield* daemon({ sweepIntervalMs, pollIntervalMs, look, deliver }).pipe(
       Effect.provideContext(built),
     )
@@ -162,7 +166,7 @@ export const bootDaemon = (options: DaemonOptions): SimulatedDaemon => {
     })
   const context = surroundings(options)
   const logger = loggerTo(options.onLog)
-  const life = program(options, baseLayer(options, { ...layers.engine, listen }), (built) => {
+  const life = program(options, { ...layers.engine, listen }, (built) => {
     services = built
   }).pipe(Effect.provide(logger))
 

@@ -5,27 +5,20 @@
 import { Effect, Fiber, Layer } from "effect"
 import { plainGroup } from "../domain/Group.ts"
 import { GroupId, InstallId, MessageId, SessionId } from "../domain/Ids.ts"
-import {
-  defaultHostLimits,
-  defaultPolicy,
-  type HostLimits,
-  type Policy,
-  type PolicyOverride,
-} from "../domain/Policy.ts"
+import { defaultHostLimits, defaultPolicy, type HostLimits, type PolicyOverride } from "../domain/Policy.ts"
 import * as MemoryChannels from "../layers/memory/MemoryChannels.ts"
 import * as MemoryLedger from "../layers/memory/MemoryLedger.ts"
 import * as MemoryMailbox from "../layers/memory/MemoryMailbox.ts"
 import * as MemoryWorkspace from "../layers/memory/MemoryWorkspace.ts"
 import { type AgentScript, SimulatedEngine } from "../layers/memory/SimulatedEngine.ts"
-import { SimulatedRuntime } from "../layers/memory/SimulatedRuntime.ts"
-import { ContainerRuntime, type LaunchSpec } from "../services/ContainerRuntime.ts"
+import type { ContainerRuntime, LaunchSpec } from "../services/ContainerRuntime.ts"
 import { daemon } from "../services/Daemon.ts"
 import type { LedgerDriver, LedgerError } from "../services/LedgerDriver.ts"
 import { plainDraft } from "../services/ledger/Accept.ts"
 import { makeNudge, type Nudge } from "../services/Nudge.ts"
 import { Operations } from "../services/Operations.ts"
 import { SessionStore } from "../services/SessionStore.ts"
-import { Sweep } from "../services/Sweep.ts"
+import { servicesOn } from "./SimulatedDaemon.ts"
 
 export interface TimelineOptions {
   /** Chooses the agent of each launch. */
@@ -58,22 +51,10 @@ export const servicesLayer = (
   options: TimelineOptions,
   nudges: { readonly look: Nudge; readonly deliver: Nudge },
 ) => {
-  const policy: Policy = { ...defaultPolicy, ...options.policy }
-  const base = Layer.mergeAll(
-    SessionStore.layer({
-      policy,
-      limits: { ...defaultHostLimits, ...options.limits },
-      zone: options.zone ?? "UTC",
-    }),
-    Layer.effect(
-      ContainerRuntime,
-      Effect.map(ContainerRuntime, options.runtime ?? ((runtime) => runtime)),
-    ).pipe(Layer.provide(SimulatedRuntime.layer({ install }))),
-  )
-  return Operations.layer({ runtime: "simulated", owners: [], globalAdmins: [], ...nudges }).pipe(
-    Layer.provideMerge(Sweep.layer(install)),
-    Layer.provideMerge(base),
-  )
+  const policy = { ...defaultPolicy, ...options.policy }
+  const limits = { ...defaultHostLimits, ...options.limits }
+  const settings = { policy, limits, zone: options.zone ?? "UTC" }
+  return servicesOn(install, settings, options.runtime ?? ((runtime) => runtime), nudges)
 }
 
 export const group = plainGroup(GROUP)
