@@ -2,20 +2,14 @@
  * Many seeded worlds in a row: what struck, what failed, and for a failure the smallest plan that still fails.
  */
 import { DAY_MS } from "../domain/Instant.ts"
-import type { Policy } from "../domain/Policy.ts"
-import { describeFault, type Fault, FAULT_KINDS, type FaultKind, planFaults } from "./FaultPlan.ts"
+import { describeFault, type Fault, FAULT_KINDS, planFaults } from "./FaultPlan.ts"
 import type { Violation } from "./GroundTruth.ts"
 import { seededRandom } from "./SeededRandom.ts"
-import { SERIES_SIGHTS, type SeriesSight } from "./SeriesWatch.ts"
-import { type Outcome, runWorld } from "./World.ts"
-import { planWorld, type WorldShape } from "./WorldShape.ts"
+import { SERIES_SIGHTS } from "./SeriesWatch.ts"
+import { type Outcome, runWorld, type WorldOptions } from "./World.ts"
+import { planWorld } from "./WorldShape.ts"
 
-export interface WorldPlan {
-  readonly seed: string
-  readonly shape: WorldShape
-  readonly faults: ReadonlyArray<Fault>
-  readonly misleading?: Partial<Policy>
-}
+export type WorldPlan = Pick<WorldOptions, "seed" | "shape" | "faults" | "misleading">
 
 /** Faults on an average day. */
 const FAULTS_PER_DAY = 18
@@ -44,16 +38,13 @@ export interface Failure {
   readonly trace: ReadonlyArray<string>
 }
 
-export interface Campaign {
+export interface Campaign extends Pick<
+  Outcome,
+  "messages" | "commits" | "crashPoints" | "struck" | "sights"
+> {
   readonly worlds: number
   /** Simulated days, quiet phases included. */
   readonly days: number
-  readonly messages: number
-  readonly commits: number
-  readonly crashPoints: number
-  readonly struck: ReadonlyMap<FaultKind | "clock-change", number>
-  /** How often each thing happened that can become of a task's slots. */
-  readonly sights: ReadonlyMap<SeriesSight, number>
   readonly failures: ReadonlyArray<Failure>
 }
 

@@ -13,17 +13,13 @@ import type { DaemonLayers } from "./SimulatedDaemon.ts"
 export class NthCall {
   private readonly nth: number
   private calls = 0
-  private open = true
+  /** Whether calls count. */
+  open = true
   /** The operation that was made to fail; null while there were fewer calls. */
   failed: string | null = null
 
   constructor(nth: number) {
     this.nth = nth
-  }
-
-  /** No call counts any more. */
-  close(): void {
-    this.open = false
   }
 
   /** Whether it is this call's turn. */

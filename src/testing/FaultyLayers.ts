@@ -43,13 +43,12 @@ export interface FaultyWorld {
 
 /** Everything that a daemon stands on, with the weather in between. */
 export const faultyLayers = (world: FaultyWorld): DaemonLayers => {
-  const { engine } = world.ground
   return {
     ledger: faultyLedger(world),
     mailbox: faultyMailbox(world),
     workspace: faultyWorkspace(world),
     channels: faultyChannels(world),
-    engine,
+    engine: world.ground.engine,
     runtime: (plain) => faultyRuntime(plain, world),
   }
 }

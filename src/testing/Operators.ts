@@ -218,13 +218,14 @@ export class Operators {
 
   private addTask(task: PlannedTask): void {
     const { violate, wall } = this.ground
+    const groupId = groupName(task.session % this.shape.groups)
     const id = SeriesId.make(task.id)
-    const request = Effect.fnUntraced(function* (this: Operators, operations: Ask) {
+    const request = Effect.fnUntraced(function* (operations: Ask) {
       const store = yield* SessionStore
       if ((yield* store.read((reader) => reader.series(id))) !== undefined) return
       yield* operations.addTask({
         id,
-        groupId: groupName(task.session % this.shape.groups),
+        groupId,
         sessionId: sessionName(task.session),
         name: null,
         prompt: task.run === undefined ? "tick" : JSON.stringify(task.run),

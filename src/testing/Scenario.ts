@@ -20,6 +20,10 @@ const MAX_BYTES = 1024 * 1024
 /** Messages that one entry of `sends` may become. */
 const MAX_REPEATS = 10_000
 
+/** Text that has nothing wrong with it, by the words of `wrong`. */
+const textThat = (wrong: (text: string) => string | undefined) =>
+  Schema.String.check(Schema.makeFilter(wrong))
+
 /** `90s`, `30 minutes`, `1h 30m`, or whole milliseconds. */
 const Time = Schema.Union([Schema.String, Schema.Finite]).check(
   Schema.makeFilter((value) => {
@@ -140,23 +144,18 @@ export const Scenario = Schema.Struct({
   about: some(Schema.String),
   /** The instant at which it begins. */
   start: some(
-    Schema.String.check(
-      Schema.makeFilter((text) => {
-        const at = Date.parse(text)
-        return at >= 0 && at <= MAX_EPOCH_MS - MAX_SCENARIO_MS
-          ? undefined
-          : "an instant, such as 2027-03-27T20:00:00Z"
-      }),
-    ),
+    textThat((text) => {
+      const at = Date.parse(text)
+      const isInTime = at >= 0 && at <= MAX_EPOCH_MS - MAX_SCENARIO_MS
+      return isInTime ? undefined : "an instant, such as 2027-03-27T20:00:00Z"
+    }),
   ),
   lasts: Time,
   zone: some(
-    Schema.String.check(
-      Schema.makeFilter((text) => {
-        const zone = parseZone(text)
-        return Result.isSuccess(zone) ? undefined : describeProblem(text, zone.failure)
-      }),
-    ),
+    textThat((text) => {
+      const zone = parseZone(text)
+      return Result.isSuccess(zone) ? undefined : describeProblem(text, zone.failure)
+    }),
   ),
   policy: some(Schema.Record(Schema.String, Schema.Unknown)),
   sessions: Schema.Array(
@@ -221,6 +220,8 @@ export const describeMistake = (file: string, mistake: ScenarioMistake): string 
 }
 
 type Path = ReadonlyArray<PropertyKey>
+type At = (path: Path, message: string) => ScenarioMistake
+type Mistakes = readonly [ScenarioMistake, ...Array<ScenarioMistake>]
 
 const pathText = (path: Path): string =>
   path
@@ -236,18 +237,14 @@ const formatIssue = SchemaIssue.makeFormatterStandardSchemaV1({
 })
 
 /** Reads a scenario, or says everything that is wrong with it. */
-export const readScenario = (
-  text: string,
-): Result.Result<ReadScenario, readonly [ScenarioMistake, ...Array<ScenarioMistake>]> => {
-  if (text.length > MAX_BYTES) {
-    return Result.fail([
-      { line: null, column: null, path: "", message: `it is larger than ${MAX_BYTES} bytes` },
-    ])
-  }
+export const readScenario = (text: string): Result.Result<ReadScenario, Mistakes> => {
+  const unplaced = { line: null, column: null }
+  if (text.length > MAX_BYTES)
+    return Result.fail([{ ...unplaced, path: "", message: `it is larger than ${MAX_BYTES} bytes` }])
   const lines = new LineCounter()
   const document = parseDocument(text, { lineCounter: lines, uniqueKeys: true })
   const placed = (offset: number | undefined, path: Path, message: string): ScenarioMistake => {
-    if (offset === undefined) return { line: null, column: null, path: pathText(path), message }
+    if (offset === undefined) return { ...unplaced, path: pathText(path), message }
     const { col, line } = lines.linePos(offset)
     return { line, column: col, path: pathText(path), message }
   }
@@ -305,9 +302,6 @@ export const repeatsOf = (
   const room = Math.ceil((msOf(scenario.lasts) - msOf(planned.at)) / every)
   return Math.max(0, Math.min(planned.times ?? Infinity, room))
 }
-
-type At = (path: Path, message: string) => ScenarioMistake
-type Mistakes = readonly [ScenarioMistake, ...Array<ScenarioMistake>]
 
 const mistakesOf = (issue: SchemaIssue.Issue, at: At, within: Path = []): Mistakes => {
   const [first, ...rest] = formatIssue(issue).issues.map((one) => {

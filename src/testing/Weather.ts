@@ -37,13 +37,10 @@ export class Weather {
   }
 
   /** As `strike`, and over with it. */
-  strikeOnce(kind: FaultKind, now: number, session?: number): Fault | null {
-    const fault = this.strike(kind, now, session)
-    if (fault === null) return null
-    this.active.set(
-      kind,
-      (this.active.get(kind) ?? []).filter((one) => one.fault !== fault),
-    )
+  strikeOnce(kind: FaultKind, now: number): Fault | null {
+    const fault = this.strike(kind, now)
+    const left = (this.active.get(kind) ?? []).filter((one) => one.fault !== fault)
+    this.active.set(kind, left)
     return fault
   }
 

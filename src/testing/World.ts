@@ -128,7 +128,7 @@ export const runWorld = (options: WorldOptions): Outcome => {
   }
   try {
     const goesOn = until(Math.round(shape.days * 24 * HOUR_MS))
-    options.nth?.close()
+    if (options.nth !== undefined) options.nth.open = false
     if (goesOn) converge({ ...world, until })
   } catch (cause) {
     ground.violate(0, cause instanceof Error ? (cause.stack ?? cause.message) : String(cause))

@@ -33,21 +33,12 @@ export interface RecordedSend {
 /** Beyond this many recorded sends, further ones are refused as transient. */
 const DEFAULT_MAX_RECORDED = 100_000
 
-export class MemoryChannels extends Context.Service<
-  MemoryChannels,
-  {
-    /** Every send, in order, whatever became of it. */
-    readonly sends: Effect.Effect<ReadonlyArray<RecordedSend>>
-    /** What the other side took, in order, repeats included. */
-    readonly taken: Effect.Effect<ReadonlyArray<RecordedSend>>
-    /** Appends outcomes for the next sends of one channel; when none is left, sends deliver. */
-    readonly script: (channel: string, outcomes: ReadonlyArray<ScriptedOutcome>) => Effect.Effect<void>
-    /** Asked before the script, for faults that depend on the delivery; `undefined` leaves it to the script. */
-    readonly decideWith: (
-      decide: (delivery: Delivery, channel: string) => ScriptedOutcome | undefined,
-    ) => Effect.Effect<void>
-  }
->()("lamplighter/layers/memory/MemoryChannels") {}
+export class MemoryChannels extends Context.Service<MemoryChannels, ReturnType<typeof make>["memory"]>()(
+  "lamplighter/layers/memory/MemoryChannels",
+) {}
+
+/** What faults that depend on the delivery are decided by; `undefined` leaves it to the script. */
+type Decide = (delivery: Delivery, channel: string) => ScriptedOutcome | undefined
 
 const takes = (outcome: ScriptedOutcome): boolean =>
   outcome._tag === "Deliver" || outcome._tag === "Ambiguous" || outcome._tag === "Hang"
@@ -76,7 +67,7 @@ const make = (types: ReadonlyArray<string>, maxRecorded: number) => {
   const recorded: Array<RecordedSend> = []
   const scripts = new Map<string, Array<ScriptedOutcome>>()
   const platformIds = new Map<string, string>()
-  let decide: (delivery: Delivery, channel: string) => ScriptedOutcome | undefined = () => undefined
+  let decide: Decide = () => undefined
 
   const record = (channel: string, delivery: Delivery, at: number): ScriptedOutcome => {
     if (recorded.length >= maxRecorded) {
@@ -108,26 +99,20 @@ const make = (types: ReadonlyArray<string>, maxRecorded: number) => {
   })
 
   const channels = new Map(types.map((type) => [type, channel(type)]))
-  return Context.make(
-    Channels,
-    Channels.of({ get: (type) => channels.get(type), types: [...channels.keys()].sort() }),
-  ).pipe(
-    Context.add(
-      MemoryChannels,
-      MemoryChannels.of({
-        sends: Effect.sync(() => [...recorded]),
-        taken: Effect.sync(() => recorded.filter((send) => send.taken)),
-        script: (type, outcomes) =>
-          Effect.sync(() => {
-            scripts.set(type, [...(scripts.get(type) ?? []), ...outcomes])
-          }),
-        decideWith: (next) =>
-          Effect.sync(() => {
-            decide = next
-          }),
-      }),
-    ),
-  )
+  return {
+    channels: Channels.of({ get: (type) => channels.get(type), types: [...channels.keys()].sort() }),
+    memory: {
+      /** Every send, in order, whatever became of it. */
+      sends: Effect.sync((): ReadonlyArray<RecordedSend> => [...recorded]),
+      /** What the other side took, in order, repeats included. */
+      taken: Effect.sync((): ReadonlyArray<RecordedSend> => recorded.filter((send) => send.taken)),
+      /** Appends outcomes for the next sends of one channel; when none is left, sends deliver. */
+      script: (type: string, outcomes: ReadonlyArray<ScriptedOutcome>) =>
+        Effect.sync(() => void scripts.set(type, [...(scripts.get(type) ?? []), ...outcomes])),
+      /** Asked before the script. */
+      decideWith: (next: Decide) => Effect.sync(() => void (decide = next)),
+    },
+  }
 }
 
 /** Channels of the given types, each with a memory of its own for scripts, and one shared record. */
@@ -135,4 +120,9 @@ export const layer = (
   types: ReadonlyArray<string> = ["stdout"],
   options?: { readonly maxRecorded?: number },
 ): Layer.Layer<Channels | MemoryChannels> =>
-  Layer.effectContext(Effect.sync(() => make(types, options?.maxRecorded ?? DEFAULT_MAX_RECORDED)))
+  Layer.effectContext(
+    Effect.sync(() => {
+      const { channels, memory } = make(types, options?.maxRecorded ?? DEFAULT_MAX_RECORDED)
+      return Context.make(Channels, channels).pipe(Context.add(MemoryChannels, memory))
+    }),
+  )

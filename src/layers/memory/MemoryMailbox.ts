@@ -24,26 +24,6 @@ import {
   Unreadable,
 } from "../../services/Mailbox.ts"
 
-/** A row of `messages_in` as a container sees it. */
-export interface InboundRow {
-  readonly id: string
-  readonly seq: number
-  readonly kind: string
-  readonly status: "pending" | "paused" | "completed" | "failed"
-  readonly tries: number
-  readonly trigger: boolean
-  readonly onWake: boolean
-  /** For listing only, never due. */
-  readonly preview: boolean
-  /** Null: due. */
-  readonly processAfter: EpochMs | null
-  readonly content: string
-  readonly seriesId: string
-  readonly channelType: string | null
-  readonly platformId: string | null
-  readonly threadId: string | null
-}
-
 /** How the host's reads or writes of a pair fail. */
 type Fault = "none" | "unreadable" | "quarantined" | "blocked" | "defect"
 
@@ -74,21 +54,6 @@ const carriedRow = (row: Carryover["outbound"][number]): OutboundRow => ({
   recurrence: null,
 })
 
-const previewRow = (series: ProjectedSeries): InboundRow => ({
-  id: series.id,
-  seq: series.seq,
-  kind: "task",
-  status: series.status,
-  tries: 0,
-  trigger: false,
-  onWake: false,
-  preview: true,
-  processAfter: null,
-  content: series.content,
-  seriesId: series.id,
-  ...addressOf(series),
-})
-
 /** Both sides over one set of pairs. */
 export const layer: Layer.Layer<Mailbox | ContainerSide> = Layer.effectContext(
   Effect.sync(() => {
@@ -97,19 +62,36 @@ export const layer: Layer.Layer<Mailbox | ContainerSide> = Layer.effectContext(
   }),
 )
 
-const inboundRow = ({ message, status }: ProjectedMessage, now: EpochMs): InboundRow => ({
-  id: message.id,
+const inboundRow = ({ message, status }: ProjectedMessage, now: EpochMs) => ({
+  id: message.id as string,
   seq: message.seq,
-  kind: message.kind,
-  status,
+  kind: message.kind as string,
+  status: status as ProjectedMessage["status"] | ProjectedSeries["status"],
   tries: message.tries,
   trigger: message.trigger,
   onWake: message.onWake,
+  /** For listing only, never due. */
   preview: false,
+  /** Null: due. */
   processAfter: processAfterOf(message, now),
   content: message.content,
-  seriesId: message.seriesId ?? message.id,
+  seriesId: (message.seriesId ?? message.id) as string,
   ...addressOf(message),
+})
+
+/** A row of `messages_in` as a container sees it. */
+export type InboundRow = Readonly<ReturnType<typeof inboundRow>>
+
+const PREVIEW = { kind: "task", tries: 0, trigger: false, onWake: false, preview: true, processAfter: null }
+
+const previewRow = ({ content, id, seq, status, ...series }: ProjectedSeries): InboundRow => ({
+  ...PREVIEW,
+  id,
+  seq,
+  status,
+  content,
+  seriesId: id,
+  ...addressOf(series),
 })
 
 const show = (state: PairState, { messages, revision, series }: Projection, now: EpochMs): void => {
