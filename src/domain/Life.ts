@@ -66,11 +66,15 @@ export interface Running extends Lived, Signs {
   readonly _tag: "Running"
 }
 
-/** The ledger says that it is to stop. `signalledAt`: when SIGTERM was heard by the engine; the grace counts from there. */
+/**
+ * The ledger says that it is to stop. `signalledAt`: when SIGTERM was heard by the engine; the grace counts from there. `askedAt`: when the
+ * engine was first told, heard or not. `kill`: the SIGKILLs that were sent: the first, the last, and how many.
+ */
 export interface Stopping extends Lived, Signs {
   readonly _tag: "Stopping"
+  readonly askedAt: EpochMs | null
   readonly signalledAt: EpochMs | null
-  readonly kill: "not-sent" | "sent"
+  readonly kill: { readonly since: EpochMs; readonly at: EpochMs; readonly count: number } | null
 }
 
 /** Its death is confirmed, its files are to be read for the last time. */
@@ -333,7 +337,15 @@ export const supplied = <L extends Live>(
 
 /** The ledger recorded that it is to stop. */
 export const stopped = (life: Live): Stopping =>
-  life._tag === "Stopping" ? life : { ...life, _tag: "Stopping", signalledAt: null, kill: "not-sent" }
+  life._tag === "Stopping"
+    ? life
+    : { ...life, _tag: "Stopping", askedAt: null, signalledAt: null, kill: null }
+
+/** SIGKILL is sent. */
+export const killed = (life: Stopping, now: EpochMs): Stopping => ({
+  ...life,
+  kill: { since: life.kill?.since ?? now, at: now, count: (life.kill?.count ?? 0) + 1 },
+})
 
 /** The engine heard SIGTERM. */
 export const signalled = (life: Stopping, now: EpochMs): Stopping => ({
@@ -374,7 +386,14 @@ export const settled = (life: Life, now: EpochMs): Life => {
     case "Running":
       return { ...life, ...settledSigns(life, now), spawnedAt }
     case "Stopping":
-      return { ...life, ...settledSigns(life, now), spawnedAt, signalledAt: earlier(life.signalledAt, now) }
+      return {
+        ...life,
+        ...settledSigns(life, now),
+        spawnedAt,
+        askedAt: earlier(life.askedAt, now),
+        signalledAt: earlier(life.signalledAt, now),
+        kill: life.kill && { ...life.kill, at: Math.min(life.kill.at, now) },
+      }
   }
 }
 

@@ -2,10 +2,9 @@
  * The sweep's planner: from what is true now to the ordered actions that it calls for, and the earliest instant at which the
  * answer would change without any event, so that one timer covers all sessions.
  */
-import type { SessionId } from "./Ids.ts"
 import type { StopReason } from "./Incarnation.ts"
 import { earliest, type EpochMs, type Millis } from "./Instant.ts"
-import { type Live, livenessOf } from "./Life.ts"
+import { type Live, livenessOf, type Stopping } from "./Life.ts"
 import type { Policy } from "./Policy.ts"
 import { decideStuckAction, type StuckAction } from "./StuckAction.ts"
 import { planWakes, type WakeInput, type WakePlan } from "./WakeAdmission.ts"
@@ -42,15 +41,13 @@ type Pair = Pick<Live, "incarnation" | "sessionId">
 export type SweepAction =
   | (Pair & { readonly _tag: "Stop"; readonly reason: StopReason; readonly why: string })
   | (Pair & { readonly _tag: "Kill"; readonly graceMs: number })
-  | { readonly _tag: "Wake"; readonly sessionId: SessionId }
 
-export interface SweepPlan {
+export interface SweepPlan extends WakePlan {
   readonly actions: ReadonlyArray<SweepAction>
-  readonly waiting: WakePlan["waiting"]
   readonly nextLookAt: EpochMs | null
 }
 
-/** Stops and kills first, so that what they free is free at the next look; then wakes in their order of fairness. */
+/** What is stopped or killed frees its room at the next look. Wakes are in their order of fairness. */
 export const planSweep = (snapshot: SweepSnapshot, now: EpochMs): SweepPlan => {
   const actions: Array<SweepAction> = []
   let nextLookAt = snapshot.knownNextAt
@@ -59,9 +56,7 @@ export const planSweep = (snapshot: SweepSnapshot, now: EpochMs): SweepPlan => {
     if (decided.action !== null) actions.push(decided.action)
     nextLookAt = earliest(nextLookAt, decided.nextChangeAt)
   }
-  const plan = planWakes(snapshot.wakes)
-  for (const sessionId of plan.admit) actions.push({ _tag: "Wake", sessionId })
-  return { actions, waiting: plan.waiting, nextLookAt }
+  return { actions, nextLookAt, ...planWakes(snapshot.wakes) }
 }
 
 export interface LiveDecision {
@@ -69,13 +64,20 @@ export interface LiveDecision {
   readonly nextChangeAt: EpochMs | null
 }
 
+/** An engine may take a SIGKILL that ends nothing: it is sent again this much later. */
+export const KILL_AGAIN_MS = 30_000
+
+/** The grace of one whose SIGTERM the engine never hears counts from the first try. */
+export const graceEnd = (life: Stopping, policy: Pick<Policy, "graceMs">): EpochMs =>
+  (life.signalledAt ?? life.askedAt ?? Infinity) + policy.graceMs
+
 /** What one live container calls for, and the first instant at which the same view would call for something else. */
 export const planLive = (view: LiveView, now: EpochMs): LiveDecision => {
   const { due, life, policy } = view
   const { incarnation, sessionId } = life
   if (life._tag === "Stopping") {
-    if (life.kill === "sent" || life.signalledAt === null) return { action: null, nextChangeAt: null }
-    const killAt = life.signalledAt + policy.graceMs
+    if (life.kill === null && life.signalledAt === null) return { action: null, nextChangeAt: null }
+    const killAt = life.kill === null ? graceEnd(life, policy) : life.kill.at + KILL_AGAIN_MS
     return now > killAt
       ? { action: { _tag: "Kill", sessionId, incarnation, graceMs: policy.graceMs }, nextChangeAt: null }
       : { action: null, nextChangeAt: killAt + 1 }

@@ -5,16 +5,17 @@
 import { Clock, Context, Effect, Layer } from "effect"
 import type { InstallId, SessionId } from "../domain/Ids.ts"
 import { ContainerRuntime, type RuntimeEvent } from "./ContainerRuntime.ts"
+import { Conflict } from "./ledger/Refusals.ts"
 import { policyOf } from "./ledger/SessionUnit.ts"
 import type { LedgerError } from "./LedgerDriver.ts"
 import type { Mailbox } from "./Mailbox.ts"
 import { SessionStore } from "./SessionStore.ts"
 import { Clocks } from "./sweep/Clocks.ts"
 import { Errands } from "./sweep/Errands.ts"
-import { Fleet } from "./sweep/Fleet.ts"
+import { Fleet, type Member } from "./sweep/Fleet.ts"
 import { launch } from "./sweep/Launch.ts"
 import { pass, type Scope, type Swept } from "./sweep/Pass.ts"
-import { listBeside, listed, reconcile } from "./sweep/Reconcile.ts"
+import { listBeside, listedAtLast } from "./sweep/Reconcile.ts"
 import { shutdown } from "./sweep/Shutdown.ts"
 import { Signals } from "./sweep/Signals.ts"
 import { type RuntimeDown, Starts } from "./sweep/Starts.ts"
@@ -24,8 +25,6 @@ import type { Workspace } from "./Workspace.ts"
 
 /** The runtime is listed again at least this often: the backstop for an event that never came. */
 const LIST_EVERY_MS = 60_000
-/** Between two tries of a daemon that starts while the runtime is down. */
-const RECOVER_EVERY_MS = 1_000
 
 export class Sweep extends Context.Service<
   Sweep,
@@ -39,11 +38,14 @@ export class Sweep extends Context.Service<
     readonly onEvent: (event: RuntimeEvent) => Effect.Effect<void, LedgerError>
     /** Records why, then asks the container to stop. */
     readonly stop: (sessionId: SessionId, why: string) => Effect.Effect<void, LedgerError>
-    /** Starts a container for the session now, due work or not. `at-cap`: there is no room for it; `force` takes it all the same. */
+    /**
+     * Starts a container for the session now, due work or not. `at-cap`: there is no room for it; `force` takes it all the same. Refused
+     * while the daemon stops.
+     */
     readonly wake: (
       sessionId: SessionId,
       how?: "within-caps" | "force",
-    ) => Effect.Effect<"started" | "at-cap", LedgerError>
+    ) => Effect.Effect<"started" | "at-cap", Conflict | LedgerError>
     /** Stops every container, waits out the grace, and ends every incarnation: no orphan, no try spent. */
     readonly shutdown: Effect.Effect<void, LedgerError>
     /** Dies when something that goes on beside the passes died of a defect. */
@@ -89,7 +91,7 @@ const make = Effect.gen(function* () {
   const afterGap = Effect.gen(function* () {
     for (let seen = -1; seen !== gaps;) {
       seen = gaps
-      if ((yield* listed) === "listed") yield* starts.signOfLife
+      if ((yield* listedAtLast(() => Effect.void)) !== null) yield* starts.signOfLife
     }
   })
 
@@ -118,9 +120,10 @@ const make = Effect.gen(function* () {
     shutdown: shutdown.pipe(Effect.provideContext(services)),
     broken: errands.broken,
     down: Effect.sync(starts.down),
-    failing: Effect.sync(() =>
-      [store.trouble.current(), starts.listing.current()].filter((failing) => failing !== null),
-    ),
+    failing: Effect.sync(() => [
+      ...[store.trouble.current(), starts.listing.current()].filter((failing) => failing !== null),
+      ...[...fleet.all()].flatMap(unkillable),
+    ]),
   })
 })
 
@@ -128,17 +131,15 @@ const make = Effect.gen(function* () {
 const recover: Effect.Effect<void, LedgerError, SessionStore | ContainerRuntime | Fleet | Starts> =
   Effect.gen(function* () {
     const starts = yield* Starts
-    yield* reconcile().pipe(
-      Effect.andThen(starts.runtimeUp),
-      Effect.andThen(starts.listing.worked),
-      Effect.catchTag("RuntimeUnavailable", ({ message }) =>
-        Effect.all([starts.runtimeDown(message), starts.listing.failed(message)]).pipe(
-          Effect.andThen(Effect.sleep(RECOVER_EVERY_MS)),
-          Effect.andThen(Effect.suspend(() => recover)),
-        ),
-      ),
-    )
+    if ((yield* listedAtLast(starts.runtimeDown)) !== null) yield* starts.runtimeUp
   })
+
+/** A container that runs on after SIGKILL. */
+const unkillable = ({ life, pair: { incarnation, sessionId } }: Member): ReadonlyArray<Failing> => {
+  if (life._tag !== "Stopping" || life.kill === null || life.kill.count < 2) return []
+  const { count, since } = life.kill
+  return [{ what: "SIGKILL", since, count, message: `container ${sessionId}/${incarnation} runs on` }]
+}
 
 /** An operator's wake: due work or not, but within the caps unless it is forced. */
 const wakeByHand = Effect.fnUntraced(function* (sessionId: SessionId, how: "within-caps" | "force") {
@@ -152,11 +153,18 @@ const wakeByHand = Effect.fnUntraced(function* (sessionId: SessionId, how: "with
   })
   if (found === undefined) return "started" as const
   const { groupId, live } = found.session
+  if (starts.isClosing()) {
+    return yield* new Conflict({
+      message: "the daemon is stopping and starts no container; start it again and try then",
+    })
+  }
+  if (live || starts.underWay.has(sessionId)) return "started" as const
   const { liveByGroup, liveTotal } = roomTaken(fleet, starts)
   const isFull =
     liveTotal >= store.options.limits.maxContainers ||
     (liveByGroup.get(groupId) ?? 0) >= found.policy.maxContainersPerGroup
-  if (isFull && !live && !starts.underWay.has(sessionId) && how !== "force") return "at-cap" as const
-  yield* launch(sessionId, groupId, "operator")
+  if (isFull && how !== "force") return "at-cap" as const
+  starts.underWay.set(sessionId, groupId)
+  yield* launch(sessionId, "operator")
   return "started" as const
 })

@@ -1,6 +1,6 @@
 /** Starts one container beside the pass, so that a slow engine delays only its own session, and finds out what became of a start. */
 import { Effect } from "effect"
-import type { GroupId, SessionId } from "../../domain/Ids.ts"
+import type { SessionId } from "../../domain/Ids.ts"
 import type { WakeCause } from "../ledger/Admission.ts"
 import type { Pair } from "../Mailbox.ts"
 import { SessionStore } from "../SessionStore.ts"
@@ -8,19 +8,14 @@ import { wake } from "../Waker.ts"
 import { atBoundary } from "./Boundary.ts"
 import { Errands } from "./Errands.ts"
 import { Fleet } from "./Fleet.ts"
-import { listed } from "./Reconcile.ts"
+import { listedAtLast } from "./Reconcile.ts"
 import type { Signals } from "./Signals.ts"
 import { Starts } from "./Starts.ts"
 
-/** A start that nobody can vouch for has the runtime listed until it answers, each time later by this. */
-const RELIST_MS = 1_000
-const MAX_RELIST_MS = 5_000
-
-export const launch = Effect.fnUntraced(function* (sessionId: SessionId, groupId: GroupId, cause: WakeCause) {
+/** Only for a session that was put under way when its room was taken. */
+export const launch = Effect.fnUntraced(function* (sessionId: SessionId, cause: WakeCause) {
   const starts = yield* Starts
   const errands = yield* Errands
-  if (starts.underWay.has(sessionId)) return
-  starts.underWay.set(sessionId, groupId)
   const needs = yield* Effect.context<Effect.Services<ReturnType<typeof attempt>> | Signals>()
   yield* errands.run(
     `start ${sessionId}`,
@@ -63,16 +58,10 @@ const settleStart = Effect.fnUntraced(function* (pair: Pair, message: string) {
   const fleet = yield* Fleet
   const starts = yield* Starts
   const store = yield* SessionStore
-  let unanswered = 0
   // The listing adopts it like one that an earlier daemon started.
   fleet.leave(pair)
-  while ((yield* listed) === "not listed") {
-    yield* starts.runtimeDown(message)
-    // A shutdown lists by itself.
-    if (starts.isClosing()) return
-    unanswered += 1
-    yield* Effect.sleep(Math.min(unanswered * RELIST_MS, MAX_RELIST_MS))
-  }
+  const unanswered = yield* listedAtLast(() => starts.runtimeDown(message))
+  if (unanswered === null) return
   yield* starts.runtimeUp
   if (fleet.of(pair.sessionId)?.pair.incarnation === pair.incarnation) return
   yield* store.failStart(pair.sessionId, pair.incarnation, {

@@ -3,7 +3,6 @@
  * nothing happened to costs two lstat calls.
  */
 import { Array, Clock, Effect } from "effect"
-import type { GroupId, SessionId } from "../../domain/Ids.ts"
 import { earliest, type EpochMs } from "../../domain/Instant.ts"
 import { type Moment, observe } from "../../domain/Life.ts"
 import type { Outage } from "../../domain/SlotDecision.ts"
@@ -23,7 +22,7 @@ import { look, lookBlindly } from "./Look.ts"
 import { Signals } from "./Signals.ts"
 import { mustAsk, replanned } from "./Standing.ts"
 import { Starts } from "./Starts.ts"
-import { survey } from "./Survey.ts"
+import { roomTaken, survey } from "./Survey.ts"
 
 /** Rows of one expiry transaction. */
 const BATCH = 200
@@ -54,20 +53,32 @@ export const pass = Effect.fnUntraced(function* (scope: Scope) {
   yield* expireAndFire(now, clocks.outage())
   const news = yield* lookAtAll(scope)
   yield* (yield* Signals).tellStopping
-  const { candidates, knownNextAt, liveByGroup, liveTotal, maxContainers } = yield* survey(now)
+  const { candidates, knownNextAt, maxContainers } = yield* survey(now)
+  // An operator's wake may have come while the ledger was asked. From here to the reservation nothing else has its turn.
+  const groupOf = new Map(
+    candidates.flatMap(({ groupId, sessionId }) =>
+      starts.underWay.has(sessionId) ? [] : [[sessionId, groupId] as const],
+    ),
+  )
   const { lives, restNextAt } = planned(fleet.all(), now)
   const room = starts.room(now)
   const plan = planSweep(
     {
       live: lives,
       knownNextAt: earliest(knownNextAt, restNextAt),
-      wakes: { candidates, liveTotal, liveByGroup, maxContainers, ...room },
+      wakes: {
+        candidates: candidates.filter(({ sessionId }) => groupOf.has(sessionId)),
+        maxContainers,
+        ...roomTaken(fleet, starts),
+        ...room,
+      },
     },
     now,
   )
-  starts.admitted(plan.actions.filter(({ _tag }) => _tag === "Wake").length, room.breaker, now)
-  const groupOf = new Map(candidates.map(({ groupId, sessionId }) => [sessionId, groupId]))
-  yield* Effect.forEach(plan.actions, (action) => perform(action, groupOf), { discard: true })
+  starts.admitted(plan.admit, groupOf, room.breaker, now)
+  // What is reserved is launched or its room is lost.
+  yield* Effect.uninterruptible(Effect.forEach(plan.admit, (id) => launch(id, "due"), { discard: true }))
+  yield* Effect.forEach(plan.actions, perform, { discard: true })
   const errands = yield* (yield* Errands).underWay
   return {
     nextLookAt: earliest(
@@ -175,7 +186,7 @@ const visit = <E extends { readonly _tag: string }, R>(
     Effect.catchTag("LedgerError", () =>
       Fleet.use((fleet) =>
         Effect.sync(() => {
-          fleet.changeLive(pair, (known) => ({ ...known, standing: null }))
+          fleet.changeLive(pair, (known) => ({ ...known, auditAt: 0 }))
           return "news" as const
         }),
       ),
@@ -193,13 +204,9 @@ const planned = (members: Iterable<Member>, now: EpochMs) => {
   return { lives, restNextAt }
 }
 
-const perform = Effect.fnUntraced(function* (action: SweepAction, groupOf: ReadonlyMap<SessionId, GroupId>) {
+const perform = Effect.fnUntraced(function* (action: SweepAction) {
   const fleet = yield* Fleet
   const signals = yield* Signals
-  if (action._tag === "Wake") {
-    const groupId = groupOf.get(action.sessionId)
-    return groupId === undefined ? undefined : yield* launch(action.sessionId, groupId, "due")
-  }
   const pair = fleet.of(action.sessionId)?.pair
   if (pair?.incarnation !== action.incarnation) return
   if (action._tag === "Kill") return yield* signals.kill(pair)

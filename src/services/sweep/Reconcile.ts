@@ -17,16 +17,21 @@ import { Errands } from "./Errands.ts"
 import { Fleet } from "./Fleet.ts"
 import { Starts } from "./Starts.ts"
 
+/** Between two tries of a list that has to be made, each time later by this. */
+const RELIST_MS = 1_000
+const MAX_RELIST_MS = 5_000
+
 const decodeRef = Schema.decodeUnknownOption(Schema.fromJsonString(Ref))
 export const encodeRef = (ref: ContainerRef): string => JSON.stringify(ref)
 
 /** Fails with `RuntimeUnavailable` when the runtime does not list. */
-export const reconcile = Effect.fnUntraced(function* () {
+const reconcile = Effect.fnUntraced(function* () {
   const store = yield* SessionStore
   const runtime = yield* ContainerRuntime
   const starts = yield* Starts
   // A container that started while the engine made its list is not on it, and lives: only those from before can be missed.
   const before = yield* store.read((reader) => reader.liveIncarnations())
+  const lived = new Set(before.map(keyOf))
   const expected = new Set(before.flatMap((row) => (starts.underWay.has(row.sessionId) ? [] : [keyOf(row)])))
   const listed = yield* runtime.list.pipe(crashable("runtime.list"))
   const rows = yield* store.read((reader) => reader.liveIncarnations())
@@ -38,7 +43,8 @@ export const reconcile = Effect.fnUntraced(function* () {
     const row = missing.get(key)
     missing.delete(key)
     if (row !== undefined) yield* found(row, status)
-    else {
+    // One whose life ended while the engine made its list is no stranger: who ended it removes it.
+    else if (!lived.has(key)) {
       // One that is older than the one being started holds its name.
       const isOlder = labels.incarnation < (current.get(labels.session) ?? 0)
       if (isOlder || !starts.underWay.has(labels.session)) yield* endStranger(key, status)
@@ -114,14 +120,28 @@ export const listBeside = Effect.gen(function* () {
   yield* errands.run("list", Effect.ignore(listed).pipe(Effect.provideContext(needs)))
 })
 
-/** The same where the answer is all that matters: a runtime that does not list is a state, and said once. */
-export const listed = Effect.gen(function* () {
+/** A runtime that does not list is a state, and said once. Returns why it did not; null: it did. */
+const listed = Effect.gen(function* () {
   const { listing } = yield* Starts
   return yield* reconcile().pipe(
     Effect.andThen(listing.worked),
-    Effect.as("listed" as const),
-    Effect.catchTag("RuntimeUnavailable", ({ message }) =>
-      Effect.as(listing.failed(message), "not listed" as const),
-    ),
+    Effect.as(null),
+    Effect.catchTag("RuntimeUnavailable", ({ message }) => Effect.as(listing.failed(message), message)),
   )
+})
+
+/**
+ * Lists until the runtime answers, each time later. `unlisted` is done whenever it did not. Returns how often that was; null: the daemon
+ * stops, and lists by itself.
+ */
+export const listedAtLast = Effect.fnUntraced(function* (unlisted: (why: string) => Effect.Effect<void>) {
+  const starts = yield* Starts
+  for (let failures = 0; ;) {
+    const why = yield* listed
+    if (why === null) return failures
+    yield* unlisted(why)
+    if (starts.isClosing()) return null
+    failures += 1
+    yield* Effect.sleep(Math.min(failures * RELIST_MS, MAX_RELIST_MS))
+  }
 })

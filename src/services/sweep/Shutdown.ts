@@ -1,7 +1,7 @@
 /** Stops every container, waits out the grace, and ends every incarnation: no orphan, no try spent. */
 import { Clock, Effect } from "effect"
-import type { Incarnation } from "../../domain/Incarnation.ts"
 import { policyOf } from "../ledger/SessionUnit.ts"
+import type { LedgerError } from "../LedgerDriver.ts"
 import { SessionStore } from "../SessionStore.ts"
 import { Fleet, isGivenUp } from "./Fleet.ts"
 import { pass } from "./Pass.ts"
@@ -15,37 +15,50 @@ const LOOK_EVERY_MS = 50
 const SPARE_MS = 5_000
 const SPARE_PER_LIFE_MS = 50
 
+/** A ledger in trouble is asked again, like an engine, up to the limit. */
 export const shutdown = Effect.gen(function* () {
-  const fleet = yield* Fleet
-  const store = yield* SessionStore
-  const signals = yield* Signals
+  const { policy } = (yield* SessionStore).options
   yield* (yield* Starts).close
-  const rows = yield* store.read((reader) => reader.liveIncarnations())
-  const stop = (row: Incarnation) => signals.stopLive(pairOf(row), "shutdown", "the daemon stops")
-  yield* Effect.forEach(rows, stop, { discard: true })
-  const { policy } = store.options
-  const graces = yield* store.read((reader) =>
-    rows.map(({ groupId }) => policyOf(reader, groupId, policy).graceMs),
-  )
   const began = yield* Clock.currentTimeMillis
-  const limitMs = Math.max(policy.graceMs, ...graces) + SPARE_MS + rows.length * SPARE_PER_LIFE_MS
+  let limitMs = policy.graceMs + SPARE_MS
   while (true) {
-    yield* pass("all")
-    const left = yield* store.read((reader) => reader.liveIncarnations())
-    // A start that was decided on before may be recorded only now.
-    const late = left.filter(({ phase }) => phase !== "stopping")
-    yield* Effect.forEach(late, stop, { discard: true })
-    const waitsFor = left.filter(({ number, sessionId }) => {
-      const member = fleet.of(sessionId)
-      return member?.pair.incarnation !== number || !isGivenUp(member)
-    })
-    const now = yield* Clock.currentTimeMillis
-    if (waitsFor.length === 0) return
-    if (now - began > limitMs) {
-      const names = waitsFor.map(({ sessionId }) => sessionId).join(", ")
+    const left = yield* Effect.catchTag(stopAll, "LedgerError", unlessLost)
+    limitMs = Math.max(limitMs, left.limitMs)
+    if (left.names.length === 0) return
+    if ((yield* Clock.currentTimeMillis) - began > limitMs) {
+      const names = left.names.join(", ")
       return yield* Effect.die(new Error(`the containers of these sessions may still run: ${names}`))
     }
     yield* Effect.sleep(LOOK_EVERY_MS)
     yield* listBeside
   }
 })
+
+/** Tells all that were not told yet to stop: a start that was decided on before may be recorded only now. Returns whom it waits for. */
+const stopAll = Effect.gen(function* () {
+  const fleet = yield* Fleet
+  const store = yield* SessionStore
+  const signals = yield* Signals
+  const { limitMs, rows } = yield* store.read((reader) => {
+    const live = reader.liveIncarnations()
+    const graces = live.map(({ groupId }) => policyOf(reader, groupId, store.options.policy).graceMs)
+    return { rows: live, limitMs: Math.max(0, ...graces) + SPARE_MS + live.length * SPARE_PER_LIFE_MS }
+  })
+  const untold = rows.filter(({ phase }) => phase !== "stopping")
+  yield* Effect.forEach(untold, (row) => signals.stopLive(pairOf(row), "shutdown", "the daemon stops"), {
+    discard: true,
+  })
+  yield* pass("all")
+  const left = yield* store.read((reader) => reader.liveIncarnations())
+  const waitsFor = left.filter(({ number, sessionId }) => {
+    const member = fleet.of(sessionId)
+    return member?.pair.incarnation !== number || !isGivenUp(member)
+  })
+  return { limitMs, names: waitsFor.map(({ sessionId }): string => sessionId) }
+})
+
+/** One that has to be opened again answers no more. */
+const unlessLost = (error: LedgerError) =>
+  error.reason === "Uncertain" || error.reason === "Closed"
+    ? Effect.fail(error)
+    : Effect.succeed({ limitMs: 0, names: [`those of a ledger that fails (${error.message})`] })

@@ -17,6 +17,9 @@ const MAX_SHOWN = 10_000
 /** Every life is looked at this often, whatever the feed says; spread, so that not all have their turn at once. */
 const AUDIT_EVERY_MS = 60_000
 
+/** Who stands nowhere is asked about this soon: at once would be a loop that nothing ends while the ledger is in trouble. */
+const ASK_AGAIN_MS = 1_000
+
 export interface Stands {
   readonly session: Session
   readonly incarnation: Incarnation
@@ -83,6 +86,6 @@ export const nextAudit = (now: EpochMs, sessionId: string): EpochMs =>
   AUDIT_EVERY_MS -
   ((sessionId.length * 7_919 + sessionId.charCodeAt(sessionId.length - 1) * 613) % 15_000)
 
-/** The same with what the ledger was last known to say; where that is nothing, it is to be asked at once. */
+/** The same with what the ledger was last known to say; where that is nothing, it is to be asked soon, as it may not answer. */
 export const replanned = (member: LiveMember, now: EpochMs): LiveMember =>
-  member.standing === null ? { ...member, nextAt: now } : replan(member, member.standing, now)
+  member.standing === null ? { ...member, nextAt: now + ASK_AGAIN_MS } : replan(member, member.standing, now)

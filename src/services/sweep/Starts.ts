@@ -35,8 +35,13 @@ export class Starts extends Context.Service<
     readonly underWay: Map<SessionId, GroupId>
     /** What may start now; a probe among it. */
     readonly room: (now: EpochMs) => Pick<Wakes.WakeInput, "startsLeft" | "breaker">
-    /** So many were admitted out of that room. */
-    readonly admitted: (count: number, gate: Wakes.WakeInput["breaker"], now: EpochMs) => void
+    /** Puts those under way that were admitted out of that room. */
+    readonly admitted: (
+      ids: ReadonlyArray<SessionId>,
+      groupOf: ReadonlyMap<SessionId, GroupId>,
+      gate: Wakes.WakeInput["breaker"],
+      now: EpochMs,
+    ) => void
     /** When those that wait for room have it, as far as this can tell. */
     readonly nextAt: (waiting: Wakes.WakePlan["waiting"], now: EpochMs) => EpochMs | null
     readonly runtimeDown: (why: string) => Effect.Effect<void>
@@ -59,10 +64,11 @@ const make = Effect.fnUntraced(function* (install: InstallId) {
   let why = ""
   let bucket = Wakes.fullStarts(yield* Clock.currentTimeMillis, maxStartsPerSecond)
   let closing = false
+  const underWay = new Map<SessionId, GroupId>()
   return Starts.of({
     install,
     composing: yield* Semaphore.make(COMPOSE_CONCURRENCY),
-    underWay: new Map(),
+    underWay,
     listing: makeTrouble("the list of containers"),
     room: (now) => {
       bucket = Wakes.refillStarts(bucket, now, maxStartsPerSecond)
@@ -71,9 +77,10 @@ const make = Effect.fnUntraced(function* (install: InstallId) {
         breaker: closing ? "open" : Breaker.breakerGate(breaker, now),
       }
     },
-    admitted: (count, gate, now) => {
-      if (count === 0) return
-      bucket = Wakes.takeStarts(bucket, count)
+    admitted: (ids, groupOf, gate, now) => {
+      if (ids.length === 0) return
+      for (const id of ids) underWay.set(id, groupOf.get(id) as GroupId)
+      bucket = Wakes.takeStarts(bucket, ids.length)
       if (gate === "probe") breaker = Breaker.onProbeStarted(breaker, now)
     },
     nextAt: (waiting, now) =>

@@ -31,18 +31,15 @@ export const survey = Effect.fnUntraced(function* (now: EpochMs) {
       ),
     )
     return {
-      ...taken,
       maxContainers,
       knownNextAt: earliest(reader.nextWakeAfter(now), plusOne(reader.nextExpiry()), reader.nextSlot()),
-      candidates: waiting
-        .filter((session) => !starts.underWay.has(session.id))
-        .map((session) => ({
-          sessionId: session.id,
-          groupId: session.groupId,
-          priority: session.wakePriority,
-          wakeAt: session.wakeAt ?? now,
-          maxContainersPerGroup: capOf(session.groupId),
-        })),
+      candidates: waiting.map((session) => ({
+        sessionId: session.id,
+        groupId: session.groupId,
+        priority: session.wakePriority,
+        wakeAt: session.wakeAt ?? now,
+        maxContainersPerGroup: capOf(session.groupId),
+      })),
     }
   })
 })
