@@ -55,7 +55,8 @@ const start = Effect.fnUntraced(function* (begun: Begun, pair: Pair) {
   const store = yield* SessionStore
   const fleet = yield* Fleet
   const { composing } = yield* Starts
-  const result = yield* provide(begun.group).pipe(
+  const result = yield* Effect.yieldNow.pipe(
+    Effect.andThen(provide(begun.group)),
     Effect.flatMap((provided) => composing.withPermit(compose(begun, pair, provided))),
     Effect.flatMap((spec) => runtime.start(spec).pipe(crashable("runtime.start"))),
     Effect.mapError((error) =>
@@ -96,7 +97,10 @@ const MAX_STOP_MS = 2 ** 31 - 1
 const runnerStopMs = (graceMs: number): number =>
   Math.min(MAX_STOP_MS, Math.max(1, graceMs - STOP_RESERVE_MS))
 
-/** Everything that a start needs on disk. Repeatable: a second try finds the same folders. */
+/**
+ * Everything that a start needs on disk. Repeatable: a second try finds the same folders. Files are written synchronously, so that
+ * whatever else waits has its turn between two steps, and those that were begun by one commit don't all go on in the turn that made it.
+ */
 const compose = Effect.fnUntraced(function* (
   begun: Begun,
   pair: Pair,
@@ -113,13 +117,16 @@ const compose = Effect.fnUntraced(function* (
   const mounts = yield* admitMounts(group)
   const json = containerJsonOf(group, zone, policy.maxMessagesPerPrompt)
   if (Result.isFailure(json)) return yield* misconfigured(group, json.failure)
+  yield* Effect.yieldNow
   const paths = yield* workspace.prepareGroup(group, json.success).pipe(crashable("workspace.prepareGroup"))
+  yield* Effect.yieldNow
   yield* mailbox.create(pair, begun.carryover).pipe(crashable("mailbox.create"))
   const lists = yield* store.read((reader) => ({
     tasks: reader.seriesList({ sessionId: taskHome(reader, session) }, { limit: 500 }),
     groups: reader.groups().map(({ id, name }) => ({ id, name })),
   }))
   yield* workspace.writeSessionLists(pair, lists).pipe(crashable("workspace.writeSessionLists"))
+  yield* Effect.yieldNow
   const projected = yield* project(pair, 0)
   fleet.change(pair, (known) => ({ ...known, files: { ...known.files, projected } }))
   // What an earlier container left behind is no reason not to start the next one.
