@@ -13,19 +13,17 @@ const MAX_MB = 80
 
 const HOOK = `process.once("exit", () => {
   const { maxRSS, systemCPUTime, userCPUTime } = process.resourceUsage()
-  process.stderr.write(JSON.stringify({ ms: (systemCPUTime + userCPUTime) / 1000, mb: maxRSS / 1024 }))
+  process.stderr.write([(systemCPUTime + userCPUTime) / 1000, maxRSS / 1024].join(" "))
 })`
 
 const costs = (count: number, ...words: ReadonlyArray<string>) => {
   const hook = `data:text/javascript,${encodeURIComponent(HOOK)}`
   const script = `"$@" 2>&1 >"${os.devNull}"`
-  const runs = upTo(count + 1).map((): { readonly ms: number; readonly mb: number } =>
-    JSON.parse(
-      execFileSync("sh", ["-c", script, "sh", process.execPath, "--import", hook, ...words], {
-        encoding: "utf8",
-      }),
-    ),
-  )
+  const runs = upTo(count + 1).map(() => {
+    const line = ["-c", script, "sh", process.execPath, "--import", hook, ...words]
+    const [ms = NaN, mb = NaN] = execFileSync("sh", line, { encoding: "utf8" }).split(" ").map(Number)
+    return { ms, mb }
+  })
   // The first one fills the compile cache.
   const warm = runs.slice(1)
   return { ms: median(warm.map((run) => run.ms)), mb: median(warm.map((run) => run.mb)) }

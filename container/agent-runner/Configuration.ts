@@ -4,6 +4,7 @@
  */
 import { existsSync, readFileSync } from "node:fs"
 import { wallClock } from "./ExchangeTime.ts"
+import { parseJson } from "./JsonText.ts"
 import { messageOf } from "./Log.ts"
 
 export interface Configuration {
@@ -107,7 +108,7 @@ const readObject = (path: string): Readonly<Record<string, unknown>> => {
   }
   let parsed: unknown
   try {
-    parsed = JSON.parse(source)
+    parsed = parseJson(source)
   } catch (error) {
     throw new ConfigurationError(`${path} is not JSON: ${messageOf(error)}`)
   }

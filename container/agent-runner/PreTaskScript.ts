@@ -4,6 +4,7 @@
  * and is recorded as its error.
  */
 import { runProgram, tail } from "./BoundedProcess.ts"
+import { parseJson } from "./JsonText.ts"
 
 export const SCRIPT_TIMEOUT_MS = 30_000
 const MAX_TAIL_CHARS = 1_000
@@ -59,7 +60,7 @@ const verdictOf = (stdout: string): ScriptVerdict => {
   const expected = 'the last line of its output must be JSON like {"wakeAgent": true}'
   let parsed: unknown
   try {
-    parsed = JSON.parse(last)
+    parsed = parseJson(last)
   } catch {
     return fault(`${expected}, not '${last.slice(0, 200)}'`)
   }

@@ -16,6 +16,7 @@
 import type { Configuration } from "./Configuration.ts"
 import { parseInstant, wallClock } from "./ExchangeTime.ts"
 import type { Batch, InboundMessage } from "./Inbox.ts"
+import { parseJson } from "./JsonText.ts"
 import type { Prompt } from "./providers/Provider.ts"
 
 const MAX_SENDER_CHARS = 200
@@ -75,7 +76,7 @@ const oneLine = (text: string): string =>
 
 const fieldsOf = (message: InboundMessage): Readonly<Record<string, unknown>> => {
   try {
-    const value: unknown = JSON.parse(message.content)
+    const value = parseJson(message.content)
     return typeof value === "object" && value !== null ? (value as Readonly<Record<string, unknown>>) : {}
   } catch {
     return {}

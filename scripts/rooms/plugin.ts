@@ -13,7 +13,6 @@ type Rule = Exclude<Parameters<RuleTester["run"]>[1], { readonly createOnce: unk
 type Visitor = ReturnType<Rule["create"]>
 type NodeOf<Name extends keyof Visitor> = Parameters<NonNullable<Visitor[Name]>>[0]
 type Expression = NodeOf<"TSAsExpression">["expression"]
-type Type = NodeOf<"TSAsExpression">["typeAnnotation"]
 
 const imports: Rule = {
   create: (context) => {
@@ -70,43 +69,21 @@ const date: Rule = {
   }),
 }
 
-const isJsonParse = (node: Expression | null): boolean => {
-  if (node?.type !== "CallExpression" || node.callee.type !== "MemberExpression") return false
-  const { object, property } = node.callee
-  const name = property.type === "Literal" ? property.value : property.type === "Identifier" && property.name
-  return object.type === "Identifier" && object.name === "JSON" && name === "parse"
-}
+/** What a JSON text holds, to which `parseJson` is the only way. */
+const isJson = (node: Expression): boolean =>
+  node.type === "CallExpression" && node.callee.type === "Identifier" && node.callee.name === "parseJson"
 
-/** Whether a value of this type must be looked at before it can be used: nothing is claimed of it. */
-const isUnknown = (type: Type | undefined): boolean => type?.type === "TSUnknownKeyword"
-
-/** `as never` says that a value is of every type, and `JSON.parse(text) as X` that whoever wrote the text was right. */
+/** `as never` says that a value is of every type, and `parseJson(text) as X` that whoever wrote the text was right. */
 const casts: Rule = {
   create: (context) => {
-    const unchecked = (node: NodeOf<"Program">["body"][number] | Expression | NodeOf<"VariableDeclarator">) =>
-      context.report({
-        node,
-        message:
-          "what JSON.parse returns is unknown: decode it with the Schema, or look at it field by field",
-      })
     const cast = (node: NodeOf<"TSAsExpression"> | NodeOf<"TSTypeAssertion">) => {
+      const refuse = (message: string) => context.report({ node, message })
       if (node.typeAnnotation.type === "TSNeverKeyword")
-        context.report({
-          node,
-          message: "'as never' hides every mistake: make the value, or narrow its type",
-        })
-      else if (isJsonParse(node.expression) && !isUnknown(node.typeAnnotation)) unchecked(node)
+        refuse("'as never' hides every mistake: make the value, or narrow its type")
+      else if (isJson(node.expression))
+        refuse("what a JSON text holds is unknown: decode it with the Schema, or look at it field by field")
     }
-    return {
-      TSAsExpression: cast,
-      TSTypeAssertion: cast,
-      MemberExpression: (node) => {
-        if (isJsonParse(node.object)) unchecked(node)
-      },
-      VariableDeclarator: (node) => {
-        if (isJsonParse(node.init) && !isUnknown(node.id.typeAnnotation?.typeAnnotation)) unchecked(node)
-      },
-    }
+    return { TSAsExpression: cast, TSTypeAssertion: cast }
   },
 }
 

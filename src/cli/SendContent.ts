@@ -2,6 +2,7 @@
 import { Effect, Schema } from "effect"
 import { isUtf8 } from "node:buffer"
 import { GroupId, type SessionId } from "../domain/Ids.ts"
+import { parseJson } from "../layers/JsonText.ts"
 import type { MessageKind } from "../domain/Message.ts"
 import { CommandError, messageOf, refusal, wrongWords } from "./Root.ts"
 
@@ -69,7 +70,7 @@ export const contentOf = Effect.fnUntraced(function* (kind: MessageKind, text: s
   if (text.trim() === "") return yield* refusal("the message is empty; say what the agent should read")
   if (kind === "chat") return { text }
   return yield* Effect.try({
-    try: (): unknown => JSON.parse(text),
+    try: () => parseJson(text),
     catch: (error) =>
       refusal(
         `the content of a ${kind} message is JSON, and this is not (${String(error)}): ${text.slice(0, SHOWN)}`,

@@ -156,7 +156,7 @@ export const transition = <Event extends MessageEvent>(
 }
 
 /** A message that may be written: what it was before, changed as the table allows. */
-export type MessageRow = Message & Brand.Brand<"MessageRow">
+export type MessageRow = Message & { readonly state: Brand.Brand<"MessageTable"> }
 /** Changes that leave the state alone. */
 export type MessagePatch = Partial<Omit<Message, "state">>
 

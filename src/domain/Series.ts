@@ -209,7 +209,7 @@ export class IllegalSeriesTransition extends Schema.TaggedError<IllegalSeriesTra
 ) {}
 
 /** A series that may be written: what it was before, changed as the table allows. */
-export type SeriesRow = Series & Brand.Brand<"SeriesRow">
+export type SeriesRow = Series & { readonly status: Brand.Brand<"SeriesTable"> }
 /** Changes that leave the state alone. */
 export type SeriesPatch = Partial<Omit<Series, "status">>
 

@@ -1,12 +1,16 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Result, Schema } from "effect"
 import {
+  amended,
   IllegalTransition,
   isTerminal,
+  type Message,
   MessageEvent,
+  type MessageRow,
   MessageState,
   transition,
 } from "../../src/domain/Message.ts"
+import { amendedSeries, type Series, type SeriesRow } from "../../src/domain/Series.ts"
 
 const LEGAL: ReadonlyArray<readonly [MessageState, MessageEvent, MessageState]> = [
   ["pending", "claim", "claimed"],
@@ -24,6 +28,20 @@ const refused = (state: MessageState, event: MessageEvent): IllegalTransition =>
   const result = transition(state, event)
   assert.isTrue(Result.isFailure(result), `${event} of ${state} must be refused`)
   return Result.getOrThrow(Result.flip(result))
+}
+
+/** The compiler is the test: each of these goes around a table, and none may compile. */
+export const forged = {
+  // @ts-expect-error a state that no event led to
+  message: (before: Message): MessageRow => ({ ...before, state: "completed" }),
+  // @ts-expect-error a row of the table with another state
+  amended: (before: Message): MessageRow => ({ ...amended(before, {}), state: "completed" }),
+  // @ts-expect-error no patch has a state
+  patch: (before: Message): MessageRow => amended(before, { state: "completed" }),
+  // @ts-expect-error a state that no event led to
+  series: (before: Series): SeriesRow => ({ ...before, status: "paused" }),
+  // @ts-expect-error a row of the table with another state
+  amendedSeries: (before: Series): SeriesRow => ({ ...amendedSeries(before, {}), status: "paused" }),
 }
 
 describe("a message", () => {

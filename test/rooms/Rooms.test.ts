@@ -15,6 +15,7 @@ const oxlint = path.join(root, "node_modules/oxlint/bin/oxlint")
 /** Files that the sources below import, so that only the boundary can refuse them. */
 const SCENERY = [
   "src/domain/Instant.ts",
+  "src/layers/JsonText.ts",
   "src/domain/index.ts",
   "src/services/Sweep.ts",
   "src/layers/memory/MemoryLedger.ts",
@@ -299,20 +300,50 @@ const refusedCases: ReadonlyArray<Case> = [
       {
         it: `a JSON text taken for what it should be in ${file}`,
         file,
-        source: `export const a = JSON.parse("1") as number`,
-        refused: "JSON.parse returns is unknown",
+        source: `export const a = (parseJson: (text: string) => unknown) => parseJson("1") as number`,
+        refused: "what a JSON text holds is unknown",
+      },
+      {
+        it: `a JSON text taken for unknown and then for what it should be in ${file}`,
+        file,
+        source: `export const a = (parseJson: (text: string) => unknown) => parseJson("1") as unknown as number`,
+        refused: "what a JSON text holds is unknown",
       },
       {
         it: `a field of a JSON text in ${file}`,
         file,
         source: `export const a = JSON.parse("{}").b`,
-        refused: "JSON.parse returns is unknown",
+        refused: "'JSON.parse' is restricted",
       },
       {
         it: `a variable that believes a JSON text in ${file}`,
         file,
         source: `export const a: number = JSON.parse("1")`,
-        refused: "JSON.parse returns is unknown",
+        refused: "'JSON.parse' is restricted",
+      },
+      {
+        it: `an answer that believes a JSON text in ${file}`,
+        file,
+        source: `export const a = (text: string): number => JSON.parse(text)`,
+        refused: "'JSON.parse' is restricted",
+      },
+      {
+        it: `an argument that believes a JSON text in ${file}`,
+        file,
+        source: `export const a = (text: string) => Math.abs(JSON.parse(text))`,
+        refused: "'JSON.parse' is restricted",
+      },
+      {
+        it: `a parser under another name in ${file}`,
+        file,
+        source: `const { parse } = JSON\nexport const a = parse`,
+        refused: "'JSON.parse' is restricted",
+      },
+      {
+        it: `a parser as an argument in ${file}`,
+        file,
+        source: `export const a = (texts: ReadonlyArray<string>): ReadonlyArray<number> => texts.map(JSON.parse)`,
+        refused: "'JSON.parse' is restricted",
       },
       {
         it: `a function of 71 lines in ${file}`,
@@ -385,8 +416,8 @@ const allowedCases: ReadonlyArray<Case> = [
   },
   {
     it: "a JSON text that is looked at before it is used",
-    file: "src/domain/A.ts",
-    source: `export const a = (): unknown => JSON.parse("1") as unknown\nexport const b: unknown = JSON.parse("1")`,
+    file: "src/layers/A.ts",
+    source: `import { parseJson } from "./JsonText.ts"\nexport const a: unknown = parseJson("1")`,
   },
   {
     it: "a function of 70 lines",

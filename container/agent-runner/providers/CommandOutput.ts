@@ -7,6 +7,7 @@
  * Only `content` is required; a text as `content` means `{"text": …}`. A marked line that does not parse stays in the answer,
  * so that nothing is lost silently.
  */
+import { parseJson } from "../JsonText.ts"
 import { log } from "../Log.ts"
 import { MAX_CONTENT_BYTES } from "../Outbox.ts"
 import { type Draft, ProviderError } from "./Provider.ts"
@@ -106,7 +107,7 @@ type Fields = Readonly<Record<string, unknown>>
 
 const parse = (source: string): Fields | string => {
   try {
-    const value: unknown = JSON.parse(source)
+    const value = parseJson(source)
     return typeof value === "object" && value !== null && !Array.isArray(value)
       ? (value as Fields)
       : "not a JSON object"

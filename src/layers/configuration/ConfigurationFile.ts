@@ -5,6 +5,7 @@
 import { open } from "node:fs/promises"
 import { Effect, Result } from "effect"
 import { badValue, type ConfigurationIssue, issueOf } from "./ConfigurationError.ts"
+import { parseJson } from "../JsonText.ts"
 import { nearestName } from "../../domain/NearestName.ts"
 import { keyOf } from "./Setting.ts"
 import {
@@ -68,7 +69,7 @@ const readBounded = async (file: string): Promise<string | undefined> => {
 
 const parse = (text: string) =>
   Result.try({
-    try: (): unknown => JSON.parse(withoutComments(text.replace(/^\uFEFF/, ""))),
+    try: () => parseJson(withoutComments(text.replace(/^\uFEFF/, ""))),
     catch: (error) => placeOf(text, error),
   })
 

@@ -4,6 +4,7 @@
  * `OutboundReading` decodes the cells in the daemon.
  */
 import Database from "better-sqlite3"
+import { parseJson } from "../JsonText.ts"
 import type { OutboundTable } from "../exchange/ExchangeSchema.ts"
 import { type Cells, type OutboundBatch, type OutboundTotals, Refused } from "./OutboundBatch.ts"
 import { inspect, type OutboundShape } from "./OutboundImage.ts"
@@ -84,7 +85,7 @@ const checkContent = (cells: Cells): Cells => {
   const { content } = cells
   if (typeof content !== "string") return cells
   try {
-    JSON.parse(content)
+    parseJson(content)
     return cells
   } catch {
     return { ...cells, content: Refused.notJson }

@@ -4,6 +4,7 @@
  */
 import { Result, Schema } from "effect"
 import { parseExchangeTime } from "../../domain/ExchangeTime.ts"
+import { parseJson } from "../JsonText.ts"
 import { MessageId, OutboundId } from "../../domain/Ids.ts"
 import { type EpochMs, MAX_EPOCH_MS, type Millis } from "../../domain/Instant.ts"
 import type { AckRow, OutboundRow, ToolInFlight } from "../../services/Mailbox.ts"
@@ -112,7 +113,7 @@ const decodeDetail = (cells: Cells): AckRow["detail"] => {
   if (typeof value !== "string") return { ...noDetail, error: "the container's detail was not text" }
   let parsed: unknown
   try {
-    parsed = JSON.parse(value)
+    parsed = parseJson(value)
   } catch {
     return { ...noDetail, error: clip(value, OutboundLimits.errorChars) }
   }

@@ -2,6 +2,7 @@
  * The protocol between the daemon and a reader process, over two pipes: a length of four bytes, then that many bytes of JSON. Both
  * sides load this module, so it imports nothing but Node. Every frame has a size limit; a side that exceeds it is disconnected.
  */
+import { parseJson } from "../JsonText.ts"
 import type { OutboundBatch, OutboundTotals } from "./OutboundBatch.ts"
 import type { RefusalKind } from "./OutboundRefusal.ts"
 
@@ -32,7 +33,7 @@ const isTextOrNull = (value: unknown): value is string | null => value === null 
 
 /** Checked by hand: loading Schema would take longer than the rest of the reader's start. */
 export const parseRequest = (text: string): ReaderRequest => {
-  const value: unknown = JSON.parse(text)
+  const value = parseJson(text)
   if (typeof value === "object" && value !== null && "outDir" in value && "seen" in value) {
     const {
       from = null,
