@@ -15,23 +15,22 @@ import {
   References,
   Scheduler,
 } from "effect"
-import type { HostLimits, Policy } from "../domain/Policy.ts"
 import { InstallId } from "../domain/Ids.ts"
 import { SimulatedEngine } from "../layers/memory/SimulatedEngine.ts"
-import { SimulatedRuntime } from "../layers/memory/SimulatedRuntime.ts"
 import { Channels } from "../services/Channels.ts"
-import { ContainerRuntime, type RuntimeEvent } from "../services/ContainerRuntime.ts"
+import type { ContainerRuntime, RuntimeEvent } from "../services/ContainerRuntime.ts"
 import { CrashPoint, type CrashPointName } from "../services/CrashPoint.ts"
 import { daemon } from "../services/Daemon.ts"
 import { LedgerDriver } from "../services/LedgerDriver.ts"
 import { Mailbox } from "../services/Mailbox.ts"
-import { makeNudge, type Nudge } from "../services/Nudge.ts"
-import { Operations } from "../services/Operations.ts"
-import { SessionStore } from "../services/SessionStore.ts"
-import { Sweep } from "../services/Sweep.ts"
+import { makeNudge } from "../services/Nudge.ts"
+import type { Operations } from "../services/Operations.ts"
+import type { SessionStore } from "../services/SessionStore.ts"
+import type { Sweep } from "../services/Sweep.ts"
 import { Workspace } from "../services/Workspace.ts"
 import type { SeededRandom } from "./SeededRandom.ts"
 import { neverAgain, type SimulatedProcess } from "./SimulatedHost.ts"
+import { servicesOn, type ServiceSettings } from "./Timeline.ts"
 
 const SIMULATED_INSTALL = InstallId.make("simulated")
 
@@ -46,10 +45,7 @@ export interface DaemonLayers {
 }
 
 /** What the daemon is told of how to be. */
-export interface DaemonSettings {
-  readonly policy: Policy
-  readonly limits: HostLimits
-  readonly zone: string
+export interface DaemonSettings extends ServiceSettings {
   readonly sweepIntervalMs: number
   readonly pollIntervalMs: number
 }
@@ -89,25 +85,6 @@ const seeded = (random: SeededRandom) => ({
   nextDoubleUnsafe: random.next,
 })
 
-/** The daemon's services on whatever engine, ledger, exchange, workspace and channels there are. */
-export const servicesOn = (
-  install: InstallId,
-  { limits, policy, zone }: Pick<DaemonSettings, "limits" | "policy" | "zone">,
-  runtime: DaemonLayers["runtime"],
-  nudges: { readonly look: Nudge; readonly deliver: Nudge },
-) => {
-  const base = Layer.mergeAll(
-    SessionStore.layer({ policy, limits, zone }),
-    Layer.effect(ContainerRuntime, Effect.map(ContainerRuntime, runtime)).pipe(
-      Layer.provide(SimulatedRuntime.layer({ install })),
-    ),
-  )
-  return Operations.layer({ runtime: "simulated", owners: [], globalAdmins: [], ...nudges }).pipe(
-    Layer.provideMerge(Sweep.layer(install)),
-    Layer.provideMerge(base),
-  )
-}
-
 /** Clock, chance and processor of the world. */
 const surroundings = ({ onCrashPoint, process, random }: DaemonOptions) =>
   Context.make(Clock.Clock, process.clock).pipe(
@@ -135,8 +112,7 @@ const program = (
 ) =>
   Effect.gen(function* () {
     const { layers, pollIntervalMs, sweepIntervalMs } = options
-    const look = yield* makeNudge
-    const deliver = yield* makeNudge
+    const nudges = { look: yield* makeNudge, deliver: yield* makeNudge }
     const world = Context.make(SimulatedEngine, engine).pipe(
       Context.add(LedgerDriver, layers.ledger),
       Context.add(Mailbox, layers.mailbox),
@@ -144,15 +120,13 @@ const program = (
       Context.add(Channels, layers.channels),
     )
     const built = yield* Layer.build(
-      servicesOn(SIMULATED_INSTALL, options, layers.runtime, { look, deliver }).pipe(
+      servicesOn(SIMULATED_INSTALL, options, layers.runtime, nudges).pipe(
         Layer.provideMerge(Layer.succeedContext(world)),
       ),
     )
     onBuilt(built)
     options.onReady()
-    return yield* daemon({ sweepIntervalMs, pollIntervalMs, look, deliver }).pipe(
-      Effect.provideContext(built),
-    )
+    return yield* daemon({ sweepIntervalMs, pollIntervalMs, ...nudges }).pipe(Effect.provideContext(built))
   }).pipe(Effect.scoped)
 
 export const bootDaemon = (options: DaemonOptions): SimulatedDaemon => {

@@ -11,14 +11,15 @@ import * as MemoryLedger from "../layers/memory/MemoryLedger.ts"
 import * as MemoryMailbox from "../layers/memory/MemoryMailbox.ts"
 import * as MemoryWorkspace from "../layers/memory/MemoryWorkspace.ts"
 import { type AgentScript, SimulatedEngine } from "../layers/memory/SimulatedEngine.ts"
-import type { ContainerRuntime, LaunchSpec } from "../services/ContainerRuntime.ts"
+import { SimulatedRuntime } from "../layers/memory/SimulatedRuntime.ts"
+import { ContainerRuntime, type LaunchSpec } from "../services/ContainerRuntime.ts"
 import { daemon } from "../services/Daemon.ts"
 import type { LedgerDriver, LedgerError } from "../services/LedgerDriver.ts"
 import { plainDraft } from "../services/ledger/Accept.ts"
-import { makeNudge, type Nudge } from "../services/Nudge.ts"
+import { makeNudge } from "../services/Nudge.ts"
 import { Operations } from "../services/Operations.ts"
 import { SessionStore } from "../services/SessionStore.ts"
-import { servicesOn } from "./SimulatedDaemon.ts"
+import { Sweep } from "../services/Sweep.ts"
 
 export interface TimelineOptions {
   /** Chooses the agent of each launch. */
@@ -46,11 +47,32 @@ export const worldLayer = (options: TimelineOptions) =>
     options.ledger ?? MemoryLedger.layer,
   ).pipe(Layer.provideMerge(MemoryMailbox.layer))
 
-/** The daemon's services on a world. */
-export const servicesLayer = (
-  options: TimelineOptions,
-  nudges: { readonly look: Nudge; readonly deliver: Nudge },
+export type ServiceSettings = Parameters<typeof SessionStore.layer>[0]
+
+export const makeNudges = Effect.all({ look: makeNudge, deliver: makeNudge })
+type Nudges = Effect.Success<typeof makeNudges>
+
+/** The daemon's services on whatever engine, ledger, exchange, workspace and channels there are. */
+export const servicesOn = (
+  install: InstallId,
+  settings: ServiceSettings,
+  runtime: NonNullable<TimelineOptions["runtime"]>,
+  nudges: Nudges,
 ) => {
+  const base = Layer.mergeAll(
+    SessionStore.layer(settings),
+    Layer.effect(ContainerRuntime, Effect.map(ContainerRuntime, runtime)).pipe(
+      Layer.provide(SimulatedRuntime.layer({ install })),
+    ),
+  )
+  return Operations.layer({ runtime: "simulated", owners: [], globalAdmins: [], ...nudges }).pipe(
+    Layer.provideMerge(Sweep.layer(install)),
+    Layer.provideMerge(base),
+  )
+}
+
+/** The daemon's services on a world. */
+export const servicesLayer = (options: TimelineOptions, nudges: Nudges) => {
   const policy = { ...defaultPolicy, ...options.policy }
   const limits = { ...defaultHostLimits, ...options.limits }
   const settings = { policy, limits, zone: options.zone ?? "UTC" }
@@ -59,10 +81,8 @@ export const servicesLayer = (
 
 export const group = plainGroup(GROUP)
 
-export const makeNudges = Effect.all({ look: makeNudge, deliver: makeNudge })
-
 /** Starts the daemon's loops as a child fiber; interrupt it for a clean shutdown. */
-export const startDaemon = (nudges: { readonly look: Nudge; readonly deliver: Nudge }) =>
+export const startDaemon = (nudges: Nudges) =>
   Effect.forkChild(
     daemon({ sweepIntervalMs: 60_000, pollIntervalMs: 1_000, ...nudges }),
   ) satisfies Effect.Effect<Fiber.Fiber<unknown, unknown>, unknown, unknown>
@@ -81,7 +101,7 @@ export const setUp = Effect.gen(function* () {
 })
 
 /** Accepts one chat message and rings the sweep. */
-export const say = Effect.fnUntraced(function* (look: Nudge, id: string, at: number) {
+export const say = Effect.fnUntraced(function* (look: Nudges["look"], id: string, at: number) {
   const store = yield* SessionStore
   yield* store.accept(
     SESSION,
