@@ -165,6 +165,6 @@ const wakeByHand = Effect.fnUntraced(function* (sessionId: SessionId, how: "with
     (liveByGroup.get(groupId) ?? 0) >= found.policy.maxContainersPerGroup
   if (isFull && how !== "force") return "at-cap" as const
   starts.underWay.set(sessionId, groupId)
-  yield* launch(sessionId, "operator")
+  yield* Effect.uninterruptible(launch(sessionId, "operator"))
   return "started" as const
 })

@@ -10,7 +10,9 @@ import { SessionStore } from "../../src/services/SessionStore.ts"
 import { Sweep } from "../../src/services/Sweep.ts"
 import { Fleet, isLive } from "../../src/services/sweep/Fleet.ts"
 import { replanned } from "../../src/services/sweep/Standing.ts"
-import type { Starts } from "../../src/services/sweep/Starts.ts"
+import { Errands } from "../../src/services/sweep/Errands.ts"
+import { launch } from "../../src/services/sweep/Launch.ts"
+import { Starts } from "../../src/services/sweep/Starts.ts"
 import { roomTaken } from "../../src/services/sweep/Survey.ts"
 import { IncarnationNumber, SessionId } from "../../src/domain/Ids.ts"
 import { group, GROUP, say, SESSION } from "../../src/testing/Timeline.ts"
@@ -232,6 +234,17 @@ describe("the edges of the sweep", () => {
       const starts = { underWay: new Map([[row.sessionId, row.groupId]]) } as unknown as Starts["Service"]
       assert.strictEqual(roomTaken(fleet, starts).liveTotal, 1)
     }).pipe(Effect.provide(Fleet.layer)),
+  )
+  it.effect(
+    "a start whose last try is still ending leaves its room to a later pass",
+    () =>
+      Effect.gen(function* () {
+        const starts = { underWay: new Map([[SESSION, GROUP]]) } as unknown as Starts["Service"]
+        const errands = yield* Errands
+        yield* errands.run(`start ${SESSION}`, Effect.never)
+        yield* launch(SESSION, "due").pipe(Effect.provideService(Starts, starts))
+        assert.strictEqual(starts.underWay.size, 0)
+      }).pipe(Effect.provide(Errands.layer)) as Effect.Effect<void>,
   )
   it.effect("an old row does not displace a newer life", () =>
     Effect.gen(function* () {

@@ -10,10 +10,10 @@ const MAX_SIGNALS = 16
 export class Errands extends Context.Service<
   Errands,
   {
-    /** Begins at once, and goes on in the background. */
-    readonly run: (key: string, errand: Effect.Effect<void>) => Effect.Effect<void>
+    /** Begins at once, and goes on in the background. Returns whether it began. */
+    readonly run: (key: string, errand: Effect.Effect<void>) => Effect.Effect<boolean>
     /** The same for a signal: of these only so many go on at the same time. */
-    readonly signal: (key: string, errand: Effect.Effect<void>) => Effect.Effect<void>
+    readonly signal: (key: string, errand: Effect.Effect<void>) => Effect.Effect<boolean>
     readonly underWay: Effect.Effect<number>
     /** Never ends, unless an errand dies of a defect: then it dies of the same. */
     readonly broken: Effect.Effect<void>
@@ -25,7 +25,14 @@ export class Errands extends Context.Service<
       const fibers = yield* FiberMap.make<string, void, never>()
       const signals = yield* Semaphore.make(MAX_SIGNALS)
       const run = (key: string, errand: Effect.Effect<void>) =>
-        Effect.asVoid(FiberMap.run(fibers, key, errand, { onlyIfMissing: true, startImmediately: true }))
+        Effect.suspend(() =>
+          FiberMap.hasUnsafe(fibers, key)
+            ? Effect.succeed(false)
+            : Effect.as(
+                FiberMap.run(fibers, key, errand, { onlyIfMissing: true, startImmediately: true }),
+                true,
+              ),
+        )
       return Errands.of({
         run,
         signal: (key, errand) => run(key, signals.withPermit(errand)),

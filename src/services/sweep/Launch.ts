@@ -12,12 +12,12 @@ import { listedAtLast } from "./Reconcile.ts"
 import type { Signals } from "./Signals.ts"
 import { Starts } from "./Starts.ts"
 
-/** Only for a session that was put under way when its room was taken. */
+/** Only for a session that was put under way when its room was taken. While its last start is still ending, a later pass begins it. */
 export const launch = Effect.fnUntraced(function* (sessionId: SessionId, cause: WakeCause) {
   const starts = yield* Starts
   const errands = yield* Errands
   const needs = yield* Effect.context<Effect.Services<ReturnType<typeof attempt>> | Signals>()
-  yield* errands.run(
+  const begun = yield* errands.run(
     `start ${sessionId}`,
     atBoundary(sessionId, attempt(sessionId, cause), undefined).pipe(
       // The ledger's trouble was told where it happened; the session is still due.
@@ -26,6 +26,7 @@ export const launch = Effect.fnUntraced(function* (sessionId: SessionId, cause: 
       Effect.provideContext(needs),
     ),
   )
+  if (!begun) starts.underWay.delete(sessionId)
 })
 
 const attempt = Effect.fnUntraced(function* (sessionId: SessionId, cause: WakeCause) {
