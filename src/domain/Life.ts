@@ -210,6 +210,7 @@ export const ingested = <L extends Live>(life: L, reading: Acks, moment: Moment)
   return withAnswers(
     {
       ...life,
+      blindSince: null,
       claims,
       firstSeen,
       newestAt: reading.newestAt === null ? null : Math.max(life.newestAt ?? 0, reading.newestAt),

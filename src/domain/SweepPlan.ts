@@ -65,7 +65,7 @@ export interface LiveDecision {
 }
 
 /** An engine may take a SIGKILL that ends nothing: it is sent again this much later. */
-export const KILL_AGAIN_MS = 30_000
+const KILL_AGAIN_MS = 30_000
 
 /** The grace of one whose SIGTERM the engine never hears counts from the first try. */
 export const graceEnd = (life: Stopping, policy: Pick<Policy, "graceMs">): EpochMs =>

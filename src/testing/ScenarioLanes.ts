@@ -3,6 +3,7 @@
  * container was killed as stuck is told apart afterwards, when one knows that it was.
  */
 import type { SessionId } from "../domain/Ids.ts"
+import { isStuck } from "../domain/Incarnation.ts"
 import { isTerminal, type TerminalState } from "../domain/Message.ts"
 import type { Session } from "../domain/Session.ts"
 import type { LedgerReader } from "../services/LedgerDriver.ts"
@@ -42,7 +43,6 @@ interface Sample {
   readonly signAt: number
 }
 
-const STUCK: ReadonlyArray<string> = ["ceiling", "claim", "startup"]
 const MANY = 100_000
 
 export class Lanes {
@@ -87,7 +87,7 @@ export class Lanes {
   finish(reader: LedgerReader, end: number): ReadonlyArray<Lane> {
     return [...this.samples].map(([id, samples]) => {
       for (const { number, stopReason } of reader.incarnations(id, { limit: MANY })) {
-        if (!STUCK.includes(stopReason ?? "")) continue
+        if (!isStuck(stopReason)) continue
         const own = samples.filter(({ incarnation }) => incarnation === number)
         const signAt = own.at(-1)?.signAt ?? 0
         for (const one of own) if (one.at > signAt) one.state = "stuck"

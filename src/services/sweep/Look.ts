@@ -107,7 +107,7 @@ const readNew = Effect.fnUntraced(function* (member: LiveMember, stamp: string, 
   fleet.changeLive(pair, (known) => ({
     ...known,
     files: { ...known.files, backlog: null, stamp: backlog.stamp },
-    life: Life.ingested({ ...known.life, blindSince: null }, raw, at),
+    life: Life.ingested(known.life, raw, at),
   }))
   if (raw.outgrown || member.files.seen.size > MAX_WRITTEN) {
     const store = yield* SessionStore
