@@ -6,14 +6,19 @@
 /** Undo steps, in the order in which the writes happened. */
 export type Journal = Array<() => void>
 
-/** What an index sorts by; null comes first, ties are in order of insertion. */
-export type SortKey = string | number | null
+/** What an index can sort by; null comes first, ties are in order of insertion. */
+type SortKey = string | number | null
 
-export interface IndexSpec<Row> {
-  /** The bucket that a row belongs to; undefined keeps it out of this index. */
-  readonly bucket: (row: Row) => string | undefined
-  readonly order: ReadonlyArray<(row: Row) => SortKey>
-}
+type SortField<Row> = { [Field in keyof Row]: Row[Field] extends SortKey ? Field : never }[keyof Row] & string
+
+/** A field; after a minus, the greatest first. */
+type Order<Row> = SortField<Row> | `-${SortField<Row>}`
+
+/** The bucket that a row belongs to; undefined keeps it out of the index. */
+type BucketOf<Row> = (row: Row) => string | undefined
+
+/** The only bucket of an index that has one. */
+export const ALL = ""
 
 export interface Index<Row> {
   /** All rows of a bucket, in order. */
@@ -24,30 +29,17 @@ export interface Index<Row> {
   readonly following: (bucket: string, passed: (row: Row) => boolean, limit: number) => ReadonlyArray<Row>
 }
 
-export interface IndexedTable<Row> {
-  readonly get: (key: string) => Row | undefined
-  /** Order of insertion; a row that is replaced keeps its place. */
-  readonly placeOf: (key: string) => number | undefined
-  readonly put: (row: Row) => void
-  readonly remove: (key: string) => void
-  readonly size: () => number
-  /** Call before the first row is put. */
-  readonly index: (spec: IndexSpec<Row>) => Index<Row>
-  /** Like an index whose buckets hold one row at most: a put that would make it two throws, and changes nothing. */
-  readonly unique: (name: string, bucket: IndexSpec<Row>["bucket"]) => (bucket: string) => Row | undefined
-}
-
 interface Placed<Row> {
   readonly row: Row
   readonly place: number
 }
 
-export const makeTable = <Row>(journal: Journal, keyOf: (row: Row) => string): IndexedTable<Row> => {
+export const makeTable = <Row>(journal: Journal, keyOf: (row: Row) => string) => {
   const byKey = new Map<string, Placed<Row>>()
   const indexes: Array<ReturnType<typeof makeIndex<Row>>> = []
   const uniques: Array<{
     readonly name: string
-    readonly bucket: IndexSpec<Row>["bucket"]
+    readonly bucket: BucketOf<Row>
     readonly keys: Map<string, string>
   }> = []
   let lastPlace = 0
@@ -70,10 +62,18 @@ export const makeTable = <Row>(journal: Journal, keyOf: (row: Row) => string): I
     }
   }
 
+  const remove = (key: string): void => {
+    const before = byKey.get(key)
+    if (before === undefined) return
+    journal.push(() => set(key, before))
+    set(key, undefined)
+  }
+
   return {
-    get: (key) => byKey.get(key)?.row,
-    placeOf: (key) => byKey.get(key)?.place,
-    put: (row) => {
+    get: (key: string): Row | undefined => byKey.get(key)?.row,
+    /** Order of insertion; a row that is replaced keeps its place. */
+    placeOf: (key: string): number | undefined => byKey.get(key)?.place,
+    put: (row: Row): void => {
       const key = keyOf(row)
       for (const { name, bucket, keys } of uniques) {
         const holder = keys.get(bucket(row) ?? "")
@@ -85,22 +85,23 @@ export const makeTable = <Row>(journal: Journal, keyOf: (row: Row) => string): I
       journal.push(() => set(key, before))
       set(key, { row, place: before?.place ?? ++lastPlace })
     },
-    remove: (key) => {
-      const before = byKey.get(key)
-      if (before === undefined) return
-      journal.push(() => set(key, before))
-      set(key, undefined)
+    remove,
+    /** Returns how many they are. */
+    removeAll: (rows: ReadonlyArray<Row>): number => {
+      for (const row of rows) remove(keyOf(row))
+      return rows.length
     },
-    size: () => byKey.size,
-    index: (spec) => {
-      const index = makeIndex(spec)
+    /** Call before the first row is put. Without `bucket`, all rows are in the one called `ALL`. */
+    index: (order: ReadonlyArray<Order<Row>>, bucket: BucketOf<Row> = () => ALL): Index<Row> => {
+      const index = makeIndex(order, bucket)
       indexes.push(index)
       return index
     },
-    unique: (name, bucket) => {
+    /** Like an index whose buckets hold one row at most: a put that would make it two throws, and changes nothing. */
+    unique: (name: string, bucket: BucketOf<Row>) => {
       const keys = new Map<string, string>()
       uniques.push({ name, bucket, keys })
-      return (wanted) => {
+      return (wanted: string): Row | undefined => {
         const key = keys.get(wanted)
         return key === undefined ? undefined : byKey.get(key)?.row
       }
@@ -108,16 +109,24 @@ export const makeTable = <Row>(journal: Journal, keyOf: (row: Row) => string): I
   }
 }
 
-const makeIndex = <Row>(spec: IndexSpec<Row>) => {
+const makeIndex = <Row>(order: ReadonlyArray<Order<Row>>, bucket: BucketOf<Row>) => {
+  const keys = order.map((key) =>
+    key.startsWith("-")
+      ? { field: key.slice(1) as SortField<Row>, sign: -1 }
+      : { field: key as SortField<Row>, sign: 1 },
+  )
   const buckets = new Map<string, Array<Placed<Row>>>()
 
   const compare = (left: Placed<Row>, right: Placed<Row>): number => {
-    for (const key of spec.order) {
-      const order = compareKeys(key(left.row), key(right.row))
+    for (const { field, sign } of keys) {
+      const order = sign * compareKeys(left.row[field] as SortKey, right.row[field] as SortKey)
       if (order !== 0) return order
     }
     return left.place - right.place
   }
+
+  const placeIn = (rows: ReadonlyArray<Placed<Row>>, placed: Placed<Row>): number =>
+    pointOf(rows, (other) => compare(other, placed) < 0)
 
   const slice = (name: string, pick: (rows: ReadonlyArray<Placed<Row>>) => ReadonlyArray<Placed<Row>>) =>
     pick(buckets.get(name) ?? []).map(({ row }) => row)
@@ -128,40 +137,27 @@ const makeIndex = <Row>(spec: IndexSpec<Row>) => {
   } = {
     rows: (name) => slice(name, (rows) => rows),
     leading: (name, belongs, limit) =>
-      slice(name, (rows) =>
-        rows.slice(
-          0,
-          Math.min(
-            limit,
-            pointOf(rows, ({ row }) => belongs(row)),
-          ),
-        ),
-      ),
+      slice(name, (rows) => {
+        const end = pointOf(rows, ({ row }) => belongs(row))
+        return rows.slice(0, Math.min(limit, end))
+      }),
     following: (name, passed, limit) =>
       slice(name, (rows) => {
         const start = pointOf(rows, ({ row }) => passed(row))
         return rows.slice(start, start + limit)
       }),
     insert: (placed) => {
-      const name = spec.bucket(placed.row)
+      const name = bucket(placed.row)
       if (name === undefined) return
       const rows = buckets.get(name)
       if (rows === undefined) buckets.set(name, [placed])
-      else
-        rows.splice(
-          pointOf(rows, (other) => compare(other, placed) < 0),
-          0,
-          placed,
-        )
+      else rows.splice(placeIn(rows, placed), 0, placed)
     },
     remove: (placed) => {
-      const name = spec.bucket(placed.row)
+      const name = bucket(placed.row)
       const rows = name === undefined ? undefined : buckets.get(name)
       if (name === undefined || rows === undefined) return
-      rows.splice(
-        pointOf(rows, (other) => compare(other, placed) < 0),
-        1,
-      )
+      rows.splice(placeIn(rows, placed), 1)
       if (rows.length === 0) buckets.delete(name)
     },
   }

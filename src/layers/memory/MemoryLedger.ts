@@ -4,9 +4,9 @@
  */
 import { Effect, Layer, Result } from "effect"
 import { LedgerDriver, LedgerError, type LedgerReader, type LedgerTx } from "../../services/LedgerDriver.ts"
-import type { Journal } from "./IndexedTable.ts"
+import { ALL, type Journal } from "./IndexedTable.ts"
 import { makeReads } from "./MemoryReads.ts"
-import { ALL, bucketOf, makeTables, positionKey, type Tables } from "./MemoryTables.ts"
+import { makeTables, type Tables } from "./MemoryTables.ts"
 
 export const make = (): LedgerDriver["Service"] => {
   const journal: Journal = []
@@ -70,14 +70,11 @@ const makeWrites = (tables: Tables, reads: LedgerReader, journal: Journal): Ledg
   const eventPositions = makePositions(journal)
   return {
     ...reads,
-    ...historyDeletes(tables),
-    ...trims(tables, reads, eventPositions.last),
+    ...deletes(tables, reads, eventPositions.last),
     putMeta: (key, value) => tables.meta.put({ key, value }),
     putGroup: tables.groups.put,
-    deleteGroup: (id) => {
-      tables.groups.remove(id)
-    },
-    putSession: (row) => tables.sessions.put(row),
+    deleteGroup: tables.groups.remove,
+    putSession: tables.sessions.put,
     putSessionState: (id, rows) =>
       tables.sessionState.put({ key: id, value: rows.map(({ key, value }) => ({ key, value })) }),
     putMessage: tables.messages.put,
@@ -98,86 +95,48 @@ const makeWrites = (tables: Tables, reads: LedgerReader, journal: Journal): Ledg
   }
 }
 
-const historyDeletes = (tables: Tables) => {
-  const deleteMessages = (before: number, limit: number): number => {
-    const old = tables.messagesEnded.leading(
-      ALL,
-      (row) => row.endedAt !== null && row.endedAt < before,
-      limit,
-    )
-    for (const message of old) {
-      for (const attempt of tables.attemptsOfMessage.rows(message.id)) {
-        tables.attempts.remove(bucketOf(attempt.messageId, attempt.number))
-      }
-      tables.messages.remove(message.id)
-    }
-    return old.length
-  }
-
-  /** The rows of a session that lives may be read again from its files, and would be taken for new ones. */
-  const deleteDeliveries = (before: number, limit: number): number => {
-    const live = new Set<string>(tables.incarnationsLive.rows(ALL).map((row) => row.sessionId))
-    const old = tables.deliveriesEnded
-      .leading(ALL, (row) => row.endedAt !== null && row.endedAt < before, tables.deliveries.size())
-      .filter((row) => !live.has(row.sessionId))
-      .slice(0, limit)
-    for (const delivery of old) tables.deliveries.remove(delivery.id)
-    return old.length
-  }
-
-  /** The newest stays: a session's next incarnation is numbered and judged by its last. */
-  const deleteIncarnations = (before: number, limit: number): number => {
-    const old = tables.incarnationsEnded
-      .leading(ALL, (row) => row.endedAt !== null && row.endedAt < before, tables.incarnations.size())
-      .filter((row) => tables.incarnationsOfSession.rows(row.sessionId)[0]?.number !== row.number)
-      .slice(0, limit)
-    for (const row of old) tables.incarnations.remove(bucketOf(row.sessionId, row.number))
-    return old.length
-  }
-
-  const deleteRuns = (before: number, limit: number): number => {
-    const old = tables.runsEnded.leading(ALL, (row) => row.endedAt < before, limit)
-    for (const run of old) tables.runs.remove(positionKey(run.position))
-    return old.length
-  }
-
-  return {
-    deleteHistory: (before, limit) =>
-      deleteMessages(before, limit) +
-      deleteDeliveries(before, limit) +
-      deleteIncarnations(before, limit) +
-      deleteRuns(before, limit),
-  } satisfies Partial<LedgerTx>
-}
-
 /** What a table or a session keeps. */
-const trims = (tables: Tables, reads: LedgerReader, lastEvent: () => number) =>
+const deletes = (tables: Tables, reads: LedgerReader, lastEvent: () => number) =>
   ({
+    deleteHistory: (before, limit) => {
+      const isOld = (row: { readonly endedAt: number | null }) => row.endedAt !== null && row.endedAt < before
+      const messages = tables.messagesEnded.leading(ALL, isOld, limit)
+      for (const { id } of messages) tables.attempts.removeAll(tables.attemptsOfMessage.rows(id))
+      // The rows of a session that lives may be read again from its files, and would be taken for new ones.
+      const live = new Set<string>(tables.incarnationsLive.rows(ALL).map((row) => row.sessionId))
+      const deliveries = tables.deliveriesEnded
+        .leading(ALL, isOld, Infinity)
+        .filter((row) => !live.has(row.sessionId))
+        .slice(0, limit)
+      // The newest stays: a session's next incarnation is numbered and judged by its last.
+      const incarnations = tables.incarnationsEnded
+        .leading(ALL, isOld, Infinity)
+        .filter((row) => tables.incarnationsOfSession.rows(row.sessionId)[0]?.number !== row.number)
+        .slice(0, limit)
+      return (
+        tables.messages.removeAll(messages) +
+        tables.deliveries.removeAll(deliveries) +
+        tables.incarnations.removeAll(incarnations) +
+        tables.runs.removeAll(tables.runsEnded.leading(ALL, isOld, limit))
+      )
+    },
     deleteExpiredSessions: (before, limit) => {
       const expired = tables.sessionsExpiring
-        .leading(ALL, (row) => row.expiresAt !== null && row.expiresAt < before, tables.sessions.size())
+        .leading(ALL, (row) => row.expiresAt !== null && row.expiresAt < before, Infinity)
         .filter((row) => !row.live && row.queued === 0)
         .filter(
           (row) => reads.deliveries({ sessionId: row.id, statuses: ["pending"] }, { limit: 1 }).length === 0,
         )
         .slice(0, limit)
-      for (const session of expired) {
-        tables.sessionState.remove(session.id)
-        tables.sessions.remove(session.id)
-      }
+      for (const { id } of expired) tables.sessionState.remove(id)
+      tables.sessions.removeAll(expired)
       return expired
     },
     trimRuns: (id, keep) => {
-      for (const run of tables.runsOfSeries.rows(id).slice(keep))
-        tables.runs.remove(positionKey(run.position))
+      tables.runs.removeAll(tables.runsOfSeries.rows(id).slice(keep))
     },
     trimEvents: (keep) => {
-      const last = lastEvent()
-      const old = tables.eventsByPosition.leading(
-        ALL,
-        (row) => row.position <= last - keep,
-        tables.events.size(),
-      )
-      for (const event of old) tables.events.remove(positionKey(event.position))
+      const floor = lastEvent() - keep
+      tables.events.removeAll(tables.eventsByPosition.leading(ALL, (row) => row.position <= floor, Infinity))
     },
   }) satisfies Partial<LedgerTx>

@@ -1,7 +1,8 @@
 /** Every question of `LedgerReader` on the tables in memory, in the same order and with the same bounds as on disk. */
 import { type Message, PRIORITIES, type Priority } from "../../domain/Message.ts"
 import type { LedgerReader, Page } from "../../services/LedgerDriver.ts"
-import { ALL, bucketOf, type Tables } from "./MemoryTables.ts"
+import { ALL } from "./IndexedTable.ts"
+import { bucketOf, type Tables } from "./MemoryTables.ts"
 
 const HIGHEST_FIRST: ReadonlyArray<Priority> = [PRIORITIES.high, PRIORITIES.normal, PRIORITIES.low]
 
@@ -23,7 +24,7 @@ const groupsAndSessions = (tables: Tables) =>
     sessionByKey: (groupId, key) => tables.sessionByKey(bucketOf(groupId, key)),
     sessions: (filter, page) =>
       tables.sessionsById
-        .following(ALL, ({ id }) => page.after !== undefined && id <= page.after, tables.sessions.size())
+        .following(ALL, ({ id }) => page.after !== undefined && id <= page.after, Infinity)
         .filter((row) => equals(filter.groupId, row.groupId) && equals(filter.status, row.status))
         .slice(0, page.limit),
     sessionsWithWork: (groupId, limit) =>
@@ -171,7 +172,7 @@ const historyOf = (tables: Tables) =>
     },
     seriesList: (filter, page) =>
       tables.seriesById
-        .following(ALL, ({ id }) => page.after !== undefined && id <= page.after, tables.series.size())
+        .following(ALL, ({ id }) => page.after !== undefined && id <= page.after, Infinity)
         .filter(
           (row) =>
             equals(filter.groupId, row.groupId) &&

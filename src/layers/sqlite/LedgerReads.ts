@@ -9,7 +9,7 @@ import { RunOutcome } from "../../domain/Run.ts"
 import type { LedgerReader, Page } from "../../services/LedgerDriver.ts"
 import * as tables from "./LedgerTables.ts"
 import type { Prepare } from "./LedgerTables.ts"
-import { newestFirst, type Range } from "./NewestFirst.ts"
+import { newestFirst, type Range, scopeOf, type Where } from "./NewestFirst.ts"
 
 const decodeState = Schema.decodeUnknownSync(
   Schema.fromJsonString(Schema.Array(Schema.Struct({ key: Schema.String, value: Schema.String }))),
@@ -75,13 +75,15 @@ const makeAsk = (prepareText: Prepare) => {
       (statement.get(...parameters) as { readonly value: Value } | undefined)?.value
   }
 
+  /** The least of a column; null where no row has one. */
+  const least = (sql: string) => {
+    const ask = value<number | null>(sql)
+    return (...parameters: ReadonlyArray<unknown>): number | null => ask(...parameters) ?? null
+  }
+
   /** By id, ascending. A status other than `active` names its partial index. */
-  const byId = <Row>(
-    table: tables.Table<Row>,
-    where: ReadonlyArray<readonly [string, string | undefined]>,
-    page: Page,
-  ): ReadonlyArray<Row> => {
-    const scope = where.filter(([, wanted]) => wanted !== undefined)
+  const byId = <Row>(table: tables.Table<Row>, where: Where, page: Page): ReadonlyArray<Row> => {
+    const scope = scopeOf(where)
     const conditions = scope.map(([name]) => `${name} = ? AND `).join("")
     const inactive =
       table.name === "sessions" && scope.some(([name, wanted]) => name === "status" && wanted !== "active")
@@ -94,19 +96,16 @@ const makeAsk = (prepareText: Prepare) => {
       .map(table.decode)
   }
 
-  return { prepare, one, many, value, byId }
+  return { prepare, one, many, value, least, byId }
 }
 
 type Ask = ReturnType<typeof makeAsk>
 
 /** Groups and sessions. */
-const groupsAndSessions = ({ one, many, value, byId }: Ask) => {
+const groupsAndSessions = ({ one, many, value, least, byId }: Ask) => {
   const sessionsToWake = many(
     tables.sessions,
     "INDEXED BY sessions_to_wake WHERE wake_at >= 0 AND live = ? AND wake_priority = ? AND wake_at <= ? ORDER BY wake_at, id LIMIT ?",
-  )
-  const nextWakeAfter = value<number | null>(
-    "SELECT min(wake_at) AS value FROM sessions INDEXED BY sessions_next_wake WHERE wake_at >= 0 AND wake_at > ?",
   )
   const sessionState = value<string>("SELECT rows AS value FROM session_state WHERE session_id = ?")
   return {
@@ -116,21 +115,16 @@ const groupsAndSessions = ({ one, many, value, byId }: Ask) => {
     session: one(tables.sessions, "WHERE id = ?"),
     sessionByKey: one(tables.sessions, "WHERE group_id = ? AND key = ?"),
     sessions: (filter, page) =>
-      byId(
-        tables.sessions,
-        [
-          ["group_id", filter.groupId],
-          ["status", filter.status],
-        ],
-        page,
-      ),
+      byId(tables.sessions, { group_id: filter.groupId, status: filter.status }, page),
     sessionsWithWork: many(
       tables.sessions,
       "INDEXED BY sessions_by_group WHERE group_id = ? AND queued > 0 ORDER BY id LIMIT ?",
     ),
     sessionsToWake: (live, priority, now, limit) =>
       sessionsToWake(live === "live" ? 1 : 0, priority, now, limit),
-    nextWakeAfter: (now) => nextWakeAfter(now) ?? null,
+    nextWakeAfter: least(
+      "SELECT min(wake_at) AS value FROM sessions INDEXED BY sessions_next_wake WHERE wake_at >= 0 AND wake_at > ?",
+    ),
     sessionState: (id) => {
       const rows = sessionState(id)
       return rows === undefined ? [] : decodeState(rows)
@@ -147,15 +141,12 @@ const messagesOf = ({ one, many, value, prepare }: Ask) => {
     messages: (filter, page) => {
       const before = page.after === undefined ? undefined : messagePosition(page.after)
       if (page.after !== undefined && before === undefined) return []
-      return messagesNewest({
-        where: [
-          ["session_id", filter.sessionId],
-          ["series_id", filter.seriesId],
-        ],
-        values: filter.states,
+      return messagesNewest(
+        { session_id: filter.sessionId, series_id: filter.seriesId },
+        filter.states,
+        page.limit,
         before,
-        limit: page.limit,
-      })
+      )
     },
     contextPending: many(
       tables.messages,
@@ -181,15 +172,12 @@ const messagesOf = ({ one, many, value, prepare }: Ask) => {
 }
 
 /** What is next of the messages. */
-const dueOf = ({ many, value }: Ask) => {
+const dueOf = ({ many, value, least }: Ask) => {
   const earliestDue = value<number>(
     `SELECT due_at AS value FROM messages INDEXED BY messages_pending WHERE session_id = ? AND ${WAKING} AND priority = ? AND admitted_in <> ? ORDER BY due_at LIMIT 1`,
   )
   const earliestDueLive = value<number>(
     `SELECT due_at AS value FROM messages INDEXED BY messages_pending WHERE session_id = ? AND ${WAKING} AND priority = ? AND admitted_in <> ? AND on_wake = 0 ORDER BY due_at LIMIT 1`,
-  )
-  const nextExpiry = value<number | null>(
-    "SELECT min(expires_at) AS value FROM messages INDEXED BY messages_expiring WHERE state = 'pending' AND expires_at >= 0",
   )
   const duePending = many(
     tables.messages,
@@ -219,7 +207,9 @@ const dueOf = ({ many, value }: Ask) => {
       tables.messages,
       "INDEXED BY messages_expiring WHERE state = 'pending' AND expires_at >= 0 AND expires_at < ? ORDER BY expires_at, position LIMIT ?",
     ),
-    nextExpiry: () => nextExpiry() ?? null,
+    nextExpiry: least(
+      "SELECT min(expires_at) AS value FROM messages INDEXED BY messages_expiring WHERE state = 'pending' AND expires_at >= 0",
+    ),
   } satisfies Partial<LedgerReader>
 }
 
@@ -247,7 +237,7 @@ const livesOf = ({ one, many }: Ask) => {
 }
 
 /** Deliveries. */
-const deliveriesOf = ({ one, many, value, prepare }: Ask) => {
+const deliveriesOf = ({ one, many, value, least, prepare }: Ask) => {
   const deliveriesNewest = newestFirst(prepare, tables.deliveries, DeliveryStatus.literals, (status) => [
     { source: "deliveries", condition: `status = '${status}'` },
   ])
@@ -262,9 +252,6 @@ const deliveriesOf = ({ one, many, value, prepare }: Ask) => {
       AND (channel_type IS NULL OR channel_type NOT IN (SELECT value FROM json_each(?)))
       ORDER BY next_attempt_at, position LIMIT ?`,
   )
-  const nextDeliveryAfter = value<number | null>(
-    "SELECT min(next_attempt_at) AS value FROM deliveries INDEXED BY deliveries_due WHERE status = 'pending' AND next_attempt_at >= 0 AND next_attempt_at > ?",
-  )
   const countPendingDeliveries = value<number>(
     "SELECT count AS value FROM pending_deliveries WHERE channel_type = ?",
   )
@@ -275,17 +262,14 @@ const deliveriesOf = ({ one, many, value, prepare }: Ask) => {
   return {
     delivery: one(tables.deliveries, "WHERE id = ?"),
     deliveries: (filter, page) =>
-      deliveriesNewest({
-        where: [["session_id", filter.sessionId]],
-        values: filter.statuses,
-        before: positionOf(page),
-        limit: page.limit,
-      }),
+      deliveriesNewest({ session_id: filter.sessionId }, filter.statuses, page.limit, positionOf(page)),
     dueDeliveries: (now, limit, { channels, sessions } = { channels: [], sessions: [] }) =>
       channels.length + sessions.length === 0
         ? dueDeliveries(now, limit)
         : dueBeside(now, JSON.stringify(sessions), JSON.stringify(channels), limit),
-    nextDeliveryAfter: (now) => nextDeliveryAfter(now) ?? null,
+    nextDeliveryAfter: least(
+      "SELECT min(next_attempt_at) AS value FROM deliveries INDEXED BY deliveries_due WHERE status = 'pending' AND next_attempt_at >= 0 AND next_attempt_at > ?",
+    ),
     laneOf: many(
       tables.deliveries,
       "INDEXED BY deliveries_in_lane WHERE status = 'pending' AND lane = ? ORDER BY position LIMIT ?",
@@ -300,10 +284,7 @@ const deliveriesOf = ({ one, many, value, prepare }: Ask) => {
 }
 
 /** Series, their runs, and events. */
-const historyOf = ({ one, many, value, prepare, byId }: Ask) => {
-  const nextSlot = value<number | null>(
-    "SELECT min(next_slot) AS value FROM series INDEXED BY series_due WHERE status = 'active' AND next_slot >= 0",
-  )
+const historyOf = ({ one, many, least, prepare, byId }: Ask) => {
   const runsNewest = newestFirst(prepare, tables.runs, RunOutcome.literals, (outcome) => [
     { source: "runs", condition: `outcome = '${outcome}'` },
   ])
@@ -326,30 +307,24 @@ const historyOf = ({ one, many, value, prepare, byId }: Ask) => {
     seriesList: (filter, page) =>
       byId(
         tables.series,
-        [
-          ["group_id", filter.groupId],
-          ["session_id", filter.sessionId],
-          ["status", filter.status],
-        ],
+        { group_id: filter.groupId, session_id: filter.sessionId, status: filter.status },
         page,
       ),
     dueSeries: many(
       tables.series,
       "INDEXED BY series_due WHERE status = 'active' AND next_slot >= 0 AND next_slot <= ? ORDER BY next_slot, id LIMIT ?",
     ),
-    nextSlot: () => nextSlot() ?? null,
+    nextSlot: least(
+      "SELECT min(next_slot) AS value FROM series INDEXED BY series_due WHERE status = 'active' AND next_slot >= 0",
+    ),
     runs: (filter, page) =>
-      runsNewest({
-        where: [
-          ["session_id", filter.sessionId],
-          ["series_id", filter.seriesId],
-        ],
-        values: filter.outcomes,
-        before: positionOf(page),
-        limit: page.limit,
-      }),
-    lastRun: (seriesId) =>
-      runsNewest({ where: [["series_id", seriesId]], values: undefined, before: undefined, limit: 1 })[0],
+      runsNewest(
+        { session_id: filter.sessionId, series_id: filter.seriesId },
+        filter.outcomes,
+        page.limit,
+        positionOf(page),
+      ),
+    lastRun: (seriesId) => runsNewest({ series_id: seriesId }, undefined, 1)[0],
     events: (filter, page) =>
       filter.sessionId === undefined
         ? events(page.after ?? 0, page.limit)

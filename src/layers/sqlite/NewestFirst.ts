@@ -4,17 +4,20 @@
  * never the history behind it.
  */
 import type { Page } from "../../services/LedgerDriver.ts"
-import type { Prepare } from "./LedgerTables.ts"
-import type { Table } from "./LedgerTables.ts"
+import type { Prepare, Table } from "./LedgerTables.ts"
 
-export interface Listing<Value extends string> {
-  /** Columns that must equal a value; undefined ones don't matter. */
-  readonly where: ReadonlyArray<readonly [column: string, value: string | undefined]>
-  readonly values: ReadonlyArray<Value> | undefined
-  /** Rows with a smaller position. */
-  readonly before: number | undefined
-  readonly limit: Page["limit"]
-}
+/** Columns that must equal a value; undefined ones don't matter. */
+export type Where = Readonly<Record<string, string | undefined>>
+
+export const scopeOf = (where: Where) => Object.entries(where).filter(([, value]) => value !== undefined)
+
+/** `before`: rows with a smaller position. */
+type Listing<Row, Value> = (
+  where: Where,
+  values: ReadonlyArray<Value> | undefined,
+  limit: Page["limit"],
+  before?: number,
+) => ReadonlyArray<Row>
 
 /** The rows of one value: `source` is the table, with its index where that must be named; `condition` has no parameters. */
 export interface Range {
@@ -28,13 +31,13 @@ export const newestFirst = <Row, Value extends string>(
   table: Table<Row>,
   all: ReadonlyArray<Value>,
   rangesOf: (value: Value, fixed: ReadonlyArray<string>) => ReadonlyArray<Range>,
-): ((listing: Listing<Value>) => ReadonlyArray<Row>) => {
+): Listing<Row, Value> => {
   const everything = prepare(
     `SELECT ${table.select} FROM ${table.name} WHERE position < ? ORDER BY position DESC LIMIT ?`,
   )
   const byPosition = prepare(`SELECT ${table.select} FROM ${table.name} WHERE position = ?`)
-  return ({ where, values, before = Number.MAX_SAFE_INTEGER, limit }) => {
-    const scope = where.filter(([, value]) => value !== undefined)
+  return (where, values, limit, before = Number.MAX_SAFE_INTEGER) => {
+    const scope = scopeOf(where)
     if (scope.length === 0 && values === undefined) return everything.all(before, limit).map(table.decode)
     const names = scope.map(([name]) => name)
     const parameters = scope.map(([, value]) => value)

@@ -51,9 +51,7 @@ export const ingestReading = (unit: SessionUnit, incarnation: Incarnation, readi
   for (const row of reading.outbound) deliveries += ingestOutbound(unit, row, turns(row))
   for (const ack of reading.acks) {
     const before = tx.message(MessageId.make(ack.messageId))
-    if (before === undefined || before.sessionId !== incarnation.sessionId) {
-      continue
-    }
+    if (before?.sessionId !== incarnation.sessionId) continue
     const step = ingestAck(unit, incarnation, before, ack)
     if (step.claimed) claimed.push(before.id)
     if (step.ended) ended.push(before.id)
@@ -126,18 +124,20 @@ const isHistory = (unit: SessionUnit, incarnation: Incarnation, message: Message
   return ack.changedAt === null || ack.changedAt <= last.endedAt
 }
 
+const newAttempt = (message: Message, incarnation: Incarnation, claimedAt: EpochMs): Attempt => ({
+  messageId: message.id,
+  number: message.attempts + 1,
+  sessionId: message.sessionId,
+  incarnation: incarnation.number,
+  claimedAt,
+  endedAt: null,
+  outcome: null,
+  costsTry: null,
+  error: null,
+})
+
 const openAttempt = (unit: SessionUnit, incarnation: Incarnation, message: Message, ack: AckRow): Attempt => {
-  const attempt: Attempt = {
-    messageId: message.id,
-    number: message.attempts + 1,
-    sessionId: message.sessionId,
-    incarnation: incarnation.number,
-    claimedAt: claimInstant(ack, incarnation, unit.context.now),
-    endedAt: null,
-    outcome: null,
-    costsTry: null,
-    error: null,
-  }
+  const attempt = newAttempt(message, incarnation, claimInstant(ack, incarnation, unit.context.now))
   unit.tx.putAttempt(attempt)
   return attempt
 }
@@ -198,17 +198,11 @@ export const closeAttempt = (
   const died = end.outcome === "crashed" || end.outcome === "stuck"
   switch (decision._tag) {
     case "Complete":
-      return finishMessage(unit, message, "complete", {
-        error: end.error,
-        result: end.result,
-        suspect: false,
-      })
-    case "Skip":
-      return finishMessage(unit, message, "skip", {
-        error: end.error,
-        result: end.result,
-        suspect: false,
-      })
+    case "Skip": {
+      const { error, result } = end
+      const event = decision._tag === "Skip" ? "skip" : "complete"
+      return finishMessage(unit, message, event, { error, result, suspect: false })
+    }
     case "Release":
       return unit.moveMessage(message, "release", { dueAt: decision.dueAt })
     case "Retry":
@@ -238,19 +232,15 @@ const recordLate = (unit: SessionUnit, incarnation: Incarnation, message: Messag
   const [last] = unit.tx.attempts(message.id, 1)
   if (last !== undefined && last.incarnation === incarnation.number) return
   const { now } = unit.context
-  const number = message.attempts + 1
+  const attempt = newAttempt(message, incarnation, now)
   unit.tx.putAttempt({
-    messageId: message.id,
-    number,
-    sessionId: message.sessionId,
-    incarnation: incarnation.number,
-    claimedAt: now,
+    ...attempt,
     endedAt: now,
     outcome: "late",
     costsTry: false,
     error: `${ack.status} after the message had ended ${message.state}`,
   })
-  unit.updateMessage(message, { attempts: number })
+  unit.updateMessage(message, { attempts: attempt.number })
   unit.event("late", message.id, `${ack.status} came after it had ended ${message.state}`)
 }
 

@@ -62,9 +62,10 @@ export const openUnit = (
   tx: LedgerTx,
   id: SessionId,
   context: TransitionContext,
+  outer?: SessionUnit,
 ): SessionUnit | undefined => {
   const found = tx.session(id)
-  return found === undefined ? undefined : unitOf(tx, found, context)
+  return found === undefined ? undefined : unitOf(tx, found, context, outer)
 }
 
 /** Does it in the unit of that session: in one that is open already if there is one, so that no change is lost. */
@@ -87,9 +88,8 @@ export const withUnit = <A>(
   step: (unit: SessionUnit) => A,
   outer?: SessionUnit,
 ): A | undefined => {
-  const found = tx.session(id)
-  if (found === undefined) return undefined
-  const unit = unitOf(tx, found, context, outer)
+  const unit = openUnit(tx, id, context, outer)
+  if (unit === undefined) return undefined
   const result = step(unit)
   unit.close()
   return result

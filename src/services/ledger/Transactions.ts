@@ -12,24 +12,9 @@ import { findSeries } from "./FindSeries.ts"
 import { NotFound } from "./Refusals.ts"
 import { openUnit, type SessionUnit, type TransitionContext } from "./SessionUnit.ts"
 
-export interface Transactions {
-  /** One transaction. A failure undoes it. */
-  readonly transact: <A, E>(
-    name: string,
-    f: (tx: LedgerTx, context: TransitionContext) => Result.Result<A, E>,
-  ) => Effect.Effect<A, E | LedgerError>
-  /** One that nothing refuses. */
-  readonly always: <A>(
-    name: string,
-    f: (tx: LedgerTx, context: TransitionContext) => A,
-  ) => Effect.Effect<A, LedgerError>
-  /** Runs one step inside the unit of a session and closes the unit when it succeeds. */
-  readonly inUnit: <A, E>(
-    name: string,
-    session: SessionId | ((tx: LedgerTx) => Result.Result<SessionId, NotFound>),
-    step: (unit: SessionUnit) => Result.Result<A, E>,
-  ) => Effect.Effect<A, E | NotFound | LedgerError>
-}
+export type Transactions = ReturnType<typeof makeTransactions>
+
+type Step<A> = (tx: LedgerTx, context: TransitionContext) => A
 
 export const makeTransactions = (made: {
   readonly driver: LedgerDriver["Service"]
@@ -38,11 +23,12 @@ export const makeTransactions = (made: {
   /** What follows a commit, and what follows a failure of the storage. */
   readonly worked: Effect.Effect<void>
   readonly failed: (error: LedgerError) => Effect.Effect<unknown>
-}): Transactions => {
+}) => {
   const { driver, failed, options, touched, worked } = made
   const named = naming(touched)
 
-  const transact: Transactions["transact"] = (name, f) =>
+  /** One transaction. A failure undoes it. */
+  const transact = <A, E>(name: string, f: Step<Result.Result<A, E>>): Effect.Effect<A, E | LedgerError> =>
     Effect.flatMap(Random.Random, (random) =>
       Effect.clockWith((clock) => {
         const known = {
@@ -60,7 +46,10 @@ export const makeTransactions = (made: {
 
   return {
     transact,
-    always: (name, f) => transact(name, (tx, known) => Result.succeed(f(tx, known))),
+    /** One that nothing refuses. */
+    always: <A>(name: string, f: Step<A>): Effect.Effect<A, LedgerError> =>
+      transact(name, (tx, known) => Result.succeed(f(tx, known))),
+    /** Runs one step inside the unit of a session and closes the unit when it succeeds. */
     inUnit: <A, E>(
       name: string,
       session: SessionId | ((tx: LedgerTx) => Result.Result<SessionId, NotFound>),
