@@ -29,6 +29,12 @@ export interface Index<Row> {
   readonly following: (bucket: string, passed: (row: Row) => boolean, limit: number) => ReadonlyArray<Row>
 }
 
+interface Unique<Row> {
+  readonly name: string
+  readonly bucket: BucketOf<Row>
+  readonly keys: Map<string, string>
+}
+
 interface Placed<Row> {
   readonly row: Row
   readonly place: number
@@ -37,11 +43,7 @@ interface Placed<Row> {
 export const makeTable = <Row>(journal: Journal, keyOf: (row: Row) => string) => {
   const byKey = new Map<string, Placed<Row>>()
   const indexes: Array<ReturnType<typeof makeIndex<Row>>> = []
-  const uniques: Array<{
-    readonly name: string
-    readonly bucket: BucketOf<Row>
-    readonly keys: Map<string, string>
-  }> = []
+  const uniques: Array<Unique<Row>> = []
   let lastPlace = 0
 
   const set = (key: string, next: Placed<Row> | undefined): void => {
@@ -75,12 +77,7 @@ export const makeTable = <Row>(journal: Journal, keyOf: (row: Row) => string) =>
     placeOf: (key: string): number | undefined => byKey.get(key)?.place,
     put: (row: Row): void => {
       const key = keyOf(row)
-      for (const { name, bucket, keys } of uniques) {
-        const holder = keys.get(bucket(row) ?? "")
-        if (holder !== undefined && holder !== key) {
-          throw new Error(`${name}: '${key}' would be the same as '${holder}'`)
-        }
-      }
+      for (const unique of uniques) refuseSame(unique, row, key)
       const before = byKey.get(key)
       journal.push(() => set(key, before))
       set(key, { row, place: before?.place ?? ++lastPlace })
@@ -107,6 +104,12 @@ export const makeTable = <Row>(journal: Journal, keyOf: (row: Row) => string) =>
       }
     },
   }
+}
+
+const refuseSame = <Row>({ bucket, keys, name }: Unique<Row>, row: Row, key: string): void => {
+  const holder = keys.get(bucket(row) ?? "")
+  if (holder !== undefined && holder !== key)
+    throw new Error(`${name}: '${key}' would be the same as '${holder}'`)
 }
 
 const makeIndex = <Row>(order: ReadonlyArray<Order<Row>>, bucket: BucketOf<Row>) => {
