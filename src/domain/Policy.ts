@@ -10,7 +10,7 @@ import { DAY_MS, HOUR_MS, Millis, MINUTE_MS, SECOND_MS } from "./Instant.ts"
 export const Policy = Schema.Struct({
   ceilingMs: millis(
     30 * MINUTE_MS,
-    "A heartbeat older than this kills the container, unless the tool in flight declared a longer timeout.",
+    "A container that has work and gives no heartbeat for this long is killed, unless the tool in flight declared a longer timeout.",
   ),
   claimToleranceMs: millis(MINUTE_MS, "A claim older than this without a heartbeat after it kills."),
   startupLimitMs: millis(

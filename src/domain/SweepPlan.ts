@@ -1,6 +1,7 @@
 /**
  * The sweep's planner: from what is true now to the ordered actions that it calls for, and the earliest instant at which the
- * answer would change without any event, so that one timer covers all sessions.
+ * answer would change without any event, so that one timer covers all sessions. `StuckAction.ts` decides who is stuck, `WakeAdmission.ts`
+ * who wakes, and this module who is idle.
  */
 import type { StopReason } from "./Incarnation.ts"
 import { earliest, type EpochMs, type Millis } from "./Instant.ts"

@@ -61,7 +61,10 @@ export const daemon = Effect.fnUntraced(function* (options: DaemonOptions) {
  */
 const HELD_UP: Swept = { nextLookAt: null, live: 1, news: "news" }
 
-/** Glances at all files at every poll; between two polls only at those of sessions that something was heard of. */
+/**
+ * Glances at all files at every poll; between two polls only at those of sessions that something was heard of. One timer covers all sessions:
+ * it ends at the plan's next instant, at the next poll, or, while nothing runs, at the safety net. The bell (`look`) ends it earlier.
+ */
 const sweepLoop = Effect.fnUntraced(function* (options: DaemonOptions) {
   const sweep = yield* Sweep
   let polledAt = -Infinity

@@ -1,5 +1,6 @@
 /**
- * One wake, in the order of the specification: folders, the intent in the ledger, a fresh pair, its projection, then the start.
+ * One wake, in this order: the intent in the ledger (`beginIncarnation`), the provider's credentials, the mounts, the group's folders with
+ * container.json, a fresh pair, the lists of tasks and groups, the projection, then the start.
  * Whatever fails before a container exists ends the incarnation at no cost to its messages, and the session backs off.
  */
 import { Effect, Result } from "effect"

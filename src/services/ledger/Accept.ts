@@ -1,5 +1,5 @@
 /**
- * Ingress: a session is found or made, a message is accepted once, cancelled, or redriven. What these transitions accept is
+ * Ingress: a session is found or made, a message is accepted once, cancelled, expired, or redriven. What these transitions accept is
  * durable when their transaction is, and only then acknowledged.
  */
 import { Result } from "effect"

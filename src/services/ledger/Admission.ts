@@ -2,6 +2,8 @@
  * The start of an incarnation and what it is shown. The ledger records the intent first, so that a daemon that dies between
  * the record and the container finds either or both again. A container sees only rows that were admitted to it: due, and within
  * its limits, so pause, backoff and cancel never depend on its clock.
+ *
+ * A session has one life at a time: `live` is set here, and only the confirmed end (`EndIncarnation.ts`) takes it away.
  */
 import { Result } from "effect"
 import { addressOf } from "../../domain/Address.ts"
