@@ -28,10 +28,10 @@ import * as SeriesTransitions from "./ledger/SeriesTransitions.ts"
 import { type Addressee, findSession, type HostRoles, type Incoming, send } from "./ledger/Send.ts"
 import { fireSlots } from "./ledger/Slots.ts"
 import { makeTransactions, sessionOfSeries, type Transactions } from "./ledger/Transactions.ts"
-import { LedgerDriver, LedgerError, type LedgerReader, type LedgerTx } from "./LedgerDriver.ts"
-import type { Projection, Reading } from "./Mailbox.ts"
-import { makeTouched, type Touched } from "./Touched.ts"
-import { makeTrouble, type Trouble } from "./Trouble.ts"
+import { LedgerDriver, type LedgerError, type LedgerTx } from "./LedgerDriver.ts"
+import type { Reading } from "./Mailbox.ts"
+import { makeTouched } from "./Touched.ts"
+import { makeTrouble } from "./Trouble.ts"
 
 /** What the ledger's rules are resolved with: the daemon's policy, limits and zone. */
 export interface StoreOptions {
@@ -48,35 +48,9 @@ export type SeriesOperation =
   | { readonly _tag: "Resume"; readonly pausedSlots?: "record" | "catch-up" | undefined }
   | { readonly _tag: "Cancel" }
 
-/** What the store is beside its operations. */
-interface Ground {
-  readonly options: StoreOptions
-  /** Which sessions the commits since the last look concerned. */
-  readonly touched: Touched
-  /** Whether the ledger's writes fail at present, and since when. */
-  readonly trouble: Trouble
-  /** Fails once the ledger writes nothing until it is opened again, which only another process can do. */
-  readonly lost: Effect.Effect<never, LedgerError>
-  /** Reads one consistent snapshot. */
-  readonly read: <A>(f: (reader: LedgerReader) => A) => Effect.Effect<A, LedgerError>
-  readonly projection: (
-    sessionId: SessionId,
-    incarnation: number,
-    from: number,
-  ) => Effect.Effect<Projection | undefined, LedgerError>
-  /** A consistent copy of the whole ledger at `path`, while it is in use. Refuses to overwrite. */
-  readonly backup: (path: string) => Effect.Effect<void, LedgerError>
-}
-
-export class SessionStore extends Context.Service<
-  SessionStore,
-  Ground &
-    ReturnType<typeof ingress> &
-    ReturnType<typeof seriesOf> &
-    ReturnType<typeof livesOf> &
-    ReturnType<typeof deliveriesOf> &
-    ReturnType<typeof upkeepOf>
->()("lamplighter/services/SessionStore") {
+export class SessionStore extends Context.Service<SessionStore, Effect.Success<ReturnType<typeof make>>>()(
+  "lamplighter/services/SessionStore",
+) {
   static readonly layer = (options: StoreOptions): Layer.Layer<SessionStore, never, LedgerDriver> =>
     Layer.effect(SessionStore, make(options))
 }
@@ -99,21 +73,26 @@ const make = Effect.fnUntraced(function* (options: StoreOptions) {
     worked: trouble.worked,
     failed: noteFailure,
   })
-  return SessionStore.of({
+  return {
     options,
+    /** Which sessions the commits since the last look concerned. */
     touched,
+    /** Whether the ledger's writes fail at present, and since when. */
     trouble,
+    /** Fails once the ledger writes nothing until it is opened again, which only another process can do. */
     lost: Deferred.await(lost),
+    /** Reads one consistent snapshot. */
     read: driver.read,
     ...ingress(transactions),
     ...seriesOf(transactions),
     ...livesOf(transactions),
     ...deliveriesOf(transactions),
     ...upkeepOf(transactions, options),
-    projection: (sessionId, incarnation, from) =>
+    projection: (sessionId: SessionId, incarnation: number, from: number) =>
       driver.read((reader) => projectionOf(reader, sessionId, incarnation, from)),
+    /** A consistent copy of the whole ledger at `path`, while it is in use. Refuses to overwrite. */
     backup: driver.backup,
-  })
+  }
 })
 
 /** Groups, and messages from outside. */

@@ -62,7 +62,11 @@ const makePuts = (prepare: Prepare) => {
     const statement = prepare(insertSql(table.name, fields))
     return (row: Row): number => Number(statement.run(table.encode(row, fields)).lastInsertRowid)
   }
-  return { put, putDifference, append }
+  const run = (sql: string) => {
+    const statement = prepare(sql)
+    return (...parameters: ReadonlyArray<unknown>): void => void statement.run(...parameters)
+  }
+  return { put, putDifference, append, run }
 }
 
 /** What transactions write with. */
@@ -90,9 +94,9 @@ export const makeWrites = (prepareText: Prepare, reads: LedgerReader): Writes =>
   const tx = {
     ...reads,
     ...remembered.reads,
-    ...keyedWrites(prepare, puts),
+    ...keyedWrites(puts),
     ...positionedWrites(prepare, puts),
-    ...historyDeletes(prepare, reads),
+    ...historyDeletes(prepare, puts, reads),
   }
   return {
     tx: {
@@ -139,26 +143,19 @@ const rememberForCommit = (reads: LedgerReader) => {
   }
 }
 
-const keyedWrites = (prepare: Prepare, { put, putDifference }: Puts) => {
-  const putMeta = prepare(
-    "INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
-  )
-  const deleteGroup = prepare("DELETE FROM groups WHERE id = ?")
-  const putSessionState = prepare(
+const keyedWrites = ({ put, putDifference, run }: Puts) => {
+  const putSessionState = run(
     "INSERT INTO session_state (session_id, rows) VALUES (?, ?) ON CONFLICT (session_id) DO UPDATE SET rows = excluded.rows",
   )
   return {
-    putMeta: (key, value) => {
-      putMeta.run(key, value)
-    },
+    putMeta: run(
+      "INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+    ),
     putGroup: put(tables.groups),
-    deleteGroup: (id) => {
-      deleteGroup.run(id)
-    },
+    deleteGroup: run("DELETE FROM groups WHERE id = ?"),
     putSession: putDifference(tables.sessions),
-    putSessionState: (id, rows) => {
-      putSessionState.run(id, JSON.stringify(rows.map(({ key, value }) => ({ key, value }))))
-    },
+    putSessionState: (id, rows) =>
+      putSessionState(id, JSON.stringify(rows.map(({ key, value }) => ({ key, value })))),
     putMessage: put(tables.messages),
     putAttempt: put(tables.attempts),
     putIncarnation: put(tables.incarnations),
@@ -191,7 +188,7 @@ const positionedWrites = (prepare: Prepare, { append, put }: Puts) => {
   } satisfies Partial<LedgerTx>
 }
 
-const historyDeletes = (prepare: Prepare, reads: LedgerReader) => {
+const historyDeletes = (prepare: Prepare, { run }: Puts, reads: LedgerReader) => {
   const oldMessages = prepare(
     `SELECT position, id FROM messages INDEXED BY messages_ended WHERE ended_at >= 0 AND ended_at < ? AND ${TERMINAL} ORDER BY ended_at, position LIMIT ?`,
   )
@@ -214,7 +211,6 @@ const historyDeletes = (prepare: Prepare, reads: LedgerReader) => {
   const deleteRuns = prepare(
     "DELETE FROM runs WHERE position IN (SELECT position FROM runs INDEXED BY runs_ended WHERE ended_at < ? ORDER BY ended_at, position LIMIT ?)",
   )
-  // Events are appended and trimmed at the far end only, so their positions have no gaps.
   const expiredSessions = prepare(
     `SELECT id FROM sessions INDEXED BY sessions_expiring
     WHERE expires_at >= 0 AND expires_at < ? AND live = 0 AND queued = 0
@@ -223,13 +219,11 @@ const historyDeletes = (prepare: Prepare, reads: LedgerReader) => {
   )
   const deleteState = prepare("DELETE FROM session_state WHERE session_id = ?")
   const deleteSession = prepare("DELETE FROM sessions WHERE id = ?")
-  const trimRuns = prepare(
+  const trimRuns = run(
     `DELETE FROM runs INDEXED BY runs_of_series WHERE series_id = ? AND series_id >= '' AND position <= (
       SELECT position FROM runs INDEXED BY runs_of_series WHERE series_id = ? AND series_id >= ''
       ORDER BY position DESC LIMIT 1 OFFSET ?)`,
   )
-  const trimEvents = prepare("DELETE FROM events WHERE position <= (SELECT max(position) FROM events) - ?")
-
   return {
     deleteHistory: (before, limit) => {
       const messages = oldMessages.all(before, limit) as Array<{ position: number; id: string }>
@@ -251,11 +245,8 @@ const historyDeletes = (prepare: Prepare, reads: LedgerReader) => {
       }
       return expired
     },
-    trimRuns: (id, keep) => {
-      trimRuns.run(id, id, keep)
-    },
-    trimEvents: (keep) => {
-      trimEvents.run(keep)
-    },
+    trimRuns: (id, keep) => trimRuns(id, id, keep),
+    // Events are appended and trimmed at the far end only, so their positions have no gaps.
+    trimEvents: run("DELETE FROM events WHERE position <= (SELECT max(position) FROM events) - ?"),
   } satisfies Partial<LedgerTx>
 }

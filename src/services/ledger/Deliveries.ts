@@ -5,16 +5,8 @@
  */
 import { Result } from "effect"
 import { type Address, addressOf } from "../../domain/Address.ts"
-import {
-  deadOfAge,
-  decideDelivery,
-  type Delivery,
-  type DeliveryEvent,
-  type FreshDelivery,
-  laneOf,
-  pendingDelivery,
-  transitionDelivery,
-} from "../../domain/Delivery.ts"
+import * as Sending from "../../domain/Delivery.ts"
+import type { Delivery } from "../../domain/Delivery.ts"
 import { DeliveryId } from "../../domain/Ids.ts"
 import type { EpochMs } from "../../domain/Instant.ts"
 import type { Message } from "../../domain/Message.ts"
@@ -23,7 +15,7 @@ import { conflict, type Conflict, NotFound } from "./Refusals.ts"
 import { openUnit, type SessionUnit, type TransitionContext, withUnit } from "./SessionUnit.ts"
 
 export type NewDelivery = Omit<
-  FreshDelivery,
+  Sending.FreshDelivery,
   "sessionId" | "incarnation" | "position" | "lane" | "nextAttemptAt" | "revision" | "createdAt"
 >
 
@@ -34,9 +26,9 @@ export type NewDelivery = Omit<
 export const enqueueDelivery = (unit: SessionUnit, row: NewDelivery): Delivery => {
   const session = unit.session()
   const { now } = unit.context
-  const lane = laneOf({ ...row, sessionId: session.id })
+  const lane = Sending.laneOf({ ...row, sessionId: session.id })
   const later = row.deliverAfter !== null && row.deliverAfter > now
-  const delivery = pendingDelivery({
+  const delivery = Sending.pendingDelivery({
     ...row,
     sessionId: session.id,
     incarnation: session.incarnation,
@@ -79,9 +71,12 @@ export const enqueueNotice = (
 export const endDelivery = (
   unit: SessionUnit,
   delivery: Delivery,
-  event: Extract<DeliveryEvent, { readonly _tag: "send" | "giveUp" | "refuse" }>,
+  event: Extract<Sending.DeliveryEvent, { readonly _tag: "send" | "giveUp" | "refuse" }>,
 ): Delivery => {
-  const ended = transitionDelivery(delivery, event, { now: unit.context.now, revision: unit.revision() })
+  const ended = Sending.transitionDelivery(delivery, event, {
+    now: unit.context.now,
+    revision: unit.revision(),
+  })
   if (ended === undefined) return delivery
   unit.tx.putDelivery(ended)
   const what = event._tag === "send" ? ` to ${delivery.channelType}` : `: ${event.reason}`
@@ -126,7 +121,7 @@ export const takeDelivery = (
   const found = tx.delivery(id)
   if (found === undefined || found.status !== "pending") return undefined
   if (found.nextAttemptAt === null || found.nextAttemptAt > context.now) return undefined
-  const lane = laneOf(found)
+  const lane = Sending.laneOf(found)
   const delivery =
     found.lane === lane ? found : { ...found, lane, nextAttemptAt: turnIn(tx, lane, context.now) }
   if (delivery !== found) tx.putDelivery(delivery)
@@ -134,7 +129,7 @@ export const takeDelivery = (
   const unit = openUnit(tx, delivery.sessionId, context)
   if (unit === undefined) return delivery
   const refusal = refuseDestination(unit, delivery)
-  const age = deadOfAge(delivery, unit.policy)
+  const age = Sending.deadOfAge(delivery, unit.policy)
   if (refusal === undefined && age === undefined) return delivery
   endDelivery(
     unit,
@@ -176,9 +171,9 @@ const settledRow = (unit: SessionUnit, delivery: Delivery, outcome: SendOutcome)
   if (outcome._tag === "Refused")
     return endDelivery(unit, delivery, { _tag: "refuse", reason: outcome.message, refusal: "destination" })
   const { now } = unit.context
-  const decision = decideDelivery(delivery, outcome, now, unit.policy)
+  const decision = Sending.decideDelivery(delivery, outcome, now, unit.policy)
   if (decision._tag === "Dead") return endDelivery(unit, delivery, { ...decision, _tag: "giveUp" })
-  const retried = transitionDelivery(
+  const retried = Sending.transitionDelivery(
     delivery,
     { ...decision, _tag: "retry", reason: outcome.message },
     { now, revision: delivery.revision },
@@ -219,8 +214,8 @@ export const redriveDelivery = (
     const refusal = refuseDestination(unit, delivery)
     if (refusal !== undefined) return refuse(`it may not be sent: ${refusal}`)
   }
-  const lane = laneOf(delivery)
-  const revived = transitionDelivery(
+  const lane = Sending.laneOf(delivery)
+  const revived = Sending.transitionDelivery(
     { ...delivery, lane },
     { _tag: "redrive", nextAttemptAt: turnIn(tx, lane, context.now) },
     { now: context.now, revision: unit.revision() },

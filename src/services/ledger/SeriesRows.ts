@@ -3,14 +3,8 @@ import { Result } from "effect"
 import type { SeriesId } from "../../domain/Ids.ts"
 import { MessageId } from "../../domain/Ids.ts"
 import type { RunOutcome } from "../../domain/Run.ts"
-import {
-  amendedSeries,
-  movedSeries,
-  type Series,
-  type SeriesEvent,
-  type SeriesPatch,
-  type SeriesRow,
-} from "../../domain/Series.ts"
+import * as Tasks from "../../domain/Series.ts"
+import type { Series } from "../../domain/Series.ts"
 import type { SlotRange } from "../../domain/SlotDecision.ts"
 import { findOwnSeries } from "./FindSeries.ts"
 import { recordRun } from "./History.ts"
@@ -18,22 +12,22 @@ import { Conflict, NotFound } from "./Refusals.ts"
 import type { SessionUnit } from "./SessionUnit.ts"
 
 /** Writes a series and lets the projection know. */
-export const putSeries = (unit: SessionUnit, series: SeriesRow): Series => {
+export const putSeries = (unit: SessionUnit, series: Tasks.SeriesRow): Series => {
   unit.tx.putSeries(series)
   unit.revision()
   return series
 }
 
-export const amendSeries = (unit: SessionUnit, series: Series, patch: SeriesPatch): Series =>
-  putSeries(unit, amendedSeries(series, patch))
+export const amendSeries = (unit: SessionUnit, series: Series, patch: Tasks.SeriesPatch): Series =>
+  putSeries(unit, Tasks.amendedSeries(series, patch))
 
 export const moveSeries = (
   unit: SessionUnit,
   series: Series,
-  event: SeriesEvent,
-  patch: SeriesPatch,
+  event: Tasks.SeriesEvent,
+  patch: Tasks.SeriesPatch,
 ): Result.Result<Series, Conflict> =>
-  Result.mapBoth(movedSeries(series, event, patch), {
+  Result.mapBoth(Tasks.movedSeries(series, event, patch), {
     onSuccess: (row) => putSeries(unit, row),
     onFailure: ({ status }) => new Conflict({ message: `task '${series.id}' is ${status}; make a new one` }),
   })

@@ -6,19 +6,8 @@ import { Result } from "effect"
 import type { SeriesId } from "../../domain/Ids.ts"
 import type { EpochMs } from "../../domain/Instant.ts"
 import type { Message, Priority } from "../../domain/Message.ts"
-import {
-  bornSeries,
-  type CatchUpPolicy,
-  defaultSeriesPolicy,
-  isScheduled,
-  type OverlapPolicy,
-  type Schedule,
-  type Series,
-  type SeriesBounds,
-  type SeriesPatch,
-  type SeriesPolicy,
-  unbounded,
-} from "../../domain/Series.ts"
+import * as Tasks from "../../domain/Series.ts"
+import type { Schedule, Series } from "../../domain/Series.ts"
 import { isSlot, isWithinBounds, nextSlotOf, type Slotted } from "../../domain/SeriesSlots.ts"
 import { decideReschedule, decideResume, type SlotRange } from "../../domain/SlotDecision.ts"
 import { findOwnSeries } from "./FindSeries.ts"
@@ -44,10 +33,10 @@ export type NewSeries = Pick<
 
 /** What a task may say beyond its schedule; what is absent keeps its default, or at an update what it was. */
 export interface SeriesSettings {
-  readonly overlap?: OverlapPolicy | undefined
-  readonly catchUp?: CatchUpPolicy | undefined
-  readonly bounds?: Partial<SeriesBounds> | undefined
-  readonly policy?: Partial<SeriesPolicy> | undefined
+  readonly overlap?: Tasks.OverlapPolicy | undefined
+  readonly catchUp?: Tasks.CatchUpPolicy | undefined
+  readonly bounds?: Partial<Tasks.SeriesBounds> | undefined
+  readonly policy?: Partial<Tasks.SeriesPolicy> | undefined
 }
 
 /** Makes a series. The same id again is a conflict: an update names what it changes. */
@@ -61,7 +50,7 @@ export const createSeries = (unit: SessionUnit, wanted: NewSeries): Result.Resul
   const { catchUp, overlap, policy, zone: zoneText, ...plain } = wanted
   const zone = Result.map(readZone(zoneText), (own) => own ?? unit.group?.zone ?? unit.context.zone)
   if (Result.isFailure(zone)) return Result.fail(zone.failure)
-  const bounds = { ...unbounded, ...wanted.bounds }
+  const bounds = { ...Tasks.unbounded, ...wanted.bounds }
   const planned: Result.Result<Planned, Invalid> =
     "_tag" in wanted.schedule
       ? Result.succeed({ schedule: wanted.schedule, firstAt: null })
@@ -75,7 +64,7 @@ export const createSeries = (unit: SessionUnit, wanted: NewSeries): Result.Resul
   }
   const first = firstAt === null ? firstSlot(slotted, now) : Math.max(firstAt, now)
   if (first === null) return Result.fail(neverFires())
-  const series = bornSeries({
+  const series = Tasks.bornSeries({
     ...plain,
     taskId: wanted.taskId ?? null,
     ...slotted,
@@ -84,7 +73,7 @@ export const createSeries = (unit: SessionUnit, wanted: NewSeries): Result.Resul
     seq: unit.nextSeq(),
     overlap: overlap ?? "skip",
     catchUp: catchUp ?? "latest",
-    policy: { ...defaultSeriesPolicy, ...policy },
+    policy: { ...Tasks.defaultSeriesPolicy, ...policy },
     note: null,
     revision: 1,
     grid: 0,
@@ -219,7 +208,7 @@ const regrid = (
   before: Series,
   slotted: Slotted,
   firstAt: EpochMs | null,
-): Result.Result<SeriesPatch, Invalid> => {
+): Result.Result<Tasks.SeriesPatch, Invalid> => {
   const { now } = unit.context
   const keepsGrid = isEqual(before.schedule, slotted.schedule)
   const series = settlePassed(unit, before)
@@ -241,7 +230,7 @@ const regrid = (
     unit,
     series,
     "the task's schedule changed",
-    ({ slot, slotOrigin }: Message) => isScheduled(slotOrigin) && slot !== null && !remains(slot),
+    ({ slot, slotOrigin }: Message) => Tasks.isScheduled(slotOrigin) && slot !== null && !remains(slot),
   )
   return Result.succeed({ ...slotted, nextSlot })
 }

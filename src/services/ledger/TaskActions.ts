@@ -3,6 +3,7 @@
  * the session that wrote them; an isolated run acts on those of its task's own session.
  */
 import { Result, Schema } from "effect"
+import { nowhere } from "../../domain/Address.ts"
 import { formatZoned } from "../../domain/ExchangeTime.ts"
 import { MessageId, SeriesId } from "../../domain/Ids.ts"
 import { Priority } from "../../domain/Message.ts"
@@ -132,24 +133,17 @@ const changed = (unit: SessionUnit, action: Changing): Result.Result<Series, Ref
     case "schedule_task": {
       const crowd = refuseCrowd(unit)
       if (crowd !== undefined) return Result.fail(crowd)
+      const { action: _, processAfter, recurrence = null, ...said } = action
       return createSeries(unit, {
+        name: null,
+        script: null,
+        priority: 1,
+        ttlMs: null,
+        ...nowhere,
+        ...said,
         // The agent's names are its session's own; the ledger's are the host's to give.
         id: SeriesId.make(`task-${unit.session().id}-${unit.session().hostSeq + 2}`),
-        taskId: action.taskId,
-        name: action.name ?? null,
-        prompt: action.prompt,
-        script: action.script ?? null,
-        schedule: { recurrence: action.recurrence ?? null, processAfter: action.processAfter },
-        priority: action.priority ?? 1,
-        ttlMs: action.ttlMs ?? null,
-        channelType: action.channelType ?? null,
-        platformId: action.platformId ?? null,
-        threadId: action.threadId ?? null,
-        zone: action.zone,
-        overlap: action.overlap,
-        catchUp: action.catchUp,
-        bounds: action.bounds,
-        policy: action.policy,
+        schedule: { recurrence, processAfter },
       })
     }
     case "update_task":
