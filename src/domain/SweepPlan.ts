@@ -68,9 +68,9 @@ export interface LiveDecision {
 /** An engine may take a SIGKILL that ends nothing: it is sent again this much later. */
 const KILL_AGAIN_MS = 30_000
 
-/** The grace of one whose SIGTERM the engine never hears counts from the first try. */
+/** The grace of one whose SIGTERM the engine never hears counts from the first try. A jump of the clock takes nobody's grace. */
 export const graceEnd = (life: Stopping, policy: Pick<Policy, "graceMs">): EpochMs =>
-  (life.signalledAt ?? life.askedAt ?? Infinity) + policy.graceMs
+  Math.max(life.signalledAt ?? life.askedAt ?? Infinity, life.ageOrigin) + policy.graceMs
 
 /** What one live container calls for, and the first instant at which the same view would call for something else. */
 export const planLive = (view: LiveView, now: EpochMs): LiveDecision => {

@@ -182,11 +182,11 @@ const seriesOf = ({ always, inUnit }: Transactions) => ({
   backfillSeries: (id: SeriesId, backfill: Backfill) =>
     inUnit("backfillSeries", sessionOfSeries(id), (unit) => backfillSeries(unit, id, backfill)),
   /**
-   * Cancels what the session's container has worked on for longer than its task allows. No age starts before `ageOrigin` (0
-   * unless the clock jumped). Returns how many.
+   * Cancels what the session's container has worked on, at that instant, for longer than its task allows. No age starts before
+   * `ageOrigin` (0 unless the clock jumped). Returns how many.
    */
-  cancelOverdue: (sessionId: SessionId, ageOrigin: EpochMs) =>
-    inUnit("cancelOverdue", sessionId, (unit) => Result.succeed(cancelOverdue(unit, ageOrigin))),
+  cancelOverdue: (sessionId: SessionId, ageOrigin: EpochMs, at: EpochMs) =>
+    inUnit("cancelOverdue", sessionId, (unit) => Result.succeed(cancelOverdue(unit, ageOrigin, at))),
   /** `outage`: what the daemon saw of the time in which nobody looked, if there was any. */
   fireSlots: (limit: number, outage: Outage | null = null) =>
     always("fireSlots", (tx, known) => fireSlots(tx, limit, known, outage)),

@@ -100,8 +100,8 @@ export const timedRuns = (
   })
 
 /** Cancels what a live container has worked on for longer than its series allows. Returns how many. */
-export const cancelOverdue = (unit: SessionUnit, ageOrigin: EpochMs): number => {
-  const runs = timedRuns(unit.tx, unit.session().id, unit.context.now, ageOrigin)
+export const cancelOverdue = (unit: SessionUnit, ageOrigin: EpochMs, at: EpochMs): number => {
+  const runs = timedRuns(unit.tx, unit.session().id, at, ageOrigin)
   const overdue = runs.filter(({ limitMs, ranMs }) => ranMs > limitMs)
   for (const { limitMs, message, ranMs } of overdue) {
     cancelOpen(unit, message, `it ran for ${ranMs} ms; its task allows ${limitMs} ms (startToCloseMs)`)

@@ -2,7 +2,7 @@
  * Notices that the host's clock was set or that the host slept: the wall clock and the monotonic one went different ways. Ages start
  * again then, and intervals are set back with the clock.
  */
-import { Clock, Context, Effect, Layer } from "effect"
+import { Clock, Context, Effect, Layer, Semaphore } from "effect"
 import { CLOCK_JUMP_MS } from "../../domain/ClockJump.ts"
 import type { EpochMs } from "../../domain/Instant.ts"
 import { ON_TIME_MS, type Outage } from "../../domain/SlotDecision.ts"
@@ -19,6 +19,8 @@ export class Clocks extends Context.Service<
   {
     /** Reads the clock, once for a pass. */
     readonly read: Effect.Effect<EpochMs, LedgerError>
+    /** For what is judged in a pass that goes on: a host that slept meanwhile has aged nobody. */
+    readonly now: Effect.Effect<EpochMs, LedgerError>
     /** The last time in which nobody looked. */
     readonly outage: () => Outage | null
   }
@@ -39,33 +41,53 @@ const make = Effect.gen(function* () {
     for (let round = 0; owesIntervals && round < MAX_BATCHES; round++)
       owesIntervals = (yield* store.reanchorIntervals(BATCH)) >= BATCH
   })
-  let last: { readonly wall: EpochMs; readonly monotonicMs: number } | null = null
+  let last: Reading | null = null
+  const jumps = yield* Semaphore.make(1)
+  const read = Effect.map(Clock.Clock, (clock): Reading => ({
+    wall: clock.currentTimeMillisUnsafe(),
+    monotonicMs: Number(clock.monotonicTimeNanosUnsafe() / 1_000_000n),
+  }))
+  /** Looks go on beside each other: the first that sees a jump deals with it. */
+  const noticeJump = jumps.withPermit(
+    Effect.gen(function* () {
+      const here = yield* read
+      const drift = driftOf(last, here)
+      if (last === null || Math.abs(drift) <= CLOCK_JUMP_MS) return
+      yield* Effect.logWarning(`the clock jumped by ${drift} ms: ages start again from now`)
+      fleet.setClock(here.wall, "jumped")
+      // `last` has not moved yet: a jump that can't be noted now is seen again.
+      yield* store.noteClockJump(drift)
+      owesIntervals = true
+      if (drift > 0) outage = { from: last.wall, to: here.wall, cause: "jumped" }
+      last = here
+    }),
+  )
   return Clocks.of({
     read: Effect.gen(function* () {
-      const clock = yield* Clock.Clock
-      const wall = yield* Clock.currentTimeMillis
-      const monotonicMs = Number(clock.monotonicTimeNanosUnsafe() / 1_000_000n)
-      const before = last
-      if (before === null) {
-        outage = { from: 0, to: wall, cause: "down" }
-        last = { wall, monotonicMs }
-        yield* setIntervalsBack
-        return wall
-      }
-      const drift = wall - before.wall - (monotonicMs - before.monotonicMs)
-      if (Math.abs(drift) > CLOCK_JUMP_MS) {
-        yield* Effect.logWarning(`the clock jumped by ${drift} ms: ages start again from now`)
-        fleet.setClock(wall, "jumped")
-        // `last` has not moved yet: a jump that can't be noted now is seen again.
-        yield* store.noteClockJump(drift)
-        owesIntervals = true
-        if (drift > 0) outage = { from: before.wall, to: wall, cause: "jumped" }
-      } else if (wall < before.wall) fleet.setClock(wall, "back")
-      else if (wall - before.wall > ON_TIME_MS) outage = { from: before.wall, to: wall, cause: "stalled" }
-      last = { wall, monotonicMs }
+      yield* noticeJump
+      const here = yield* read
+      const { wall } = here
+      if (last === null) outage = { from: 0, to: wall, cause: "down" }
+      else if (wall < last.wall) fleet.setClock(wall, "back")
+      else if (wall - last.wall > ON_TIME_MS) outage = { from: last.wall, to: wall, cause: "stalled" }
+      last = here
       yield* setIntervalsBack
       return wall
     }),
+    now: Effect.flatMap(read, (here) =>
+      Math.abs(driftOf(last, here)) > CLOCK_JUMP_MS
+        ? Effect.andThen(noticeJump, Clock.currentTimeMillis)
+        : Effect.succeed(here.wall),
+    ),
     outage: () => outage,
   })
 })
+
+interface Reading {
+  readonly wall: EpochMs
+  readonly monotonicMs: number
+}
+
+/** By how much the wall clock went further than the monotonic one. */
+const driftOf = (before: Reading | null, here: Reading): number =>
+  before === null ? 0 : here.wall - before.wall - (here.monotonicMs - before.monotonicMs)

@@ -1,5 +1,5 @@
 /** The end of a life whose death is confirmed: its files are read for the last time, one transaction ends it, and then its log is kept. */
-import { Clock, Effect } from "effect"
+import { Effect } from "effect"
 import { type Incarnation, isWanted } from "../../domain/Incarnation.ts"
 import { inHostTime, unread } from "../../domain/Life.ts"
 import { type ContainerRef, ContainerRuntime } from "../ContainerRuntime.ts"
@@ -9,6 +9,7 @@ import { emptyReading, Mailbox, Quarantined, type Reading, type Unreadable } fro
 import { slicesOf } from "../ReadingSlices.ts"
 import { SessionStore } from "../SessionStore.ts"
 import { Workspace } from "../Workspace.ts"
+import { Clocks } from "./Clocks.ts"
 import { drain, type News } from "./Drain.ts"
 import { type Backlog, type DeadMember, Fleet } from "./Fleet.ts"
 
@@ -73,7 +74,7 @@ const unreadable = Effect.fnUntraced(function* (member: DeadMember, error: Unrea
     yield* Effect.logWarning(`the last rows of ${sessionId}, incarnation ${incarnation}, are lost: ${why}`)
     return { ...emptyReading, sessionState: yield* store.read((reader) => reader.sessionState(sessionId)) }
   }
-  const now = yield* Clock.currentTimeMillis
+  const now = yield* (yield* Clocks).now
   const life = unread(member.life, now)
   // A disk that is full or a host without descriptors is not the session's doing, and may be over in a moment.
   const waits =

@@ -2,7 +2,7 @@
  * One look at one running container about which something may have changed: ingest what it wrote, end what takes too long, show it what
  * came due, and work out what the planner should know.
  */
-import { Clock, Effect } from "effect"
+import { Effect } from "effect"
 import type { EpochMs } from "../../domain/Instant.ts"
 import * as Life from "../../domain/Life.ts"
 import type { Session } from "../../domain/Session.ts"
@@ -10,6 +10,7 @@ import { crashable } from "../CrashPoint.ts"
 import { type Glance, Mailbox, type Pair, type Reading } from "../Mailbox.ts"
 import { slicesOf } from "../ReadingSlices.ts"
 import { SessionStore } from "../SessionStore.ts"
+import { Clocks } from "./Clocks.ts"
 import { drain, type News } from "./Drain.ts"
 import { type Backlog, Fleet, type LiveMember } from "./Fleet.ts"
 import { project } from "./Project.ts"
@@ -37,7 +38,7 @@ export const look = Effect.fnUntraced(function* (
     return "nothing" as const
   }
   const news = glance.stamp === member.files.stamp ? "nothing" : yield* readNew(member, glance.stamp, moment)
-  const now = yield* Clock.currentTimeMillis
+  const now = yield* (yield* Clocks).now
   yield* cancelOverdue(member.pair, now)
   const before = yield* standNow(member.pair, now)
   if (before === undefined) return news
@@ -68,7 +69,7 @@ const standNow = Effect.fnUntraced(function* (pair: Pair, now: EpochMs) {
 
 /** Nothing is known of what it did meanwhile, so it is not judged: all that matters is when its grace ends, if it is being stopped. */
 export const lookBlindly = Effect.fnUntraced(function* (pair: Pair) {
-  const now = yield* Clock.currentTimeMillis
+  const now = yield* (yield* Clocks).now
   yield* noteBlind(pair, now)
   const stood = yield* standNow(pair, now)
   if (stood?.member.life._tag !== "Running") return
@@ -94,7 +95,7 @@ const readNew = Effect.fnUntraced(function* (member: LiveMember, stamp: string, 
   const { pair } = member
   const backlog = member.files.backlog ?? (yield* readLive(member, stamp, moment))
   if (backlog === null) {
-    yield* noteBlind(pair, yield* Clock.currentTimeMillis)
+    yield* noteBlind(pair, yield* (yield* Clocks).now)
     return "nothing" satisfies News
   }
   const { left, news } = yield* drain(member, backlog)
@@ -126,7 +127,7 @@ const readLive = Effect.fnUntraced(function* (member: LiveMember, stamp: string,
   if (raw === null) return null
   // What was not readable at once may be older than the last look: nothing fresh can be told from it.
   const before = member.life.blindSince === null ? moment.before : null
-  return backlogOf(member, raw, stamp, { now: yield* Clock.currentTimeMillis, before })
+  return backlogOf(member, raw, stamp, { now: yield* (yield* Clocks).now, before })
 })
 
 const backlogOf = (member: LiveMember, raw: Reading, stamp: string, at: Life.Moment): Backlog => {
@@ -146,7 +147,7 @@ const cancelOverdue = Effect.fnUntraced(function* (pair: Pair, now: EpochMs) {
   const store = yield* SessionStore
   const member = fleet.of(pair.sessionId)
   if (member?.standing?.overdueAt == null || now < member.standing.overdueAt) return
-  yield* store.cancelOverdue(pair.sessionId, member.life.ageOrigin)
+  yield* store.cancelOverdue(pair.sessionId, member.life.ageOrigin, now)
 })
 
 /** A restart must know the difference of the clocks, or it would take a hang for fresh work. */

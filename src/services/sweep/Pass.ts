@@ -2,7 +2,7 @@
  * One pass of the sweep: expire, fire slots, look at the lives about which something changed, plan, and do what the plan says. A life that
  * nothing happened to costs two lstat calls.
  */
-import { Array, Clock, Effect } from "effect"
+import { Array, Effect } from "effect"
 import { earliest, type EpochMs } from "../../domain/Instant.ts"
 import { type Moment, observe } from "../../domain/Life.ts"
 import type { Outage } from "../../domain/SlotDecision.ts"
@@ -112,11 +112,14 @@ const lookAtAll = Effect.fnUntraced(function* (scope: Scope) {
   const fleet = yield* Fleet
   const store = yield* SessionStore
   const mailbox = yield* Mailbox
+  const clocks = yield* Clocks
   const concerned = store.touched.drain()
-  const before = scope === "all" ? fleet.glance(yield* Clock.currentTimeMillis) : fleet.glancedAt()
+  const before = scope === "all" ? fleet.glance(yield* clocks.now) : fleet.glancedAt()
   const heard: globalThis.Array<News> = []
   for (const turn of Array.chunksOf(fleet.all(), GLANCES_PER_TURN)) {
-    const moment = { now: yield* Clock.currentTimeMillis, before }
+    const at = yield* clocks.now
+    // Nothing can be dated by a glance from before a jump.
+    const moment = { now: at, before: fleet.glancedAt() === null ? null : before }
     const visits = turn.flatMap((member) => visitOf(fleet, mailbox, member, concerned, scope, moment))
     heard.push(...(yield* Effect.forEach(visits, (visit) => visit, { concurrency: LOOK_CONCURRENCY })))
     yield* Effect.yieldNow
@@ -175,7 +178,7 @@ const glanceAt = (mailbox: Mailbox["Service"], { pair }: Member): Glance | Glanc
 const visit = <E extends { readonly _tag: string }, R>(
   { pair }: Member,
   what: Effect.Effect<News, E, R>,
-): Effect.Effect<News, never, R | SessionStore | Fleet | Signals> =>
+): Effect.Effect<News, never, R | SessionStore | Fleet | Signals | Clocks> =>
   atBoundary<News | "failed", E, R>(pair.sessionId, what, "failed").pipe(
     Effect.flatMap((news) =>
       news === "failed"
