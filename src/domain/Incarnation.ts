@@ -3,12 +3,15 @@ import { Schema } from "effect"
 import { GroupId, IncarnationNumber, InstallId, SessionId } from "./Ids.ts"
 import { EpochMs, Millis } from "./Instant.ts"
 
+/** The container was hung, so that its open claims spend a try. */
+const StuckReason = Schema.Literals(["ceiling", "claim", "startup"])
+export type StuckReason = typeof StuckReason.Type
+export const isStuck: (reason: EndReason | null) => reason is StuckReason = Schema.is(StuckReason)
+
 /** Why the host stops a container. The stuck ones (`isStuck`) cost a try; the others never do. */
 export const StopReason = Schema.Literals([
   "idle",
-  "ceiling",
-  "claim",
-  "startup",
+  ...StuckReason.literals,
   "operator",
   "shutdown",
   "projection-blocked",
@@ -28,10 +31,6 @@ export const EndReason = Schema.Literals([
   "lost",
 ])
 export type EndReason = typeof EndReason.Type
-
-/** Whether the reason means that the container was hung, so that its open claims spend a try. */
-export const isStuck = (reason: EndReason | null): boolean =>
-  reason === "ceiling" || reason === "claim" || reason === "startup"
 
 /** Whether the end needs no explanation. Every other end keeps a log, whatever its exit code. */
 export const isWanted = (reason: EndReason | null): boolean =>

@@ -3,7 +3,7 @@
  * answer would change without any event, so that one timer covers all sessions. `StuckAction.ts` decides who is stuck, `WakeAdmission.ts`
  * who wakes, and this module who is idle.
  */
-import type { StopReason } from "./Incarnation.ts"
+import type { StopReason, StuckReason } from "./Incarnation.ts"
 import { earliest, type EpochMs, type Millis } from "./Instant.ts"
 import { type Live, livenessOf, type Stopping } from "./Life.ts"
 import type { Policy } from "./Policy.ts"
@@ -105,7 +105,11 @@ export const planLive = (view: LiveView, now: EpochMs): LiveDecision => {
   return { action: null, nextChangeAt: earliest(stuckAt, idle.nextChangeAt) }
 }
 
-const STUCK_REASON = { KillCeiling: "ceiling", KillClaim: "claim", KillStartup: "startup" } as const
+const STUCK_REASON: { readonly [Tag in Exclude<StuckAction["_tag"], "Ok">]: StuckReason } = {
+  KillCeiling: "ceiling",
+  KillClaim: "claim",
+  KillStartup: "startup",
+}
 
 const describeStuck = (action: Exclude<StuckAction, { readonly _tag: "Ok" }>): string => {
   switch (action._tag) {
