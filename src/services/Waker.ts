@@ -1,7 +1,8 @@
 /**
- * One wake, in this order: the intent in the ledger (`beginIncarnation`), the provider's credentials, the mounts, the group's folders with
- * container.json, a fresh pair, the lists of tasks and groups, the projection, then the start.
- * Whatever fails before a container exists ends the incarnation at no cost to its messages, and the session backs off.
+ * Starts one container beside the pass, so that a slow engine delays only its own session, in this order: the intent in the ledger
+ * (`beginIncarnation`), the provider's credentials, the mounts, the group's folders with container.json, a fresh pair, the lists of tasks
+ * and groups, the projection, then the start. Whatever fails before a container exists ends the incarnation at no cost to its messages,
+ * and the session backs off. What nobody can vouch for is settled by a list.
  */
 import { Effect, Result } from "effect"
 import { containerJsonOf } from "../domain/ContainerJson.ts"
@@ -18,30 +19,43 @@ import type { Begun, WakeCause } from "./ledger/Admission.ts"
 import { taskHome } from "./ledger/FindSeries.ts"
 import { Mailbox, type Pair } from "./Mailbox.ts"
 import { SessionStore } from "./SessionStore.ts"
+import { atBoundary } from "./sweep/Boundary.ts"
+import { Errands } from "./sweep/Errands.ts"
 import { Fleet } from "./sweep/Fleet.ts"
 import { project } from "./sweep/Project.ts"
-import { encodeRef } from "./sweep/Reconcile.ts"
+import { encodeRef, listedAtLast } from "./sweep/Reconcile.ts"
+import type { Signals } from "./sweep/Signals.ts"
 import { Starts } from "./sweep/Starts.ts"
 import { Workspace } from "./Workspace.ts"
 
-export type Woken =
-  | { readonly _tag: "Started" }
-  /** It may or may not run: only a listing can tell. */
-  | { readonly _tag: "Ambiguous"; readonly pair: Pair; readonly message: string }
-  | { readonly _tag: "Failed"; readonly reason: string; readonly message: string }
-  /** The picture was old: it runs already, or nothing is due any more. */
-  | { readonly _tag: "NotNeeded" }
+/** Only for a session that was put under way when its room was taken. While its last start is still ending, a later pass begins it. */
+export const launch = Effect.fnUntraced(function* (sessionId: SessionId, cause: WakeCause) {
+  const starts = yield* Starts
+  const errands = yield* Errands
+  const needs = yield* Effect.context<Effect.Services<ReturnType<typeof wake>> | Signals>()
+  const begun = yield* errands.run(
+    `start ${sessionId}`,
+    atBoundary(sessionId, wake(sessionId, cause), undefined).pipe(
+      // The ledger's trouble was told where it happened; the session is still due.
+      Effect.ignore,
+      Effect.ensuring(Effect.sync(() => starts.underWay.delete(sessionId))),
+      Effect.provideContext(needs),
+    ),
+  )
+  if (!begun) starts.underWay.delete(sessionId)
+})
 
-export const wake = Effect.fnUntraced(function* (sessionId: SessionId, cause: WakeCause) {
+const wake = Effect.fnUntraced(function* (sessionId: SessionId, cause: WakeCause) {
   const runtime = yield* ContainerRuntime
   const store = yield* SessionStore
   const fleet = yield* Fleet
   const begun = yield* store
     .beginIncarnation(sessionId, cause, runtime.bootId, (yield* Starts).install)
     .pipe(Effect.catchTag(["Conflict", "NotFound"], () => Effect.succeed(null)))
-  if (begun === null) return { _tag: "NotNeeded" } satisfies Woken
+  // The picture was old: it runs already, or nothing is due any more.
+  if (begun === null) return
   const { pair } = fleet.begin(begun.incarnation, begun.incarnation.spawnedAt)
-  return yield* start(begun, pair).pipe(
+  yield* start(begun, pair).pipe(
     // Whatever interrupted it, a list finds out what is there. One that is known to run keeps its room until then.
     Effect.onError(() =>
       Effect.sync(() => {
@@ -55,10 +69,10 @@ const start = Effect.fnUntraced(function* (begun: Begun, pair: Pair) {
   const runtime = yield* ContainerRuntime
   const store = yield* SessionStore
   const fleet = yield* Fleet
-  const { composing } = yield* Starts
+  const starts = yield* Starts
   const result = yield* Effect.yieldNow.pipe(
     Effect.andThen(provide(begun.group)),
-    Effect.flatMap((provided) => composing.withPermit(compose(begun, pair, provided))),
+    Effect.flatMap((provided) => starts.composing.withPermit(compose(begun, pair, provided))),
     Effect.flatMap((spec) => runtime.start(spec).pipe(crashable("runtime.start"))),
     Effect.mapError((error) =>
       error instanceof StartError
@@ -75,19 +89,41 @@ const start = Effect.fnUntraced(function* (begun: Begun, pair: Pair) {
       life: known.life._tag === "Starting" ? started(known.life) : known.life,
     }))
     yield* store.markStarted(pair.sessionId, pair.incarnation, encodeRef(ref))
-    return { _tag: "Started" } satisfies Woken
+    return yield* starts.runtimeUp
   }
   const { reason, message } = result.failure
-  if (reason === "Ambiguous" || reason === "NameTaken") {
-    return { _tag: "Ambiguous", pair, message } satisfies Woken
-  }
+  if (reason === "Ambiguous" || reason === "NameTaken") return yield* settleStart(pair, message)
   yield* store.failStart(pair.sessionId, pair.incarnation, {
     reason,
     message,
     backOff: reason === "RuntimeDown" ? "breaker" : "session",
   })
   fleet.leave(pair)
-  return { _tag: "Failed", reason, message } satisfies Woken
+  if (reason !== "RuntimeDown")
+    return yield* Effect.logWarning(`session ${pair.sessionId} could not start (${reason}): ${message}`)
+  yield* starts.runtimeDown(message)
+  yield* Effect.logWarning(`the runtime is down: ${message}`)
+})
+
+/**
+ * Only a listing can tell what became of a start. What it does not show did not start: the session tries again after its backoff.
+ * A runtime that does not even list is down for everybody, and is asked again until it does.
+ */
+const settleStart = Effect.fnUntraced(function* (pair: Pair, message: string) {
+  const fleet = yield* Fleet
+  const starts = yield* Starts
+  const store = yield* SessionStore
+  // The listing adopts it like one that an earlier daemon started.
+  fleet.leave(pair)
+  const unanswered = yield* listedAtLast(() => starts.runtimeDown(message))
+  if (unanswered === null) return
+  yield* starts.runtimeUp
+  if (fleet.of(pair.sessionId)?.pair.incarnation === pair.incarnation) return
+  yield* store.failStart(pair.sessionId, pair.incarnation, {
+    reason: "NotStarted",
+    message,
+    backOff: unanswered > 0 ? "breaker" : "session",
+  })
 })
 
 /** Of the grace, kept for the end of what the turn at hand started and for what it hands back. */

@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Schema } from "effect"
 import { OutboundId } from "../../src/domain/Ids.ts"
 import type { OutboundRow, Reading } from "../../src/services/Mailbox.ts"
-import { slicesOf } from "../../src/services/ReadingSlices.ts"
+import { slicesOf } from "../../src/services/sweep/Drain.ts"
 
 const row = (n: number, kind: string, chars: number): OutboundRow => ({
   id: OutboundId.make(`o${n}`),
@@ -48,24 +48,24 @@ const Rows = Schema.Array(
 describe("a reading in slices", () => {
   it("is one transaction when it is small", () => {
     const small = reading([row(1, "chat", 10), row(2, "system", 10)])
-    assert.deepStrictEqual(slicesOf(small), { first: [], last: small })
+    assert.deepStrictEqual(slicesOf(small), { slices: [], last: small })
   })
 
   it.prop("keeps every row in its order, and everything else for the last", [Rows], ([rows]) => {
     const whole = reading(rows.map(({ chars, kind }, n) => row(n, kind, chars)))
-    const { first, last } = slicesOf(whole)
+    const { slices, last } = slicesOf(whole)
     assert.deepStrictEqual(
-      [...first, last].flatMap(({ outbound }) => outbound.map(({ id }) => id)),
+      [...slices, last].flatMap(({ outbound }) => outbound.map(({ id }) => id)),
       whole.outbound.map(({ id }) => id),
     )
     assert.deepStrictEqual({ ...last, outbound: [] }, { ...whole, outbound: [] })
-    for (const slice of first) {
+    for (const slice of slices) {
       assert.deepStrictEqual([slice.acks, slice.rejected, slice.tool], [[], [], null])
       // A reading without its acks would have every claim given back.
       assert.isTrue(slice.outgrown)
       assert.isAbove(slice.outbound.length, 0)
     }
-    for (const { outbound } of [...first, last]) {
+    for (const { outbound } of [...slices, last]) {
       assert.isAtMost(outbound.length, 200)
       assert.isAtMost(outbound.filter(({ kind }) => kind === "system").length, 10)
       assert.isAtMost(

@@ -1,20 +1,22 @@
 /** The end of a life whose death is confirmed: its files are read for the last time, one transaction ends it, and then its log is kept. */
 import { Effect } from "effect"
-import { type Incarnation, isWanted } from "../../domain/Incarnation.ts"
+import { type Incarnation, isWanted, type ObservedExit } from "../../domain/Incarnation.ts"
 import { inHostTime, unread } from "../../domain/Life.ts"
 import { type ContainerRef, ContainerRuntime } from "../ContainerRuntime.ts"
 import { crashable } from "../CrashPoint.ts"
-import { withLastWords } from "../LastWords.ts"
-import { emptyReading, Mailbox, Quarantined, type Reading, type Unreadable } from "../Mailbox.ts"
-import { slicesOf } from "../ReadingSlices.ts"
+import { emptyReading, Mailbox, Quarantined, type Unreadable } from "../Mailbox.ts"
 import { SessionStore } from "../SessionStore.ts"
 import { Workspace } from "../Workspace.ts"
 import { Clocks } from "./Clocks.ts"
-import { drain, type News } from "./Drain.ts"
-import { type Backlog, type DeadMember, Fleet } from "./Fleet.ts"
+import { drain, type News, slicesOf } from "./Drain.ts"
+import { type DeadMember, Fleet } from "./Fleet.ts"
 
 /** Bytes of each stream that an exit log keeps. */
 const EXIT_LOG_BYTES = 256 * 1024
+/** The exit codes of a runner that can't work: a fault of its own, a file that it can't write, a wrong configuration. */
+const TELLING_CODES: ReadonlySet<number | null> = new Set([70, 74, 78])
+const LAST_WORDS_BYTES = 16 * 1024
+const MAX_LAST_WORDS = 300
 /** The final reading may fail for this long before the session is quarantined. */
 const FINAL_PATIENCE_MS = 60_000
 
@@ -55,13 +57,10 @@ const readFinal = Effect.fnUntraced(function* (member: DeadMember) {
     ),
     Effect.catchTag(["Unreadable", "Quarantined"], (error) => unreadable(member, error)),
   )
-  return reading === null ? null : finalBacklog(inHostTime(life, reading))
+  if (reading === null) return null
+  const raw = inHostTime(life, reading)
+  return { ...slicesOf(raw), raw, stamp: "", at: { now: 0, before: null } }
 })
-
-const finalBacklog = (raw: Reading): Backlog => {
-  const { first, last } = slicesOf(raw)
-  return { slices: first, last, raw, stamp: "", at: { now: 0, before: null } }
-}
 
 const unreadable = Effect.fnUntraced(function* (member: DeadMember, error: Unreadable | Quarantined) {
   const fleet = yield* Fleet
@@ -127,4 +126,23 @@ const writeLog = Effect.fnUntraced(function* (ended: Incarnation, ref: Container
     })
     .pipe(crashable("workspace.writeExitLog"))
   yield* store.recordLog(ended.sessionId, ended.number, path)
+})
+
+/** Without the time and level at the start of our runner's lines, so that the same fault gives the same reason each time. */
+const lastLineOf = (stderr: string): string | undefined =>
+  stderr
+    .trimEnd()
+    .split("\n")
+    .at(-1)
+    ?.replace(/^\S+Z (?:error|warn|info) /, "")
+    .replaceAll(/\p{Cc}+/gu, " ")
+    .slice(0, MAX_LAST_WORDS)
+    .trim()
+
+/** The exit, with the runner's last line if there is one, because the exit code alone does not say what to do. Output that can't be read is ignored. */
+const withLastWords = Effect.fnUntraced(function* (exit: ObservedExit, ref: ContainerRef | null) {
+  if (ref === null || !TELLING_CODES.has(exit.exitCode)) return exit
+  const output = yield* Effect.option((yield* ContainerRuntime).output(ref, LAST_WORDS_BYTES))
+  const lastWords = output._tag === "Some" ? lastLineOf(output.value.stderr) : undefined
+  return lastWords === undefined || lastWords === "" ? exit : { ...exit, lastWords }
 })

@@ -79,35 +79,9 @@ export const isDead = (member: Member): member is DeadMember => member.life._tag
 export const isGivenUp = (member: Member): boolean =>
   member.life._tag === "Dead" && member.life.finalReading === "given-up"
 
-export class Fleet extends Context.Service<
-  Fleet,
-  {
-    readonly all: () => IterableIterator<Member>
-    readonly of: (id: SessionId) => Member | undefined
-    /** A life that this daemon begins. */
-    readonly begin: (incarnation: Incarnation, now: EpochMs) => Member
-    /**
-     * The member of a life that the ledger has: the one that is known, or a new one for what an earlier daemon left. A row that was read
-     * before the session's next life began displaces nobody.
-     */
-    readonly adopt: (incarnation: Incarnation, ref: ContainerRef | null, now: EpochMs) => Member
-    /**
-     * Changes the member if that very life is still the session's, and still in a state that the change is for. Looks, signals and events
-     * go on beside each other, so each of them changes what stands now and replaces nothing that it saw earlier.
-     */
-    readonly change: (pair: Pair, change: (member: Member) => Member) => Member | undefined
-    readonly changeLive: (pair: Pair, change: (member: LiveMember) => LiveMember) => LiveMember | undefined
-    /** The runtime saw it end: what was read before is not the last word. */
-    readonly exit: (pair: Pair, exit: ObservedExit, ref?: ContainerRef) => void
-    readonly leave: (pair: Pair) => void
-    /** When the files of all lives were last glanced at; null: not since the daemon started or the clock was set. */
-    readonly glancedAt: () => EpochMs | null
-    /** They are glanced at now. Returns when that was last done. */
-    readonly glance: (now: EpochMs) => EpochMs | null
-    /** The clock was set: `jumped` when ages start again. */
-    readonly setClock: (now: EpochMs, how: "jumped" | "back") => void
-  }
->()("lamplighter/services/sweep/Fleet") {
+export class Fleet extends Context.Service<Fleet, ReturnType<typeof make>>()(
+  "lamplighter/services/sweep/Fleet",
+) {
   static readonly layer = Layer.sync(Fleet, () => make())
 }
 
@@ -128,7 +102,17 @@ const memberOf = (incarnation: Incarnation, life: Life.Life, ref: ContainerRef |
   auditAt: 0,
 })
 
-const make = (): Fleet["Service"] => {
+const exited = (known: Member, exit: ObservedExit, ref: ContainerRef | null): Member => ({
+  ...known,
+  ref: known.ref ?? ref,
+  life: Life.exited(known.life, exit),
+  // What the planner saw of it while it lived would have it looked at again at once, for ever.
+  view: null,
+  nextAt: null,
+  files: isDead(known) ? known.files : { ...known.files, backlog: null },
+})
+
+const make = () => {
   const members = new Map<SessionId, Member>()
   /** Ages that span the last jump of the clock start there, in whatever container. */
   let jumpedAt: EpochMs = 0
@@ -141,51 +125,57 @@ const make = (): Fleet["Service"] => {
     const known = members.get(pair.sessionId)
     return known?.pair.incarnation === pair.incarnation ? known : undefined
   }
+  /**
+   * Changes the member if that very life is still the session's, and still in a state that the change is for. Looks, signals and events
+   * go on beside each other, so each of them changes what stands now and replaces nothing that it saw earlier.
+   */
   const change = (pair: Pair, changed: (member: Member) => Member): Member | undefined => {
     const known = ofPair(pair)
     return known === undefined ? undefined : join(changed(known))
   }
-  return Fleet.of({
+  return {
     all: () => members.values(),
-    of: (id) => members.get(id),
-    begin: (incarnation, now) => join(memberOf(incarnation, Life.starting(incarnation, now, jumpedAt), null)),
-    adopt: (incarnation, ref, now) => {
+    of: (id: SessionId) => members.get(id),
+    /** A life that this daemon begins. */
+    begin: (incarnation: Incarnation, now: EpochMs) =>
+      join(memberOf(incarnation, Life.starting(incarnation, now, jumpedAt), null)),
+    /**
+     * The member of a life that the ledger has: the one that is known, or a new one for what an earlier daemon left. A row that was read
+     * before the session's next life began displaces nobody.
+     */
+    adopt: (incarnation: Incarnation, ref: ContainerRef | null, now: EpochMs) => {
       const known = members.get(incarnation.sessionId)
       return known !== undefined && known.pair.incarnation >= incarnation.number
         ? known
         : join(memberOf(incarnation, Life.adopted(incarnation, now, jumpedAt), ref))
     },
     change,
-    changeLive: (pair, changeLive) => {
+    changeLive: (pair: Pair, changed: (member: LiveMember) => LiveMember) => {
       const known = ofPair(pair)
-      return known !== undefined && isLive(known) ? join(changeLive(known)) : undefined
+      return known !== undefined && isLive(known) ? join(changed(known)) : undefined
     },
-    exit: (pair, exit, ref) =>
-      change(pair, (known) => ({
-        ...known,
-        ref: known.ref ?? ref ?? null,
-        life: Life.exited(known.life, exit),
-        // What the planner saw of it while it lived would have it looked at again at once, for ever.
-        view: null,
-        nextAt: null,
-        files: isDead(known) ? known.files : { ...known.files, backlog: null },
-      })),
-    leave: (pair) => {
+    /** The runtime saw it end: what was read before is not the last word. */
+    exit: (pair: Pair, exit: ObservedExit, ref: ContainerRef | null = null) =>
+      change(pair, (known) => exited(known, exit, ref)),
+    leave: (pair: Pair): void => {
       if (ofPair(pair) !== undefined) members.delete(pair.sessionId)
     },
+    /** When the files of all lives were last glanced at; null: not since the daemon started or the clock was set. */
     glancedAt: () => glancedAt,
-    glance: (now) => {
+    /** They are glanced at now. Returns when that was last done. */
+    glance: (now: EpochMs) => {
       const before = glancedAt
       glancedAt = now
       return before
     },
-    setClock: (now, how) => {
+    /** The clock was set: `jumped` when ages start again. */
+    setClock: (now: EpochMs, how: "jumped" | "back"): void => {
       if (how === "jumped") jumpedAt = now
       glancedAt = null
       for (const member of members.values()) {
         const life = how === "jumped" ? Life.clockJumped(member.life, now) : Life.settled(member.life, now)
-        members.set(member.pair.sessionId, { ...member, life, standing: null })
+        join({ ...member, life, standing: null })
       }
     },
-  })
+  }
 }

@@ -8,10 +8,9 @@ import * as Life from "../../domain/Life.ts"
 import type { Session } from "../../domain/Session.ts"
 import { crashable } from "../CrashPoint.ts"
 import { type Glance, Mailbox, type Pair, type Reading } from "../Mailbox.ts"
-import { slicesOf } from "../ReadingSlices.ts"
 import { SessionStore } from "../SessionStore.ts"
 import { Clocks } from "./Clocks.ts"
-import { drain, type News } from "./Drain.ts"
+import { drain, type News, slicesOf } from "./Drain.ts"
 import { type Backlog, Fleet, type LiveMember } from "./Fleet.ts"
 import { project } from "./Project.ts"
 import { nextAudit, readStanding, replan, type Stands } from "./Standing.ts"
@@ -134,11 +133,8 @@ const backlogOf = (member: LiveMember, raw: Reading, stamp: string, at: Life.Mom
   const { reported } = member.files
   const unsaid = raw.rejected.filter((row) => !reported.has(`${row.table}/${row.id}`))
   const rejected = unsaid.slice(0, Math.max(0, MAX_REPORTED - reported.size))
-  const { first, last } = slicesOf({
-    ...Life.inHostTime(Life.measured(member.life, raw, at), raw, at),
-    rejected,
-  })
-  return { slices: first, last, raw, stamp, at }
+  const reading = { ...Life.inHostTime(Life.measured(member.life, raw, at), raw, at), rejected }
+  return { ...slicesOf(reading), raw, stamp, at }
 }
 
 /** Cancels what it has worked on for longer than its task allows. The ledger is asked only when that can be. */

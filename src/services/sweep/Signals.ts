@@ -9,24 +9,15 @@ import { killed, signalled, stopped, type Stopping } from "../../domain/Life.ts"
 import { graceEnd } from "../../domain/SweepPlan.ts"
 import { type ContainerRef, ContainerRuntime } from "../ContainerRuntime.ts"
 import { crashable } from "../CrashPoint.ts"
-import type { LedgerError } from "../LedgerDriver.ts"
 import type { Pair } from "../Mailbox.ts"
 import { SessionStore } from "../SessionStore.ts"
 import { Errands } from "./Errands.ts"
 import { Fleet, type Member } from "./Fleet.ts"
 import { replanned } from "./Standing.ts"
 
-export class Signals extends Context.Service<
-  Signals,
-  {
-    /** Records why and sends SIGTERM. */
-    readonly stopLive: (pair: Pair, reason: StopReason, why: string) => Effect.Effect<void, LedgerError>
-    /** Sends SIGTERM to all that are to stop and that the engine has not told yet, whoever recorded the stop. */
-    readonly tellStopping: Effect.Effect<void>
-    /** Sends SIGKILL. */
-    readonly kill: (pair: Pair) => Effect.Effect<void>
-  }
->()("lamplighter/services/sweep/Signals") {
+export class Signals extends Context.Service<Signals, Effect.Success<typeof make>>()(
+  "lamplighter/services/sweep/Signals",
+) {
   static readonly layer = Layer.effect(
     Signals,
     Effect.suspend(() => make),
@@ -63,12 +54,14 @@ const make = Effect.gen(function* () {
     )
   }
 
-  return Signals.of({
-    stopLive: Effect.fnUntraced(function* (pair, reason, why) {
+  return {
+    /** Records why and sends SIGTERM. */
+    stopLive: Effect.fnUntraced(function* (pair: Pair, reason: StopReason, why: string) {
       yield* store.requestStop(pair.sessionId, pair.incarnation, reason, why)
       const member = fleet.changeLive(pair, (known) => ({ ...known, life: stopped(known.life), nextAt: 0 }))
       if (member !== undefined) yield* terminate(pair)
     }),
+    /** Sends SIGTERM to all that are to stop and that the engine has not told yet, whoever recorded the stop. */
     tellStopping: Effect.suspend(() =>
       Effect.forEach(
         [...fleet.all()].filter((member) => {
@@ -79,11 +72,12 @@ const make = Effect.gen(function* () {
         { discard: true },
       ),
     ),
-    kill: (pair) => {
+    /** Sends SIGKILL. */
+    kill: (pair: Pair) => {
       const ref = fleet.of(pair.sessionId)?.ref
       return ref == null ? Effect.void : errands.signal(`kill ${keyOf(pair)}`, sendKill(pair, ref))
     },
-  })
+  }
 })
 
 const changeStopping = (

@@ -1,6 +1,6 @@
 /**
  * What may start, and what is starting: the breaker over the runtime, the bucket that limits starts per second, and the sessions for which
- * a start is under way. The state only; `Launch.ts` starts.
+ * a start is under way. The state only; `Waker.ts` starts.
  */
 import { Clock, Context, Effect, Layer, Semaphore } from "effect"
 import * as Breaker from "../../domain/Breaker.ts"
@@ -8,7 +8,7 @@ import type { GroupId, InstallId, SessionId } from "../../domain/Ids.ts"
 import { earliest, type EpochMs } from "../../domain/Instant.ts"
 import * as Wakes from "../../domain/WakeAdmission.ts"
 import { SessionStore } from "../SessionStore.ts"
-import { makeTrouble, type Trouble } from "../Trouble.ts"
+import { makeTrouble } from "../Trouble.ts"
 
 /** A probe that waits for its turn is not asked for more often than this. */
 const MIN_PROBE_WAIT_MS = 100
@@ -24,37 +24,9 @@ export interface RuntimeDown {
 /** Hosts' parts of wakes at the same time: folders, pair and projection are synchronous in pieces. */
 const COMPOSE_CONCURRENCY = 4
 
-export class Starts extends Context.Service<
-  Starts,
-  {
-    /** Whose containers these are. */
-    readonly install: InstallId
-    /** Held while the host prepares files, never while the engine starts: a slow engine delays only its own session. */
-    readonly composing: Semaphore.Semaphore
-    /** Sessions for which a start is under way, with their groups. */
-    readonly underWay: Map<SessionId, GroupId>
-    /** What may start now; a probe among it. */
-    readonly room: (now: EpochMs) => Pick<Wakes.WakeInput, "startsLeft" | "breaker">
-    /** Puts those under way that were admitted out of that room. */
-    readonly admitted: (
-      ids: ReadonlyArray<SessionId>,
-      groupOf: ReadonlyMap<SessionId, GroupId>,
-      gate: Wakes.WakeInput["breaker"],
-      now: EpochMs,
-    ) => void
-    /** When those that wait for room have it, as far as this can tell. */
-    readonly nextAt: (waiting: Wakes.WakePlan["waiting"], now: EpochMs) => EpochMs | null
-    readonly runtimeDown: (why: string) => Effect.Effect<void>
-    readonly runtimeUp: Effect.Effect<void>
-    readonly signOfLife: Effect.Effect<void>
-    /** Nothing starts any more. */
-    readonly close: Effect.Effect<void>
-    readonly isClosing: () => boolean
-    readonly down: () => RuntimeDown | null
-    /** The list of containers, which an engine may refuse again and again. */
-    readonly listing: Trouble
-  }
->()("lamplighter/services/sweep/Starts") {
+export class Starts extends Context.Service<Starts, Effect.Success<ReturnType<typeof make>>>()(
+  "lamplighter/services/sweep/Starts",
+) {
   static readonly layer = (install: InstallId) => Layer.effect(Starts, make(install))
 }
 
@@ -65,25 +37,37 @@ const make = Effect.fnUntraced(function* (install: InstallId) {
   let bucket = Wakes.fullStarts(yield* Clock.currentTimeMillis, maxStartsPerSecond)
   let closing = false
   const underWay = new Map<SessionId, GroupId>()
-  return Starts.of({
+  return {
+    /** Whose containers these are. */
     install,
+    /** Held while the host prepares files, never while the engine starts: a slow engine delays only its own session. */
     composing: yield* Semaphore.make(COMPOSE_CONCURRENCY),
+    /** Sessions for which a start is under way, with their groups. */
     underWay,
+    /** The list of containers, which an engine may refuse again and again. */
     listing: makeTrouble("the list of containers"),
-    room: (now) => {
+    /** What may start now; a probe among it. */
+    room: (now: EpochMs): Pick<Wakes.WakeInput, "startsLeft" | "breaker"> => {
       bucket = Wakes.refillStarts(bucket, now, maxStartsPerSecond)
       return {
         startsLeft: Math.floor(bucket.tokens),
         breaker: closing ? "open" : Breaker.breakerGate(breaker, now),
       }
     },
-    admitted: (ids, groupOf, gate, now) => {
+    /** Puts those under way that were admitted out of that room. */
+    admitted: (
+      ids: ReadonlyArray<SessionId>,
+      groupOf: ReadonlyMap<SessionId, GroupId>,
+      gate: Wakes.WakeInput["breaker"],
+      now: EpochMs,
+    ): void => {
       if (ids.length === 0) return
       for (const id of ids) underWay.set(id, groupOf.get(id) as GroupId)
       bucket = Wakes.takeStarts(bucket, ids.length)
       if (gate === "probe") breaker = Breaker.onProbeStarted(breaker, now)
     },
-    nextAt: (waiting, now) =>
+    /** When those that wait for room have it, as far as this can tell. */
+    nextAt: (waiting: Wakes.WakePlan["waiting"], now: EpochMs) =>
       earliest(
         waiting.some(({ reason }) => reason === "start-rate")
           ? Wakes.nextStartAt(bucket, maxStartsPerSecond)
@@ -92,7 +76,7 @@ const make = Effect.fnUntraced(function* (install: InstallId) {
           ? Math.max(breaker.probeAt, now + MIN_PROBE_WAIT_MS)
           : null,
       ),
-    runtimeDown: (message) =>
+    runtimeDown: (message: string) =>
       Effect.map(Clock.currentTimeMillis, (now) => {
         breaker = Breaker.onRuntimeDown(breaker, now)
         why = message
@@ -103,13 +87,14 @@ const make = Effect.fnUntraced(function* (install: InstallId) {
     signOfLife: Effect.map(Clock.currentTimeMillis, (now) => {
       breaker = Breaker.onSignOfLife(breaker, now)
     }),
+    /** Nothing starts any more. */
     close: Effect.sync(() => {
       closing = true
     }),
     isClosing: () => closing,
-    down: () =>
+    down: (): RuntimeDown | null =>
       breaker._tag === "Closed"
         ? null
         : { since: breaker.since, failures: breaker.failures, why, nextTryAt: breaker.probeAt },
-  })
+  }
 })
