@@ -19,7 +19,7 @@ const answers = (url: string): unknown => {
       ],
     }
   if (url.endsWith("/containers/json")) return []
-  return url.endsWith("/info") ? { OperatingSystem: "Stand-in", SecurityOptions: [] } : undefined
+  return url.endsWith("/info") ? { OperatingSystem: "Stand-in", SecurityOptions: null } : undefined
 }
 
 beforeEach(async () => {

@@ -15,7 +15,8 @@ interface Told {
 
 interface Information {
   readonly OperatingSystem?: string
-  readonly SecurityOptions?: ReadonlyArray<string>
+  /** An engine without any says null. */
+  readonly SecurityOptions?: ReadonlyArray<string> | null
 }
 
 /** The engine's system, and whether it is rootless. */
@@ -25,9 +26,12 @@ export const engineSystem = Effect.map(
     const info = docker.info.bind(docker) as (options: { abortSignal: AbortSignal }) => Promise<Information>
     return info({ abortSignal })
   }),
-  ({ OperatingSystem = "unknown", SecurityOptions = [] }) => {
-    const isRootless = SecurityOptions.some((option) => option.startsWith("name=rootless"))
-    return { system: OperatingSystem, rootless: isRootless ? ("rootless" as const) : ("rootful" as const) }
+  ({ OperatingSystem, SecurityOptions }) => {
+    const isRootless = SecurityOptions?.some((option) => option.startsWith("name=rootless"))
+    return {
+      system: OperatingSystem ?? "unknown",
+      rootless: isRootless ? ("rootless" as const) : ("rootful" as const),
+    }
   },
 )
 
