@@ -34,6 +34,8 @@ const decodeRecord = Schema.decodeUnknownOption(Schema.fromJsonString(ProcessRec
 /** More runs than are ever kept: each is removed when its end is recorded in the ledger. */
 const MAX_RUNS = 100_000
 
+const ABSENT = ["ENOENT", "ENOTDIR"]
+
 type Key = Pick<ContainerLabels, "session" | "incarnation">
 
 /** How one run is named in memory. */
@@ -46,7 +48,7 @@ export const makeRunDirectory = (dataDir: string, install: InstallId) => {
   const path = (key: Key): string => join(root, key.session, String(key.incarnation))
 
   const readIn = (directory: string): ProcessRecord | undefined => {
-    const text = unless(["ENOENT"], () => readFileSync(join(directory, "process.json"), "utf8"))
+    const text = unless(ABSENT, () => readFileSync(join(directory, "process.json"), "utf8"))
     const record = Option.getOrUndefined(decodeRecord(text))
     return record?.labels.install === install ? record : undefined
   }
@@ -106,6 +108,6 @@ async function* entriesOf(directory: string): AsyncGenerator<string> {
   try {
     for await (const entry of await opendir(directory)) if (entry.isDirectory()) yield entry.name
   } catch (error) {
-    if (!["ENOENT", "ENOTDIR"].includes((error as NodeJS.ErrnoException).code ?? "")) throw error
+    if (!ABSENT.includes((error as NodeJS.ErrnoException).code ?? "")) throw error
   }
 }
