@@ -17,7 +17,8 @@ export const escaped = (text: string): string =>
   text.replaceAll(unsafe, (found) => `\\u${found.charCodeAt(0).toString(16).padStart(4, "0")}`)
 
 /** Without line breaks, for a cell of a table. */
-export const oneLine = (text: string): string => escaped(text.replaceAll(/\s*[\r\n\t]\s*/g, " "))
+export const oneLine = (text: string): string =>
+  escaped(text.replaceAll(/\s+/g, (space) => (/[\r\n\t]/.test(space) ? " " : space)))
 
 /** One text, which may have several lines. */
 export const print = (text: string): Effect.Effect<void> =>
