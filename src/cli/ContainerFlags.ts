@@ -5,7 +5,7 @@ import { GroupContainer } from "../domain/Group.ts"
 import { MountRequest } from "../domain/MountPolicy.ts"
 import { AptPackage, NpmPackage } from "../domain/ImagePlan.ts"
 import { pathTo, type Said, text, unlessDash, wordsOf } from "./Flags.ts"
-import { readAs } from "./FlagTexts.ts"
+import { jsonOf, readAs } from "./FlagTexts.ts"
 
 export const containerFlags = {
   sandbox: text(
@@ -25,9 +25,8 @@ export const containerFlags = {
   ),
 }
 
-const strict = { onExcessProperty: "error" } as const
-const decodeSandbox = Schema.decodeUnknownEffect(Schema.fromJsonString(SandboxOverride), strict)
-const decodeMounts = Schema.decodeUnknownEffect(Schema.fromJsonString(Schema.Array(MountRequest)), strict)
+const decodeSandbox = jsonOf(SandboxOverride)
+const decodeMounts = jsonOf(Schema.Array(MountRequest))
 const decodeApt = Schema.decodeUnknownEffect(Schema.Array(AptPackage))
 const decodeNpm = Schema.decodeUnknownEffect(Schema.Array(NpmPackage))
 const decodeSkills = Schema.decodeUnknownEffect(GroupContainer.fields.skills)

@@ -1,7 +1,8 @@
 /** What the texts of flags say. A text that can't be read is named with its flag. */
-import { Effect, Result } from "effect"
+import { Effect, Result, Schema } from "effect"
 import { parseDuration } from "../domain/DurationText.ts"
 import { parseExchangeTime } from "../domain/ExchangeTime.ts"
+import { describeIssue } from "../domain/SchemaProblem.ts"
 import { describeProblem } from "../domain/TextProblem.ts"
 import { type CommandError, refusal } from "./Root.ts"
 
@@ -32,3 +33,9 @@ export const readAs = <A>(
   text === undefined
     ? Effect.succeed(undefined)
     : Effect.mapError(read(text), ({ message }) => refusal(`--${flag} ${text} ${complaint}: ${message}`))
+
+/** A reader of JSON that refuses what its Schema does not know, and says what it knows. */
+export const jsonOf = <A>(schema: Schema.Codec<A, unknown>) => {
+  const decode = Schema.decodeUnknownEffect(Schema.fromJsonString(schema), { onExcessProperty: "error" })
+  return (text: string) => Effect.mapError(decode(text), ({ issue }) => ({ message: describeIssue(issue) }))
+}

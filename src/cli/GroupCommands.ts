@@ -5,11 +5,12 @@ import { describeGroupContainer, type Destination, type Group, plainGroup } from
 import { GroupId } from "../domain/Ids.ts"
 import { PolicyText } from "../domain/Policy.ts"
 import { changing, reading } from "./Asking.ts"
+import { connectDaemon } from "./Connection.ts"
 import { containerChange, containerFlags } from "./ContainerFlags.ts"
 import { choice, choiceOr, number, type Said, text, textAs, unlessDash, wordsOf } from "./Flags.ts"
-import { readAs } from "./FlagTexts.ts"
+import { jsonOf, readAs } from "./FlagTexts.ts"
 import { table } from "./Output.ts"
-import { family, refusal } from "./Root.ts"
+import { family, refusal, showing } from "./Root.ts"
 
 const id = Argument.String("id").pipe(Argument.withSchema(GroupId))
 
@@ -59,10 +60,8 @@ const settings = {
 
 type Settings = Said<typeof settings>
 
-const decodePolicy = Schema.decodeUnknownEffect(Schema.fromJsonString(PolicyText), {
-  onExcessProperty: "error",
-})
-const decodeWords = Schema.decodeUnknownEffect(Schema.fromJsonString(Schema.NonEmptyArray(Schema.String)))
+const decodePolicy = jsonOf(PolicyText)
+const decodeWords = jsonOf(Schema.NonEmptyArray(Schema.String))
 const decodeGroup = Schema.decodeUnknownEffect(GroupId)
 
 const destinationOf = ([name, target]: readonly [string, string]) => {
@@ -131,20 +130,21 @@ const changesOf = Effect.fn(function* (said: Settings, stored: Pick<Group, "prov
   }
 })
 
-const add = changing(
-  (api) =>
-    Effect.fnUntraced(function* ({ id, settings: said }) {
-      const plain = plainGroup(id)
-      const isProgram = said.command !== undefined || said.program.length > 0
-      const provider = isProgram ? { ...plain.provider, name: "command" } : plain.provider
-      const changes = yield* changesOf(said, { ...plain, provider })
-      const group = { ...plain, assistantName: said.plain.name ?? id, ...changes }
-      yield* checkAgents(id, group.destinations, api.groups())
-      return yield* api.addGroup(group)
-    }),
+/** Reads its flags before it looks for a daemon: a bad flag is told whether or not one runs. */
+const add = showing(
   "add",
   "Add an agent group",
   { id, settings },
+  Effect.fnUntraced(function* ({ id, settings: said }) {
+    const plain = plainGroup(id)
+    const isProgram = said.command !== undefined || said.program.length > 0
+    const provider = isProgram ? { ...plain.provider, name: "command" } : plain.provider
+    const changes = yield* changesOf(said, { ...plain, provider })
+    const group = { ...plain, assistantName: said.plain.name ?? id, ...changes }
+    const api = yield* connectDaemon
+    yield* checkAgents(id, group.destinations, api.groups())
+    return yield* api.addGroup(group)
+  }),
   ({ id }, _, say) => [say(`group ${id} is there; talk to it with: lamplighter send ${id} "hello" --wait`)],
 )
 

@@ -6,6 +6,7 @@ import { Effect, Result, Schema } from "effect"
 import { createInterface } from "node:readline"
 import type { Client } from "../layers/http/SocketClient.ts"
 import { MAX_SEND_BATCH, SendRequest } from "../services/operations/Requests.ts"
+import { describeIssue } from "../domain/SchemaProblem.ts"
 import { hints } from "./Invocation.ts"
 import { print } from "./Output.ts"
 import { refusal } from "./Root.ts"
@@ -26,7 +27,7 @@ const reader = (defaults: Readonly<Record<string, unknown>>) => {
         said === undefined ? rest : { content: { text: said }, ...rest },
       ),
       Result.flatMap((line) => decodeRequest({ ...defaults, ...line })),
-      Result.mapError(({ message }) => message),
+      Result.mapError(({ issue }) => describeIssue(issue)),
     )
 }
 

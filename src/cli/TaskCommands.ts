@@ -7,10 +7,10 @@ import { plural } from "../domain/ScheduleWords.ts"
 import { type Series, SeriesStatus } from "../domain/Series.ts"
 import { PageLimit } from "../services/operations/Requests.ts"
 import { changing, pageFlags, reading } from "./Asking.ts"
-import { connectReading } from "./Connection.ts"
+import { connectDaemon, connectReading } from "./Connection.ts"
 import { choice, formed, number, text, textAs, textOr, unlessDash, whether } from "./Flags.ts"
 import { instant, show, table } from "./Output.ts"
-import { family, jsonFlag } from "./Root.ts"
+import { family, jsonFlag, showing } from "./Root.ts"
 import * as Lines from "./TaskLines.ts"
 import { saidOf, taskSettings } from "./TaskSettings.ts"
 import { instantOf } from "./FlagTexts.ts"
@@ -20,13 +20,7 @@ const id = Argument.String("id").pipe(Argument.withSchema(SeriesId))
 /** Of a prompt in a table. */
 const SHOWN_CHARS = 60
 
-const taskAdd = changing(
-  (api) =>
-    Effect.fnUntraced(function* (said) {
-      const plain = { ttlMs: null, name: null, script: null, zone: null }
-      const task = yield* api.addTask({ ...plain, ...(yield* saidOf(said.settings)), ...said.task })
-      return Lines.echoed(yield* api.task({ id: task.id }))
-    }),
+const taskAdd = showing(
   "add",
   "Add a recurring or one-off task",
   {
@@ -42,6 +36,13 @@ const taskAdd = changing(
     },
     settings: taskSettings,
   },
+  Effect.fnUntraced(function* (said) {
+    const plain = { ttlMs: null, name: null, script: null, zone: null }
+    const task = { ...plain, ...(yield* saidOf(said.settings)), ...said.task }
+    const api = yield* connectDaemon
+    const { id } = yield* api.addTask(task)
+    return Lines.echoed(yield* api.task({ id }))
+  }),
   Lines.echo,
 )
 
@@ -93,13 +94,7 @@ const taskShow = reading(
   },
 )
 
-const taskUpdate = changing(
-  (api) =>
-    Effect.fnUntraced(function* (said) {
-      const change = { ...(yield* saidOf(said.settings)), ...said.change }
-      yield* api.changeTask({ id: said.id, change: { _tag: "Update", change } })
-      return Lines.echoed(yield* api.task({ id: said.id }))
-    }),
+const taskUpdate = showing(
   "update",
   "Change a task; a claimed occurrence finishes as it was",
   {
@@ -113,6 +108,12 @@ const taskUpdate = changing(
     },
     settings: taskSettings,
   },
+  Effect.fnUntraced(function* ({ id, ...said }) {
+    const change = { ...(yield* saidOf(said.settings)), ...said.change }
+    const api = yield* connectDaemon
+    yield* api.changeTask({ id, change: { _tag: "Update", change } })
+    return Lines.echoed(yield* api.task({ id }))
+  }),
   (task) => [...Lines.echo(task), `revision: ${task.revision}`],
 )
 

@@ -2,13 +2,14 @@
  * A scenario: a timeline that somebody wrote down to see what a policy does. YAML, because people write it by hand and comment it;
  * every mistake in it is told with its line and column. `docs/simulation.md` explains the fields, `ScenarioRun.ts` plays it.
  */
-import { Result, Schema, SchemaIssue } from "effect"
+import { Result, Schema, type SchemaIssue } from "effect"
 import { isSeq, LineCounter, parseDocument } from "yaml"
 import { parseDuration } from "../domain/DurationText.ts"
 import { GroupId, MessageId, SeriesId, SessionId } from "../domain/Ids.ts"
 import { MAX_EPOCH_MS } from "../domain/Instant.ts"
 import { Message } from "../domain/Message.ts"
 import { PolicyOverride } from "../domain/Policy.ts"
+import { formatIssue, pathText } from "../domain/SchemaProblem.ts"
 import { CatchUpPolicy, OverlapPolicy } from "../domain/Series.ts"
 import { describeProblem } from "../domain/TextProblem.ts"
 import { parseZone } from "../domain/Zone.ts"
@@ -222,19 +223,6 @@ export const describeMistake = (file: string, mistake: ScenarioMistake): string 
 type Path = ReadonlyArray<PropertyKey>
 type At = (path: Path, message: string) => ScenarioMistake
 type Mistakes = readonly [ScenarioMistake, ...Array<ScenarioMistake>]
-
-const pathText = (path: Path): string =>
-  path
-    .map((key, index) => (typeof key === "number" ? `[${key}]` : `${index === 0 ? "" : "."}${String(key)}`))
-    .join("")
-
-const formatIssue = SchemaIssue.makeFormatterStandardSchemaV1({
-  leafHook: (issue) => {
-    if (issue._tag === "UnexpectedKey") return "there is no such field"
-    if (issue._tag === "MissingKey") return "it is missing"
-    return SchemaIssue.defaultLeafHook(issue)
-  },
-})
 
 /** Reads a scenario, or says everything that is wrong with it. */
 export const readScenario = (text: string): Result.Result<ReadScenario, Mistakes> => {

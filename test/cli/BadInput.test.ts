@@ -83,12 +83,27 @@ describe("bad input", () => {
 
   it("refuses JSON that is none, and limits that no policy has", async () => {
     await refused(["send", "g1", "{not json", "--kind", "webhook"], "{not json")
-    await refused(["group", "set", "g1", "--policy", `{"idelMs":1}`], "idelMs")
+    await refused(["group", "set", "g1", "--policy", `{"idelMs":1}`], "idelMs", "idleMs")
     await refused(["group", "add", "g3", "--command", "node agent.js"], "node agent.js", "--")
     await refused(["send", "g1", "x", "--at", "tomorrow"], "tomorrow", "2026-12-01T09:00:00Z")
     await refused(["send", "g1", "x", "--ttl", "soon"], "soon")
     await refused(["events", "--since", "20"], "--since 20 ", "20s")
     await refused(["events", "--since", "soon"], "--since soon ", "2026-12-01T09:00:00Z", "2h")
+  })
+
+  it("tells a bad flag whether or not a daemon runs", async () => {
+    const nowhere = commandLine()
+    for (const words of [
+      ["group", "add", "g3", "--sandbox", '{"memoryMb":96}'],
+      ["task", "add", "g1", "@daily", "tick", "--start", "soon"],
+      ["task", "update", "t1", "--start", "soon"],
+    ]) {
+      const { code, stderr } = await nowhere.run(...words)
+      assert.strictEqual(code, 1)
+      assert.include(stderr, `${words.at(-2)} ${words.at(-1)}`)
+      assert.notInclude(stderr, "lamplighter up")
+    }
+    await nowhere.close()
   })
 
   it("refuses flags and words that it does not know", async () => {

@@ -91,6 +91,8 @@ describe("what a group says about its containers", () => {
     ["--sandbox", '{"network":"host"}', "network"],
     ["--sandbox", '{"user":"0:0"}', "user"],
     ["--sandbox", '{"memoryBytes":1}', "memoryBytes"],
+    ["--sandbox", '{"memoryMb":96}', "memoryMb: there is no such field; known here are memoryBytes, "],
+    ["--mounts", '[{"source":"/srv","target":"x","acces":"read-only"}]', "[0].acces: there is no such field"],
     ["--sandbox", '{"privileged":true}', "privileged"],
     ["--sandbox", "not JSON", "--sandbox"],
     ["--mounts", '[{"source":"data","target":"x","access":"read-only"}]', "absolute"],

@@ -162,7 +162,10 @@ describe("a scenario", () => {
     )
     assert.strictEqual(found.length, 4)
     assert.isTrue(found.some((line) => line.startsWith("a.yaml:2:8: lasts: a length of time")))
-    assert.include(found, "a.yaml:3:6: foo: there is no such field")
+    assert.include(
+      found,
+      "a.yaml:3:6: foo: there is no such field; known here are name, about, start, lasts, zone, policy, sessions, sends, tasks, outages, operators, expect",
+    )
     assert.isTrue(found.some((line) => line.startsWith("a.yaml:5:9: sessions[0].id: expected a session id")))
     assert.isTrue(found.some((line) => line.startsWith("a.yaml:6:23: sessions[0].agent.behaves: Expected")))
   })
