@@ -393,7 +393,11 @@ export const settled = (life: Life, now: EpochMs): Life => {
         spawnedAt,
         askedAt: earlier(life.askedAt, now),
         signalledAt: earlier(life.signalledAt, now),
-        kill: life.kill && { ...life.kill, at: Math.min(life.kill.at, now) },
+        kill: life.kill && {
+          ...life.kill,
+          since: Math.min(life.kill.since, now),
+          at: Math.min(life.kill.at, now),
+        },
       }
   }
 }

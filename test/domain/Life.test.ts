@@ -8,6 +8,7 @@ import {
   exited,
   ingested,
   inHostTime,
+  killed,
   type Life,
   type Live,
   livenessOf,
@@ -183,7 +184,18 @@ describe("every life", () => {
   const instant = Schema.Int.check(Schema.isBetween({ minimum: SPAWN - HOUR_MS, maximum: SPAWN + HOUR_MS }))
   const steps = Schema.Array(
     Schema.Struct({
-      what: Schema.Literals(["beat", "claim", "blind", "work", "rest", "stop", "signal", "jump", "back"]),
+      what: Schema.Literals([
+        "beat",
+        "claim",
+        "blind",
+        "work",
+        "rest",
+        "stop",
+        "signal",
+        "kill",
+        "jump",
+        "back",
+      ]),
       now: instant,
       stamp: instant,
     }),
@@ -205,6 +217,8 @@ describe("every life", () => {
         return stopped(settledLife)
       case "signal":
         return signalled(stopped(settledLife), now)
+      case "kill":
+        return killed(stopped(settledLife), now)
       case "jump":
         return clockJumped(settledLife, now) as Live
       default:
@@ -225,7 +239,9 @@ describe("every life", () => {
           life.activeAt,
           life.workDueSince,
           life.blindSince,
-          life._tag === "Stopping" ? life.signalledAt : null,
+          ...(life._tag === "Stopping"
+            ? [life.askedAt, life.signalledAt, life.kill?.since, life.kill?.at]
+            : []),
           ...life.claims.map(({ firstSeenAt }) => firstSeenAt),
         ]
         for (const moment of observed) assert.isAtMost(moment ?? 0, now)
