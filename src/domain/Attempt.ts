@@ -78,9 +78,18 @@ export const backoffMs = (
 }
 
 /** Whether an attempt with this end spends a try: the container died or hung with it, or says itself that it failed. */
-export const costsTry = (outcome: AttemptOutcome): boolean => COSTLY.includes(outcome)
+export const costsTry = (outcome: AttemptOutcome): boolean => COSTS_TRY[outcome]
 
-const COSTLY: ReadonlyArray<AttemptOutcome> = ["failed", "crashed", "stuck"]
+const COSTS_TRY: { readonly [Outcome in AttemptOutcome]: boolean } = {
+  completed: false,
+  skipped: false,
+  failed: true,
+  crashed: true,
+  stuck: true,
+  "host-stopped": false,
+  released: false,
+  late: false,
+}
 
 export const decideRetry = (
   message: Pick<Message, "state" | "tries" | "dueAt" | "trigger" | "kind">,
