@@ -38,8 +38,8 @@ const workspaceError = (): WorkspaceError => new WorkspaceError({ message })
 const ledgerError = (): LedgerError => new LedgerError({ reason: "Io", message })
 const channelError = (): ChannelError => new ChannelError({ kind: "Transient", message, retryAfterMs: null })
 
-/** An error for each operation that can fail: one that its contract allows. */
-type Failures<S> = { readonly [K in keyof S]?: () => FailureOf<S[K]> }
+/** An error for each operation, one that its contract allows; null: it is let alone. All are named, so that no new one is forgotten. */
+type Failures<S> = { readonly [K in keyof S]: (() => FailureOf<S[K]>) | null }
 type FailureOf<Operation> = Operation extends (...given: infer _) => infer Answer
   ? FailureOf<Answer>
   : Operation extends Effect.Effect<infer _A, infer E>
@@ -47,42 +47,47 @@ type FailureOf<Operation> = Operation extends (...given: infer _) => infer Answe
     : Operation
 type Method = (...given: ReadonlyArray<unknown>) => unknown
 
+/** A service whose operations fail when it is their turn. */
+const failingWhen =
+  (fails: (operation: string) => boolean) =>
+  <S extends object>(name: string, service: S, failures: Failures<S>): S => {
+    const step = (operation: string, answer: unknown, error: () => unknown): unknown =>
+      Effect.isEffect(answer)
+        ? Effect.suspend(() => (fails(operation) ? Effect.fail(error()) : answer))
+        : fails(operation)
+          ? error()
+          : answer
+    const wrapped = Object.entries(failures).flatMap(([method, error]) => {
+      if (error === null) return []
+      const operation = `${name}.${method}`
+      const plain: unknown = service[method as keyof S]
+      const fail = error as () => unknown
+      const failable =
+        typeof plain === "function"
+          ? (...given: ReadonlyArray<unknown>) => step(operation, (plain as Method)(...given), fail)
+          : step(operation, plain, fail)
+      return [[method, failable]]
+    })
+    return { ...service, ...Object.fromEntries(wrapped) }
+  }
+
 /** The same layers, of whose calls the Nth fails with an error that its contract allows. `onFail` is told before. */
 export const failingTheNth = (
   layers: DaemonLayers,
   nth: NthCall,
   onFail: (operation: string) => void,
 ): DaemonLayers => {
-  const fails = (operation: string): boolean => {
+  const failing = failingWhen((operation) => {
     const taken = nth.take(operation)
     if (taken) onFail(operation)
     return taken
-  }
-  const step = (operation: string, answer: unknown, error: () => unknown): unknown =>
-    Effect.isEffect(answer)
-      ? Effect.suspend(() => (fails(operation) ? Effect.fail(error()) : answer))
-      : fails(operation)
-        ? error()
-        : answer
-  const failing = <S extends object>(name: string, service: S, failures: Failures<S>): S => {
-    const wrapped = Object.entries(failures).map(([method, error]) => {
-      const operation = `${name}.${method}`
-      const plain: unknown = service[method as keyof S]
-      const fail = error as () => unknown
-      return [
-        method,
-        typeof plain === "function"
-          ? (...given: ReadonlyArray<unknown>) => step(operation, (plain as Method)(...given), fail)
-          : step(operation, plain, fail),
-      ]
-    })
-    return { ...service, ...Object.fromEntries(wrapped) }
-  }
+  })
   const { channels, ledger, mailbox, workspace } = layers
   return {
     ...layers,
-    ledger: failing("ledger", ledger, { transaction: ledgerError, read: ledgerError }),
+    ledger: failing("ledger", ledger, { transaction: ledgerError, read: ledgerError, backup: null }),
     mailbox: failing("mailbox", mailbox, {
+      paths: null,
       create: mailboxError,
       revision: mailboxError,
       project: mailboxError,
@@ -91,6 +96,7 @@ export const failingTheNth = (
       removeBelow: mailboxError,
     }),
     workspace: failing("workspace", workspace, {
+      zeroExitLogs: null,
       prepareGroup: workspaceError,
       writeSessionLists: workspaceError,
       writeExitLog: workspaceError,
@@ -99,11 +105,14 @@ export const failingTheNth = (
       types: channels.types,
       get: (type) => {
         const channel = channels.get(type)
-        return channel && failing("channel", channel, { send: channelError })
+        return channel && failing("channel", channel, { type: null, send: channelError })
       },
     },
     runtime: (plain) =>
       failing("runtime", layers.runtime(plain), {
+        kind: null,
+        bootId: null,
+        events: null,
         start: () => new StartError({ reason: "RuntimeDown", message }),
         stop: down,
         kill: down,
