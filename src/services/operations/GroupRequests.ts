@@ -9,7 +9,8 @@ import { ProviderRegistry, type ProviderRegistryService } from "../ProviderRegis
 import { SessionStore } from "../SessionStore.ts"
 import type { InputOf } from "./Contract.ts"
 import { channelProblem, type KnownChannels } from "./KnownChannels.ts"
-import { existing, type NewGroup } from "./Requests.ts"
+import { existing } from "./Lookup.ts"
+import type { NewGroup } from "./Requests.ts"
 import { isImageName } from "../../domain/ImagePlan.ts"
 
 export const makeGroupRequests = Effect.fnUntraced(function* (options: {

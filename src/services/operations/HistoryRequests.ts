@@ -8,7 +8,8 @@ import { SessionStore } from "../SessionStore.ts"
 import { Sweep } from "../Sweep.ts"
 import type { Failing } from "../Trouble.ts"
 import type { InputOf } from "./Contract.ts"
-import { DEFAULT_PAGE, only, pageOf, type Status } from "./Requests.ts"
+import { only, pageOf } from "./Lookup.ts"
+import { DEFAULT_PAGE, type Status } from "./Requests.ts"
 
 /** Later than any instant that a ledger holds. */
 const FAR_FUTURE = Number.MAX_SAFE_INTEGER

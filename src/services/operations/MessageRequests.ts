@@ -7,7 +7,8 @@ import { newId } from "../Ids.ts"
 import type { Nudge } from "../Nudge.ts"
 import { SessionStore } from "../SessionStore.ts"
 import type { InputOf } from "./Contract.ts"
-import { DEFAULT_PAGE, existing, only, pageOf, type MessageReport } from "./Requests.ts"
+import { existing, only, pageOf } from "./Lookup.ts"
+import { DEFAULT_PAGE, type MessageReport } from "./Requests.ts"
 
 /** Nameless rows belong to a message until this long after its end: the look that follows it has then happened. */
 const LAST_LOOK_MS = 1_500

@@ -1,5 +1,5 @@
 /** The requests and answers of `Operations`, as schemas: the CLI, the HTTP API and programs say the same things. */
-import { Effect, Schema, Struct } from "effect"
+import { Schema, Struct } from "effect"
 import { Address } from "../../domain/Address.ts"
 import { Delivery } from "../../domain/Delivery.ts"
 import { partly } from "../../domain/Fields.ts"
@@ -12,29 +12,12 @@ import { PolicyText } from "../../domain/Policy.ts"
 import { Run, RunStatistics } from "../../domain/Run.ts"
 import { Series, seriesSettings } from "../../domain/Series.ts"
 import { Session, SessionMode, SessionStatus } from "../../domain/Session.ts"
-import { NotFound } from "../ledger/Refusals.ts"
-import type { Page } from "../LedgerDriver.ts"
 
 /** Rows of one page, at most. */
 export const MAX_PAGE = 1_000
 export const DEFAULT_PAGE = 200
 
 export const PageLimit = Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: MAX_PAGE }))
-
-/** A listing's page as the ledger takes it: what a request does not say has a default, so that no listing is unbounded. */
-export const pageOf = (page: { readonly [Field in keyof Page]?: Page[Field] | undefined }): Page => ({
-  limit: page.limit ?? DEFAULT_PAGE,
-  after: page.after,
-})
-
-/** One of them, or any. */
-export const only = <A>(one: A | undefined) => (one === undefined ? undefined : [one])
-
-/** What was found under an id has to be there. */
-export const existing =
-  (entity: NotFound["entity"], id: string) =>
-  <A>(found: A | undefined): Effect.Effect<A, NotFound> =>
-    found === undefined ? Effect.fail(NotFound.of(entity, id)) : Effect.succeed(found)
 
 /** A message to send. Without a session it goes to the one that group, mode and address resolve to. */
 export const SendRequest = Schema.Struct({

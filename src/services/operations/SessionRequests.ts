@@ -7,7 +7,8 @@ import type { Nudge } from "../Nudge.ts"
 import { SessionStore } from "../SessionStore.ts"
 import { Sweep } from "../Sweep.ts"
 import type { InputOf } from "./Contract.ts"
-import { existing, pageOf, type SessionReport } from "./Requests.ts"
+import { existing, pageOf } from "./Lookup.ts"
+import type { SessionReport } from "./Requests.ts"
 
 /** Of what a running container wrote, per stream. */
 const LIVE_OUTPUT_BYTES = 64 * 1024
@@ -58,7 +59,8 @@ export const makeSessionRequests = Effect.fnUntraced(function* (options: { reado
         })
       }
       yield* options.look.ring
-      return yield* sessionOf(id)
+      // It is done, also where the session is gone by now.
+      return (yield* store.read((reader) => reader.session(id))) ?? session
     }),
   }
 })

@@ -10,7 +10,8 @@ import { findSeries } from "../ledger/FindSeries.ts"
 import type { Nudge } from "../Nudge.ts"
 import { SessionStore } from "../SessionStore.ts"
 import type { InputOf } from "./Contract.ts"
-import { existing, MAX_PAGE, pageOf, type TaskReport } from "./Requests.ts"
+import { existing, pageOf } from "./Lookup.ts"
+import { MAX_PAGE, type TaskReport } from "./Requests.ts"
 
 /** Instants and runs that a task's report shows. */
 const SHOWN_SLOTS = 3
