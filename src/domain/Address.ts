@@ -10,7 +10,7 @@ export type Address = typeof Address.Type
 
 export const nowhere: Address = { channelType: null, platformId: null, threadId: null }
 
-/** Of a row that has one. */
+/** The address of a row that has one among other fields. */
 export const addressOf = ({ channelType, platformId, threadId }: Address): Address => ({
   channelType,
   platformId,

@@ -1,7 +1,7 @@
 /**
  * The fields of a cron expression on a calendar without zones: the next and the last wall-clock time that they match, and how many
- * lie between two. Local times
- * are the milliseconds that a UTC clock with the same face would show. Dates are found month by month, never by walking time.
+ * lie between two. Local times are the milliseconds that a UTC clock with the same face would show. Dates are found month by month,
+ * never by walking time.
  */
 import { DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS } from "./Instant.ts"
 

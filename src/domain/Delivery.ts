@@ -94,7 +94,7 @@ export const transitionDelivery = (
   return status === undefined ? undefined : { ...row, ...change(row, event, at.now), ...ending(status, at) }
 }
 
-/** What nothing has become of yet. */
+/** The fields of a delivery that nobody has tried yet. */
 const fresh = {
   attempts: 0,
   firstAttemptAt: null,

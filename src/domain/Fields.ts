@@ -12,7 +12,7 @@ export const preset = <S extends Schema.Top>(schema: S, value: S["Type"], descri
 
 export const millis = (value: number, description: string) => preset(Millis, value, description)
 
-/** A struct of fields that all have a default, with these. */
+/** The defaults of a struct, each of whose fields was made by `preset`. */
 export const defaultsOf = <Fields extends Schema.Struct.Fields>(struct: Schema.Struct<Fields>) =>
   Object.fromEntries(
     Object.entries(struct.fields).map(([name, field]) => [

@@ -33,8 +33,9 @@ export const EndReason = Schema.Literals([
 export type EndReason = typeof EndReason.Type
 
 /** Whether the end needs no explanation. Every other end keeps a log, whatever its exit code. */
-export const isWanted = (reason: EndReason | null): boolean =>
-  reason !== null && ["own-exit", "idle", "operator", "shutdown", "cancelled"].includes(reason)
+export const isWanted = (reason: EndReason | null): boolean => WANTED.includes(reason)
+
+const WANTED: ReadonlyArray<EndReason | null> = ["own-exit", "idle", "operator", "shutdown", "cancelled"]
 
 /** How the runtime saw a container end. `exitCode` and `signal` are both null when nobody could see it. */
 export interface ObservedExit {

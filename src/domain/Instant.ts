@@ -22,7 +22,10 @@ export const MINUTE_MS = 60_000
 export const HOUR_MS = 3_600_000
 export const DAY_MS = 86_400_000
 
-/** A length of time that was doubled so many times. Doubled fifty times, a millisecond is longer than any limit. */
+/**
+ * A length of time, doubled so many times. Doubled fifty times, a millisecond is longer than any limit; the bound keeps 0 from becoming
+ * NaN.
+ */
 export const doubled = (baseMs: number, times: number): number =>
   baseMs * 2 ** Math.min(Math.max(0, times), 50)
 

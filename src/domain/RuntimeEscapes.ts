@@ -3,7 +3,7 @@
  * versions without renumbering them: what is found is a reason to look, and the operator's word decides.
  */
 
-/** Major, minor, patch and release candidate. A release comes after all of its candidates. */
+/** Major, minor, patch and release candidate. A release comes after all of its candidates: its fourth number is the greatest there is. */
 type Version = ReadonlyArray<number>
 
 export interface Escape {
@@ -34,8 +34,8 @@ const isFixed = (version: Version, fixedIn: ReadonlyArray<string>): boolean => {
   const fixes = fixedIn.map(parse).filter((fix) => fix !== undefined)
   const ofItsLine = fixes.find(([major, minor]) => major === version[0] && minor === version[1])
   // Lines after the last one that was mended began with the fix; lines before the first never had it.
-  const first = ofItsLine ?? fixes.at(-1)
-  return first !== undefined && compare(version, first) >= 0
+  const fix = ofItsLine ?? fixes.at(-1)
+  return fix !== undefined && compare(version, fix) >= 0
 }
 
 /** Empty for a version that has none of them; null for a text that is no version. */

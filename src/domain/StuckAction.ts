@@ -154,7 +154,7 @@ const claimCounts = (claim: Claim): boolean =>
 const earliestClaim = (claim: Claim): EpochMs =>
   claimCounts(claim) ? (claim.claimedAt as EpochMs) : claim.firstSeenAt
 
-/** The end of the second that its word may stand for. */
+/** The latest instant that its own word can mean, or the host's first sight where that word does not count. */
 const endOfClaim = (claim: Claim): EpochMs =>
   claimCounts(claim)
     ? (claim.claimedAt as EpochMs) + (claim.precision === "s" ? CUT_MS : 0)

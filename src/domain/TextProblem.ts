@@ -15,7 +15,7 @@ export const refuseText = (
   remedy: string,
 ): Result.Result<never, TextProblem> => Result.fail({ reason, position, remedy })
 
-/** The same of a text that begins so many characters later in what was given. */
+/** What was read begins `by` characters into what was given: positions count from the beginning of what was given. */
 export const shifted = <A>(read: Result.Result<A, TextProblem>, by: number): Result.Result<A, TextProblem> =>
   Result.mapError(read, (problem) => ({
     ...problem,

@@ -70,6 +70,7 @@ export interface ContainerExit {
   readonly stoppedBy?: "engine"
 }
 
+/** All that is known of an exit that nobody saw. */
 export const UNSEEN_EXIT: ContainerExit = { exitCode: null, signal: null, oomKilled: false, at: null }
 
 export type ContainerStatus =

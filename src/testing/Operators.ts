@@ -28,17 +28,18 @@ const ROUNDS_MS = 30 * MINUTE_MS
 /** What an operator does of which it does not matter whether it is refused. */
 const fine = (): void => {}
 
-type Ask = Operations["Service"]
+type OperationsService = Operations["Service"]
 
-const control = (id: SessionId, what: "stop" | "hold" | "wake" | "release") => (operations: Ask) =>
-  operations.controlSession({ id, what })
+const control =
+  (id: SessionId, what: "stop" | "hold" | "wake" | "release") => (operations: OperationsService) =>
+    operations.controlSession({ id, what })
 
-const pause = (id: SeriesId) => (operations: Ask) =>
+const pause = (id: SeriesId) => (operations: OperationsService) =>
   operations.changeTask({ id, change: { _tag: "Pause", note: null } })
 
 const resume =
   (id: SeriesId, pausedSlots: "catch-up" | "record" = "record") =>
-  (operations: Ask) =>
+  (operations: OperationsService) =>
     operations.changeTask({ id, change: { _tag: "Resume", pausedSlots } })
 
 /** Makes the group unless it is there. */
@@ -132,7 +133,11 @@ export class Operators {
   }
 
   /** Done at the fault's end, until it is answered. */
-  private later<A, E>(fault: Fault, what: string, ask: (operations: Ask) => Effect.Effect<A, E>): void {
+  private later<A, E>(
+    fault: Fault,
+    what: string,
+    ask: (operations: OperationsService) => Effect.Effect<A, E>,
+  ): void {
     this.ground.after(fault.ms, () => this.requests.insist(what, ask, fine, fine))
   }
 
@@ -179,7 +184,7 @@ export class Operators {
     this.open.add(id)
     const dueAt = this.ground.wall() + dueInMs
     const session = sessionName(planned.session)
-    const request = (operations: Ask) =>
+    const request = (operations: OperationsService) =>
       operations.send({
         id: MessageId.make(id),
         sessionId: session,
@@ -203,7 +208,7 @@ export class Operators {
   /** The same id with other words is a conflict, also after the message has ended. */
   private contradict({ id, session }: PlannedSend): void {
     const { violate, watch } = this.ground
-    const request = (operations: Ask) =>
+    const request = (operations: OperationsService) =>
       operations.send({
         id: MessageId.make(id),
         sessionId: sessionName(session),
@@ -220,7 +225,7 @@ export class Operators {
     const { violate, wall } = this.ground
     const groupId = groupName(task.session % this.shape.groups)
     const id = SeriesId.make(task.id)
-    const request = Effect.fnUntraced(function* (operations: Ask) {
+    const request = Effect.fnUntraced(function* (operations: OperationsService) {
       const store = yield* SessionStore
       if ((yield* store.read((reader) => reader.series(id))) !== undefined) return
       yield* operations.addTask({
@@ -250,7 +255,7 @@ export class Operators {
 
   private release(which: "quarantined" | "any"): void {
     const { now, weather } = this.ground
-    const request = Effect.fnUntraced(function* (operations: Ask) {
+    const request = Effect.fnUntraced(function* (operations: OperationsService) {
       const store = yield* SessionStore
       const sessions = yield* store.read((reader) => reader.sessions({}, { limit: MAX_ROUND }))
       for (const { id, status } of sessions) {

@@ -21,7 +21,7 @@ const MAX_BYTES = 1024 * 1024
 /** Messages that one entry of `sends` may become. */
 const MAX_REPEATS = 10_000
 
-/** Text that has nothing wrong with it, by the words of `wrong`. */
+/** A text of which `wrong` says nothing; what it says otherwise is the refusal. */
 const textThat = (wrong: (text: string) => string | undefined) =>
   Schema.String.check(Schema.makeFilter(wrong))
 

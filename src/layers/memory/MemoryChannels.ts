@@ -37,7 +37,7 @@ export class MemoryChannels extends Context.Service<MemoryChannels, ReturnType<t
   "lamplighter/layers/memory/MemoryChannels",
 ) {}
 
-/** What faults that depend on the delivery are decided by; `undefined` leaves it to the script. */
+/** Decides the outcome of a send by its delivery; `undefined` leaves it to the script. */
 type Decide = (delivery: Delivery, channel: string) => ScriptedOutcome | undefined
 
 const takes = (outcome: ScriptedOutcome): boolean =>

@@ -4,15 +4,13 @@
  */
 import { Effect, Layer } from "effect"
 import type { InstallId } from "../../domain/Ids.ts"
-import { type ContainerExit, ContainerRuntime } from "../../services/ContainerRuntime.ts"
+import { type ContainerExit, ContainerRuntime, UNSEEN_EXIT } from "../../services/ContainerRuntime.ts"
 import { makeRuntimeEventHub } from "../runtime/RuntimeEventHub.ts"
 import { SimulatedEngine } from "./SimulatedEngine.ts"
 
 export interface SimulatedRuntimeOptions {
   readonly install: InstallId
 }
-
-const UNKNOWN: ContainerExit = { exitCode: null, signal: null, oomKilled: false, at: null }
 
 const EVENT_CAPACITY = 100_000
 
@@ -24,7 +22,8 @@ const make = Effect.fnUntraced(function* (options: SimulatedRuntimeOptions) {
   const adopted = new Set<string>()
 
   /** The exit of an adopted container is not known, as of a process. */
-  const shown = (handle: string, exit: ContainerExit): ContainerExit => (started.has(handle) ? exit : UNKNOWN)
+  const shown = (handle: string, exit: ContainerExit): ContainerExit =>
+    started.has(handle) ? exit : UNSEEN_EXIT
 
   yield* engine.listen((event) => {
     if (event._tag === "Gap") return hub.publish(event)
@@ -57,7 +56,7 @@ const make = Effect.fnUntraced(function* (options: SimulatedRuntimeOptions) {
         adopted.add(ref.handle)
         const status = statuses.find((candidate) => candidate.ref.handle === ref.handle)
         if (status?._tag === "Running") return
-        hub.publish({ _tag: "Exited", ref, exit: status?.exit ?? UNKNOWN })
+        hub.publish({ _tag: "Exited", ref, exit: status?.exit ?? UNSEEN_EXIT })
       }),
     output: engine.output,
     remove: engine.remove,

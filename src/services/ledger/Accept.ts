@@ -13,7 +13,7 @@ import { cancelOpen, finishMessage } from "./Finish.ts"
 import { conflict, type Conflict, Full, NotFound } from "./Refusals.ts"
 import { openUnit, type SessionUnit, type TransitionContext, withUnit } from "./SessionUnit.ts"
 
-/** What nothing has become of yet. */
+/** The fields of a message that nothing has happened to yet. */
 const fresh = {
   tries: 0,
   attempts: 0,
