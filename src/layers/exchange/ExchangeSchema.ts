@@ -82,39 +82,39 @@ CREATE TABLE container_state (
 );
 `
 
-/** The columns without which a table of outbound.db is not ours, and those that older runners may lack. */
-export const OUTBOUND_TABLES = {
-  messages_out: {
-    required: [
-      "id",
-      "seq",
-      "in_reply_to",
-      "timestamp",
-      "deliver_after",
-      "recurrence",
-      "kind",
-      "platform_id",
-      "channel_type",
-      "thread_id",
-      "content",
-    ],
-    optional: [],
-  },
-  processing_ack: {
-    required: ["message_id", "status", "status_changed"],
-    optional: ["tries", "outcome", "detail"],
-  },
-  session_state: { required: ["key", "value", "updated_at"], optional: [] },
-  container_state: {
-    required: ["id", "current_tool", "updated_at"],
-    optional: ["tool_declared_timeout_ms", "tool_started_at"],
-  },
-} as const satisfies Record<
-  string,
-  { readonly required: ReadonlyArray<string>; readonly optional: ReadonlyArray<string> }
->
+export const OUTBOUND_TABLES = ["messages_out", "processing_ack", "session_state", "container_state"] as const
+export type OutboundTable = (typeof OUTBOUND_TABLES)[number]
 
-export type OutboundTable = keyof typeof OUTBOUND_TABLES
+/** The columns of a table as the SQL above declares them, one a line. */
+const columnsOf = (table: string): ReadonlyArray<string> => {
+  const body =
+    new RegExp(`CREATE TABLE ${table} \\(([^;]+)\\n\\);`).exec(INBOUND_SQL + OUTBOUND_SQL)?.[1] ?? ""
+  return [...body.matchAll(/^ +(\w+)/gm)].map(([, column = ""]) => column)
+}
+
+/** Columns that the outbound.db of an older runner may lack. */
+const YOUNGER = ["tries", "outcome", "detail", "tool_declared_timeout_ms", "tool_started_at"]
+
+/** The columns without which a table of outbound.db is not ours. */
+export const requiredColumns = (table: OutboundTable): ReadonlyArray<string> =>
+  columnsOf(table).filter((column) => !YOUNGER.includes(column))
+
+/** Inserts a whole row. Its values are named like the columns, in camel case. */
+export const insertSql = (table: string): string => {
+  const columns = columnsOf(table)
+  const values = columns.map(
+    (column) => `@${column.replaceAll(/_(.)/g, (_, letter: string) => letter.toUpperCase())}`,
+  )
+  return `INSERT INTO ${table} (${columns.join(", ")}) VALUES (${values.join(", ")})`
+}
+
+/** The first column is the key. When a row came stays as it was first written. */
+export const upsertSql = (table: string): string => {
+  const [key, ...others] = columnsOf(table)
+  const changing = others.filter((column) => column !== "timestamp")
+  return `${insertSql(table)}
+    ON CONFLICT (${key}) DO UPDATE SET ${changing.map((name) => `${name} = excluded.${name}`).join(", ")}`
+}
 
 /** Page size of both files; a file of another size is not what the host made. */
 export const PAGE_BYTES = 4096

@@ -18,6 +18,7 @@ import {
   ProjectionBlocked,
 } from "../../services/Mailbox.ts"
 import type { Destination } from "../../domain/Group.ts"
+import { upsertSql } from "./ExchangeSchema.ts"
 
 /** How long one projection waits for a lock, and how often it retries. A runner's read takes milliseconds. */
 const LOCK_WAIT_MS = 200
@@ -122,27 +123,10 @@ const currentRevision = (database: Database.Database): number =>
 const journal = (database: Database.Database): string =>
   `PRAGMA journal_mode = ${currentRevision(database) === 0 ? "MEMORY" : "PERSIST"}`
 
-/** The first column is the key. When a row came stays as it was first written. */
-const upsertSql = (table: string, columns: string): string => {
-  const names = columns.split(" ")
-  const changing = names.slice(1).filter((name) => name !== "timestamp")
-  return `INSERT INTO ${table} (${names.join(", ")}) VALUES (${names.map(() => "?").join(", ")})
-    ON CONFLICT (${names[0]}) DO UPDATE SET ${changing.map((name) => `${name} = excluded.${name}`).join(", ")}`
-}
-
-const UPSERT_MESSAGE = upsertSql(
-  "messages_in",
-  "id seq kind timestamp status process_after recurrence series_id tries trigger platform_id channel_type thread_id content source_session_id on_wake",
-)
-const UPSERT_DELIVERED = upsertSql(
-  "delivered",
-  "message_out_id platform_message_id status delivered_at detail",
-)
-const UPSERT_DESTINATION = upsertSql(
-  "destinations",
-  "name display_name type channel_type platform_id agent_group_id",
-)
-const UPSERT_ROUTING = upsertSql("session_routing", "id channel_type platform_id thread_id")
+const UPSERT_MESSAGE = upsertSql("messages_in")
+const UPSERT_DELIVERED = upsertSql("delivered")
+const UPSERT_DESTINATION = upsertSql("destinations")
+const UPSERT_ROUTING = upsertSql("session_routing")
 
 const writeMessages = (
   database: Database.Database,
@@ -153,24 +137,16 @@ const writeMessages = (
   const upsert = database.prepare(UPSERT_MESSAGE)
   for (const { message, status } of messages) {
     const processAfter = processAfterOf(message, now)
-    upsert.run(
-      message.id,
-      message.seq,
-      message.kind,
-      formatExchangeTime(message.acceptedAt),
+    upsert.run({
+      ...message,
       status,
-      processAfter === null ? null : formatExchangeTime(processAfter),
-      null,
-      message.seriesId ?? message.id,
-      message.tries,
-      message.trigger ? 1 : 0,
-      message.platformId,
-      message.channelType,
-      message.threadId,
-      message.content,
-      message.sourceSessionId,
-      message.onWake ? 1 : 0,
-    )
+      timestamp: formatExchangeTime(message.acceptedAt),
+      processAfter: processAfter === null ? null : formatExchangeTime(processAfter),
+      recurrence: null,
+      seriesId: message.seriesId ?? message.id,
+      trigger: message.trigger ? 1 : 0,
+      onWake: message.onWake ? 1 : 0,
+    })
   }
 }
 
@@ -189,25 +165,15 @@ const writeSeries = (
         message: `the preview of series ${id} has the time '${nextSlotText}', which a runner would take for due: use RFC 9557 text with its zone in brackets`,
       })
   const upsert = database.prepare(UPSERT_MESSAGE)
+  const preview = { kind: "task", timestamp: formatExchangeTime(now), tries: 0, trigger: 0, onWake: 0 }
   for (const row of series)
-    upsert.run(
-      row.id,
-      row.seq,
-      "task",
-      formatExchangeTime(now),
-      row.status,
-      row.nextSlotText,
-      row.recurrence,
-      row.id,
-      0,
-      0,
-      row.platformId,
-      row.channelType,
-      row.threadId,
-      row.content,
-      null,
-      0,
-    )
+    upsert.run({
+      ...preview,
+      ...row,
+      processAfter: row.nextSlotText,
+      seriesId: row.id,
+      sourceSessionId: null,
+    })
   database
     .prepare(
       `UPDATE messages_in SET status = 'completed', recurrence = NULL
@@ -226,18 +192,13 @@ const writeDelivered = (database: Database.Database, rows: ReadonlyArray<Project
     database.exec("ALTER TABLE delivered ADD COLUMN detail TEXT")
   const upsert = database.prepare(UPSERT_DELIVERED)
   for (const row of rows)
-    upsert.run(row.outboundId, row.platformMessageId, row.status, formatExchangeTime(row.at), row.detail)
+    upsert.run({ ...row, messageOutId: row.outboundId, deliveredAt: formatExchangeTime(row.at) })
 }
 
 const writeDestinations = (database: Database.Database, rows: ReadonlyArray<Destination>): void => {
   database.exec("DELETE FROM destinations")
   const insert = database.prepare(UPSERT_DESTINATION)
-  for (const row of rows)
-    insert.run(row.name, row.displayName, row.type, row.channelType, row.platformId, row.agentGroupId)
-}
-
-const writeRouting = (database: Database.Database, routing: NonNullable<Projection["routing"]>): void => {
-  database.prepare(UPSERT_ROUTING).run(1, routing.channelType, routing.platformId, routing.threadId)
+  for (const row of rows) insert.run({ ...row })
 }
 
 /** Everything but the commit; leaves no transaction open when it fails. True when there is something to commit. */
@@ -252,7 +213,7 @@ const stage = (database: Database.Database, projection: Projection, now: EpochMs
     writeDelivered(database, projection.delivered)
     if (projection.series !== null) writeSeries(database, projection.series, now)
     if (projection.destinations !== null) writeDestinations(database, projection.destinations)
-    if (projection.routing !== null) writeRouting(database, projection.routing)
+    if (projection.routing !== null) database.prepare(UPSERT_ROUTING).run({ id: 1, ...projection.routing })
     database.pragma(`user_version = ${projection.revision}`)
     return true
   } catch (error) {

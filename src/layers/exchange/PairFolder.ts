@@ -9,18 +9,11 @@ import * as path from "node:path"
 import { formatExchangeTime } from "../../domain/ExchangeTime.ts"
 import type { IncarnationNumber } from "../../domain/Ids.ts"
 import type { Carryover } from "../../services/Mailbox.ts"
-import { imageOf, INBOUND_SQL, OUTBOUND_SQL } from "./ExchangeSchema.ts"
+import { imageOf, INBOUND_SQL, insertSql, OUTBOUND_SQL } from "./ExchangeSchema.ts"
 
 /** The bytes that every new pair starts from. */
-export interface PairImages {
-  readonly inbound: Buffer
-  readonly outbound: Buffer
-}
-
-export const makeImages = (): PairImages => ({
-  inbound: imageOf(INBOUND_SQL),
-  outbound: imageOf(OUTBOUND_SQL),
-})
+export const makeImages = () => ({ inbound: imageOf(INBOUND_SQL), outbound: imageOf(OUTBOUND_SQL) })
+type PairImages = ReturnType<typeof makeImages>
 
 /** The bytes of outbound.db with what is carried over; null when nothing is. */
 export const insertCarryover = (image: Buffer, carry: Carryover): Buffer | null => {
@@ -28,25 +21,17 @@ export const insertCarryover = (image: Buffer, carry: Carryover): Buffer | null 
   const database = new Database(image)
   try {
     const at = formatExchangeTime(carry.createdAt)
-    const state = database.prepare("INSERT INTO session_state (key, value, updated_at) VALUES (?, ?, ?)")
-    const outbound = database.prepare(
-      `INSERT INTO messages_out (id, seq, in_reply_to, timestamp, kind, platform_id, channel_type, thread_id, content)
-      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-    )
+    const state = database.prepare(insertSql("session_state"))
+    const outbound = database.prepare(insertSql("messages_out"))
     database.exec("BEGIN")
-    for (const { key, value } of carry.sessionState) state.run(key, value, at)
+    for (const row of carry.sessionState) state.run({ ...row, updatedAt: at })
     for (const row of carry.outbound)
-      outbound.run(
-        row.id,
-        row.seq,
-        row.inReplyTo,
-        formatExchangeTime(row.timestampMs),
-        row.kind,
-        row.platformId,
-        row.channelType,
-        row.threadId,
-        row.content,
-      )
+      outbound.run({
+        ...row,
+        timestamp: formatExchangeTime(row.timestampMs),
+        deliverAfter: null,
+        recurrence: null,
+      })
     database.exec("COMMIT")
     return database.serialize()
   } finally {

@@ -27,8 +27,49 @@ const integerColumn = (column: string): string =>
   `CASE WHEN ${column} IS NULL THEN NULL WHEN typeof(${column}) = 'integer' AND ${column} BETWEEN ` +
   `${Number.MIN_SAFE_INTEGER} AND ${Number.MAX_SAFE_INTEGER} THEN ${column} ELSE 'refused' END AS ${column}`
 
-const ifPresent = (shape: OutboundShape, table: OutboundTable, column: string, expression: string): string =>
-  shape[table].columns.has(column) ? expression : `NULL AS ${column}`
+/** What is taken of each table: texts with their limit in bytes, and whole numbers. */
+const TAKEN: Readonly<Record<OutboundTable, Readonly<Record<string, number | "integer">>>> = {
+  processing_ack: {
+    message_id: limits.idBytes,
+    status: limits.wordBytes,
+    status_changed: limits.wordBytes,
+    tries: "integer",
+    outcome: limits.wordBytes,
+    detail: limits.detailBytes,
+  },
+  messages_out: {
+    id: limits.idBytes,
+    seq: "integer",
+    in_reply_to: limits.idBytes,
+    timestamp: limits.wordBytes,
+    deliver_after: limits.wordBytes,
+    recurrence: limits.addressBytes,
+    kind: limits.wordBytes,
+    platform_id: limits.addressBytes,
+    channel_type: limits.addressBytes,
+    thread_id: limits.addressBytes,
+    content: limits.contentBytes,
+  },
+  session_state: { key: limits.addressBytes, value: limits.stateBytes },
+  container_state: {
+    current_tool: limits.addressBytes,
+    tool_declared_timeout_ms: "integer",
+    tool_started_at: limits.wordBytes,
+    updated_at: limits.wordBytes,
+  },
+}
+
+/** A column that the file lacks reads as null. */
+const selectSql = (table: OutboundTable, shape: OutboundShape): string => {
+  const columns = Object.entries(TAKEN[table]).map(([column, bytes]) =>
+    !shape[table].columns.has(column)
+      ? `NULL AS ${column}`
+      : bytes === "integer"
+        ? integerColumn(column)
+        : textColumn(column, bytes),
+  )
+  return `SELECT ${columns.join(", ")} FROM ${table} NOT INDEXED`
+}
 
 const charsOf = (cells: Cells): number => {
   let chars = 0
@@ -66,18 +107,10 @@ interface Pass {
   readonly outlet: ReturnType<typeof makeOutlet>
 }
 
-const takeAcks = ({ database, outlet, shape }: Pass): void => {
-  const optional = (column: string, expression: string) =>
-    ifPresent(shape, "processing_ack", column, expression)
-  const statement = database.prepare<[], Cells>(
-    `SELECT ${textColumn("message_id", limits.idBytes)}, ${textColumn("status", limits.wordBytes)},
-      ${textColumn("status_changed", limits.wordBytes)}, ${optional("tries", integerColumn("tries"))},
-      ${optional("outcome", textColumn("outcome", limits.wordBytes))},
-      ${optional("detail", textColumn("detail", limits.detailBytes))}
-    FROM processing_ack NOT INDEXED LIMIT ${limits.acks}`,
-  )
-  for (const cells of statement.iterate()) outlet.add("processing_ack", cells)
-  outlet.flush("processing_ack")
+const takeRows = ({ database, outlet, shape }: Pass, table: OutboundTable, which: string): void => {
+  const statement = database.prepare<[], Cells>(`${selectSql(table, shape)} ${which}`)
+  for (const cells of statement.iterate()) outlet.add(table, cells)
+  outlet.flush(table)
 }
 
 /** Validates the JSON here rather than in the daemon, because a megabyte of brackets takes long to parse. */
@@ -99,7 +132,7 @@ export interface Wanted {
 }
 
 /** Row numbers are text here: SQLite's have 64 bits. */
-const takeOutbound = ({ database, outlet }: Pass, { from, seen }: Wanted): string | null => {
+const takeOutbound = ({ database, outlet, shape }: Pass, { from, seen }: Wanted): string | null => {
   const ids = database
     .prepare<Array<string>, Cells>(
       `SELECT CAST(rowid AS TEXT) AS position, ${textColumn("id", limits.idBytes)}
@@ -107,13 +140,7 @@ const takeOutbound = ({ database, outlet }: Pass, { from, seen }: Wanted): strin
     )
     .all(...(from === null ? [] : [from]))
   const statement = database.prepare<[string], Cells>(
-    `SELECT ${textColumn("id", limits.idBytes)}, ${integerColumn("seq")},
-      ${textColumn("in_reply_to", limits.idBytes)}, ${textColumn("timestamp", limits.wordBytes)},
-      ${textColumn("deliver_after", limits.wordBytes)}, ${textColumn("recurrence", limits.addressBytes)},
-      ${textColumn("kind", limits.wordBytes)}, ${textColumn("platform_id", limits.addressBytes)},
-      ${textColumn("channel_type", limits.addressBytes)}, ${textColumn("thread_id", limits.addressBytes)},
-      ${textColumn("content", limits.contentBytes)}
-    FROM messages_out NOT INDEXED WHERE rowid = CAST(? AS INTEGER)`,
+    `${selectSql("messages_out", shape)} WHERE rowid = CAST(? AS INTEGER)`,
   )
   const last = ids.at(-1)?.["position"]
   for (const { id, position } of ids) {
@@ -126,31 +153,6 @@ const takeOutbound = ({ database, outlet }: Pass, { from, seen }: Wanted): strin
   }
   outlet.flush("messages_out")
   return null
-}
-
-const takeState = ({ database, outlet }: Pass): void => {
-  const statement = database.prepare<[], Cells>(
-    `SELECT ${textColumn("key", limits.addressBytes)}, ${textColumn("value", limits.stateBytes)}
-    FROM session_state NOT INDEXED LIMIT ${limits.stateRows}`,
-  )
-  for (const cells of statement.iterate()) outlet.add("session_state", cells)
-  outlet.flush("session_state")
-}
-
-const takeTool = ({ database, outlet, shape }: Pass): void => {
-  const optional = (column: string, expression: string) =>
-    ifPresent(shape, "container_state", column, expression)
-  const cells = database
-    .prepare<[], Cells>(
-      `SELECT ${textColumn("current_tool", limits.addressBytes)},
-        ${optional("tool_declared_timeout_ms", integerColumn("tool_declared_timeout_ms"))},
-        ${optional("tool_started_at", textColumn("tool_started_at", limits.wordBytes))},
-        ${textColumn("updated_at", limits.wordBytes)}
-      FROM container_state NOT INDEXED WHERE id = 1 LIMIT 1`,
-    )
-    .get()
-  if (cells !== undefined) outlet.add("container_state", cells)
-  outlet.flush("container_state")
 }
 
 /**
@@ -168,9 +170,9 @@ export const takeCells = (
     database.exec("PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON; PRAGMA query_only = ON")
     const pass: Pass = { database, shape, outlet: makeOutlet(image.length, emit) }
     if (wanted.from === null) {
-      takeAcks(pass)
-      takeTool(pass)
-      takeState(pass)
+      takeRows(pass, "processing_ack", `LIMIT ${limits.acks}`)
+      takeRows(pass, "container_state", "WHERE id = 1 LIMIT 1")
+      takeRows(pass, "session_state", `LIMIT ${limits.stateRows}`)
     }
     const more = takeOutbound(pass, wanted)
     return {

@@ -3,7 +3,7 @@
  * schema can hang or exhaust the parser, and a tree whose pages are shared can be walked for ever, so neither reaches SQLite.
  * Everything here is linear in the file, and works on a private copy that nobody can change.
  */
-import { OUTBOUND_TABLES, type OutboundTable, PAGE_BYTES } from "../exchange/ExchangeSchema.ts"
+import { type OutboundTable, PAGE_BYTES, requiredColumns } from "../exchange/ExchangeSchema.ts"
 import { OutboundLimits } from "./OutboundLimits.ts"
 import { quarantine } from "./OutboundRefusal.ts"
 
@@ -168,7 +168,7 @@ const shapeOf = (
   const entry = entries.find((candidate) => candidate.type === "table" && candidate.name === table)
   if (entry === undefined) return refuse(`it has no table ${table}`)
   const columns = plainColumns(String(entry.sql), table) ?? new Set<string>()
-  for (const column of OUTBOUND_TABLES[table].required)
+  for (const column of requiredColumns(table))
     if (!columns.has(column)) refuse(`its table ${table} has no plain column ${column}`)
   return { columns, rows: countRows(image, Number(entry.rootPage), visited) }
 }

@@ -3,13 +3,14 @@
  * answers. The cells are decoded afterwards, row by row.
  */
 import { type Option, Schema } from "effect"
+import { OUTBOUND_TABLES } from "../exchange/ExchangeSchema.ts"
 import type { ReaderAnswer } from "./ReaderFrames.ts"
 
 const Answer = Schema.fromJsonString(
   Schema.Union([
     Schema.TaggedStruct("Ready", {}),
     Schema.TaggedStruct("Cells", {
-      table: Schema.Literals(["messages_out", "processing_ack", "session_state", "container_state"]),
+      table: Schema.Literals(OUTBOUND_TABLES),
       rows: Schema.Array(Schema.Record(Schema.String, Schema.Unknown)),
     }),
     Schema.TaggedStruct("Done", {
