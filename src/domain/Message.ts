@@ -161,8 +161,8 @@ export type MessageRow = Message & { readonly state: Brand.Brand<"MessageTable">
 export type MessagePatch = Partial<Omit<Message, "state">>
 
 /** A message that is new. */
-export const accepted = (fields: Omit<Message, "state">): MessageRow =>
-  ({ ...fields, state: "pending" }) as MessageRow
+export const accepted = (fields: Omit<Message, "state" | "revision">, revision: number): MessageRow =>
+  ({ ...fields, state: "pending", revision }) as MessageRow
 
 /** The same message in the same state, with other fields changed. */
 export const amended = (before: Message, patch: MessagePatch): MessageRow =>

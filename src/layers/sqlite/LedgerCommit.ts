@@ -127,9 +127,9 @@ const runEntry = (
     exit = failed("the ledger could not be written", cause)
   }
   if (!Exit.isSuccess(exit)) writes.forget()
-  if (!bounds.isOpen()) return exit
+  if (company === "together" || !bounds.isOpen()) return exit
   try {
-    if (company === "apart") bounds.leave(exit)
+    bounds.leave(exit)
     return exit
   } catch (cause) {
     bounds.undo()

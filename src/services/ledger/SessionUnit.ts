@@ -102,11 +102,14 @@ export const unitOf = (
   outer?: SessionUnit,
 ): SessionUnit => {
   let session = found
+  let isSeen = true
   let bumped = false
   const wake = nextWake(tx, found)
   const group = tx.group(session.groupId)
+  /** Whoever has seen the session keeps what they saw; changes that nobody sees between share one copy. */
   const change = (patch: Partial<Session>): void => {
-    session = { ...session, ...patch }
+    session = isSeen ? { ...session, ...patch } : Object.assign(session, patch)
+    isSeen = false
   }
   const revision = (): number => {
     if (!bumped) {
@@ -121,11 +124,14 @@ export const unitOf = (
     outer,
     group,
     policy: group === undefined ? context.policy : resolvePolicy(context.policy, group.policy),
-    session: () => session,
+    session: () => {
+      isSeen = true
+      return session
+    },
     change,
     revision,
     insertMessage: (fields) => {
-      const row = Messages.accepted({ ...fields, revision: revision() })
+      const row = Messages.accepted(fields, revision())
       tx.putMessage(row)
       wake.inserted(row)
       change({ queued: session.queued + 1 })
@@ -152,6 +158,7 @@ export const unitOf = (
       tx.appendEvent({ at: context.now, type, sessionId: session.id, messageId, text }),
     close: () => {
       change(wake.of(session))
+      isSeen = true
       tx.putSession(session, found)
       return session
     },

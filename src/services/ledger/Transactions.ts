@@ -2,7 +2,7 @@
  * How the store's operations become transactions: each by itself, under its crash points, with one reading of the clock, and told to
  * those who watch what the ledger is told.
  */
-import { Effect, Random, Result } from "effect"
+import { Clock, Effect, Random, Result } from "effect"
 import type { SeriesId, SessionId } from "../../domain/Ids.ts"
 import { crashable } from "../CrashPoint.ts"
 import type { LedgerDriver, LedgerTx } from "../LedgerDriver.ts"
@@ -27,22 +27,20 @@ export const makeTransactions = (made: {
   const { driver, failed, options, touched, worked } = made
   const named = naming(touched)
 
-  /** One transaction. A failure undoes it. */
-  const transact = <A, E>(name: string, f: Step<Result.Result<A, E>>): Effect.Effect<A, E | LedgerError> =>
-    Effect.flatMap(Random.Random, (random) =>
-      Effect.clockWith((clock) => {
-        const known = {
-          ...options,
-          now: clock.currentTimeMillisUnsafe(),
-          random: random.nextDoubleUnsafe(),
-        }
-        return driver.transaction((tx) => f(named(tx), known))
-      }),
-    ).pipe(
-      Effect.tap(worked),
-      Effect.tapError((error) => (error instanceof LedgerError ? failed(error) : Effect.void)),
-      crashable(`ledger.${name}`),
-    )
+  const noted = (error: unknown) => (error instanceof LedgerError ? failed(error) : Effect.void)
+
+  /** One transaction. A failure undoes it. Every accept comes through here, and `pipe` would make a closure of each step each time. */
+  const transact = <A, E>(name: string, f: Step<Result.Result<A, E>>): Effect.Effect<A, E | LedgerError> => {
+    const transaction = Effect.withFiber((fiber) => {
+      const known = {
+        ...options,
+        now: fiber.getRef(Clock.Clock).currentTimeMillisUnsafe(),
+        random: fiber.getRef(Random.Random).nextDoubleUnsafe(),
+      }
+      return driver.transaction((tx) => f(named(tx), known))
+    })
+    return crashable(`ledger.${name}`)(Effect.tapError(Effect.tap(transaction, worked), noted))
+  }
 
   return {
     transact,
