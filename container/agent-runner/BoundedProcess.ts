@@ -54,15 +54,9 @@ process.on("exit", () => {
 
 export const runProgram = (program: Program): Promise<ProgramEnd> =>
   new Promise((resolve) => {
-    if (program.signal.aborted) {
-      resolve({ kind: "aborted" })
-      return
-    }
+    if (program.signal.aborted) return resolve({ kind: "aborted" })
     const child = start(program)
-    if (child instanceof Error) {
-      resolve({ kind: "unstartable", why: child.message })
-      return
-    }
+    if (child instanceof Error) return resolve({ kind: "unstartable", why: child.message })
     const group = child.pid
     let cause: "timeout" | "aborted" | undefined
     let stderr = ""

@@ -17,6 +17,12 @@ export type Ending =
   | { readonly kind: "skipped"; readonly result: string | null; readonly error: string | null }
   | { readonly kind: "failed"; readonly error: string; readonly retryable: boolean }
 
+/** The fields of every kind of ending. */
+type Detail = Partial<Record<"error" | "result", string | null>> & {
+  readonly retryable?: boolean
+  readonly turn?: string
+}
+
 const MAX_RESULT_CHARS = 500
 const MAX_ERROR_CHARS = 2_000
 
@@ -63,20 +69,9 @@ const putAck = (database: DatabaseSync) =>
   )
 
 /** What is undefined is left out of the JSON. */
-const detailOf = (ending: Ending): Readonly<Record<string, unknown>> => {
-  const {
-    error,
-    result,
-    retryable,
-    turn,
-  }: Partial<Record<"error" | "result", string | null>> & {
-    readonly retryable?: boolean
-    readonly turn?: string
-  } = ending
-  return {
-    retryable,
-    result: result?.slice(0, MAX_RESULT_CHARS),
-    error: error?.slice(0, MAX_ERROR_CHARS),
-    turn,
-  }
-}
+const detailOf = ({ error, result, retryable, turn }: Detail): Readonly<Record<string, unknown>> => ({
+  retryable,
+  result: result?.slice(0, MAX_RESULT_CHARS),
+  error: error?.slice(0, MAX_ERROR_CHARS),
+  turn,
+})

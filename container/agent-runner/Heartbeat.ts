@@ -5,17 +5,11 @@
 import { closeSync, futimesSync, openSync } from "node:fs"
 import { log, messageOf } from "./Log.ts"
 
-export class Heartbeat {
-  readonly #path: string
-  #reported = false
-
-  constructor(path: string) {
-    this.#path = path
-  }
-
-  beat(): void {
+export const makeHeartbeat = (path: string): (() => void) => {
+  let reported = false
+  return () => {
     try {
-      const descriptor = openSync(this.#path, "a")
+      const descriptor = openSync(path, "a")
       try {
         // Half a millisecond more, or the rounding of seconds as a fraction can show the millisecond before.
         const nowSeconds = (Date.now() + 0.5) / 1_000
@@ -24,11 +18,11 @@ export class Heartbeat {
         closeSync(descriptor)
       }
     } catch (error) {
-      if (this.#reported) return
-      this.#reported = true
+      if (reported) return
+      reported = true
       log(
         "warn",
-        `can't touch the heartbeat ${this.#path}: ${messageOf(error)}; the host may take this agent for stuck`,
+        `can't touch the heartbeat ${path}: ${messageOf(error)}; the host may take this agent for stuck`,
       )
     }
   }

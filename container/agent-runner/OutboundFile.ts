@@ -6,7 +6,7 @@
 import { setTimeout as sleep } from "node:timers/promises"
 import { DatabaseSync } from "node:sqlite"
 import { pathToFileURL } from "node:url"
-import { ConfigurationError } from "./Configuration.ts"
+import { type Configuration, ConfigurationError } from "./Configuration.ts"
 import { log, messageOf } from "./Log.ts"
 
 export class OutboundBroken extends Error {
@@ -18,20 +18,18 @@ const BUSY_TIMEOUT_MS = 250
 const FIRST_PAUSE_MS = 50
 const LONGEST_PAUSE_MS = 2_000
 
-export interface OutboundFileOptions {
-  readonly path: string
-  readonly writeLimitMs: number
-  /** Once aborted, a write that fails is not tried again. */
-  readonly giveUp: AbortSignal
-}
-
 export class OutboundFile {
-  readonly #options: OutboundFileOptions
+  readonly #path: string
+  readonly #writeLimitMs: number
+  readonly #giveUp: AbortSignal
   #connection: DatabaseSync | undefined
   #last: Promise<unknown> = Promise.resolve()
 
-  constructor(options: OutboundFileOptions) {
-    this.#options = options
+  /** Once `giveUp` is aborted, a write that fails is not tried again. */
+  constructor(options: Pick<Configuration, "outboundPath" | "writeLimitMs">, giveUp: AbortSignal) {
+    this.#path = options.outboundPath
+    this.#writeLimitMs = options.writeLimitMs
+    this.#giveUp = giveUp
   }
 
   /**
@@ -44,17 +42,12 @@ export class OutboundFile {
     return mine
   }
 
-  /** Reads at once; throws what SQLite throws. */
-  read<A>(work: (database: DatabaseSync) => A): A {
-    return this.#use(work)
-  }
-
   async #attempt<A>(what: string, work: (database: DatabaseSync) => A): Promise<A> {
     const startedAt = performance.now()
     let pauseMs = FIRST_PAUSE_MS
     for (;;) {
       try {
-        return this.#use((database) => {
+        return this.read((database) => {
           database.exec("BEGIN IMMEDIATE")
           const result = work(database)
           database.exec("COMMIT")
@@ -62,23 +55,25 @@ export class OutboundFile {
         })
       } catch (error) {
         if (!isSqliteError(error)) throw error
-        const { giveUp, path, writeLimitMs } = this.#options
-        const leftMs = writeLimitMs - (performance.now() - startedAt)
-        const why = `can't write ${path} (${what}): ${messageOf(error)}`
-        if (leftMs <= 0 || giveUp.aborted) {
+        const leftMs = this.#writeLimitMs - (performance.now() - startedAt)
+        const why = `can't write ${this.#path} (${what}): ${messageOf(error)}`
+        if (leftMs <= 0 || this.#giveUp.aborted) {
           throw new OutboundBroken(`${why}; gave up, free disk space or whatever holds the lock`, {
             cause: error,
           })
         }
         if (pauseMs === FIRST_PAUSE_MS) log("warn", `${why}; trying again for ${Math.round(leftMs)} ms`)
-        await sleep(Math.min(pauseMs, leftMs), undefined, { signal: giveUp }).catch(() => undefined)
+        await sleep(Math.min(pauseMs, leftMs), undefined, { signal: this.#giveUp }).catch(() => undefined)
         pauseMs = Math.min(pauseMs * 2, LONGEST_PAUSE_MS)
       }
     }
   }
 
-  /** After an error the connection is dropped: closing rolls back what was open, and the next use starts clean. */
-  #use<A>(work: (database: DatabaseSync) => A): A {
+  /**
+   * Reads at once; throws what SQLite throws. After an error the connection is dropped: closing rolls back what was open, and the next use
+   * starts clean.
+   */
+  read<A>(work: (database: DatabaseSync) => A): A {
     this.#connection ??= this.#open()
     try {
       return work(this.#connection)
@@ -90,13 +85,13 @@ export class OutboundFile {
   }
 
   #open(): DatabaseSync {
-    const url = pathToFileURL(this.#options.path)
+    const url = pathToFileURL(this.#path)
     // Only the host makes this file; it would refuse another.
     url.searchParams.set("mode", "rw")
     const database = new DatabaseSync(url, { timeout: BUSY_TIMEOUT_MS })
     try {
       database.exec("PRAGMA mmap_size = 0")
-      requireTables(database, this.#options.path)
+      requireTables(database, this.#path)
       return database
     } catch (error) {
       database.close()

@@ -49,21 +49,12 @@ export const post = (
 ): void => {
   const own = Number(database.prepare("SELECT max(seq) AS seq FROM messages_out").get()?.["seq"] ?? 0)
   const next = Math.max(own, aboveSeq) + 1
-  database
-    .prepare(
-      `INSERT INTO messages_out (id, seq, in_reply_to, timestamp, deliver_after, kind, platform_id, channel_type, thread_id, content)
-       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING`,
-    )
-    .run(
-      message.id,
-      next % 2 === 0 ? next + 1 : next,
-      message.inReplyTo,
-      formatInstant(atMs),
-      message.deliverAfter,
-      message.kind,
-      message.platformId,
-      message.channelType,
-      message.threadId,
-      message.content,
-    )
+  const insert = database.prepare(
+    `INSERT INTO messages_out (id, seq, in_reply_to, timestamp, deliver_after, kind, platform_id, channel_type, thread_id, content)
+     VALUES ($id, $seq, $inReplyTo, $timestamp, $deliverAfter, $kind, $platformId, $channelType, $threadId, $content)
+     ON CONFLICT (id) DO NOTHING`,
+  )
+  // A provider's row may hold more than a row of the table.
+  insert.setAllowUnknownNamedParameters(true)
+  insert.run({ ...message, seq: next % 2 === 0 ? next + 1 : next, timestamp: formatInstant(atMs) })
 }

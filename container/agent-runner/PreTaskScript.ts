@@ -4,42 +4,41 @@
  * and is recorded as its error.
  */
 import { runProgram, tail } from "./BoundedProcess.ts"
+import type { Ending } from "./Claims.ts"
 import { parseJson } from "./JsonText.ts"
+import { asTool, type TurnContext } from "./providers/Provider.ts"
 
-export const SCRIPT_TIMEOUT_MS = 30_000
+const SCRIPT_TIMEOUT_MS = 30_000
 const MAX_TAIL_CHARS = 1_000
 const MAX_OUTPUT_CHARS = 1024 * 1024
 
 export type ScriptVerdict =
   | { readonly kind: "wake"; readonly data: unknown }
-  | { readonly kind: "skip"; readonly reason: string | null; readonly error: string | null }
+  | Extract<Ending, { readonly kind: "skipped" }>
   | { readonly kind: "aborted" }
 
-export interface ScriptCircumstances {
-  readonly workdir: string
-  readonly timeoutMs: number
-  readonly signal: AbortSignal
-  readonly onProgress: () => void
-}
+/** The script is the tool in flight. */
+export const runScript = (script: string, workdir: string, context: TurnContext): Promise<ScriptVerdict> =>
+  asTool(context, "script", SCRIPT_TIMEOUT_MS, () => execute(script, workdir, context))
 
-export const runScript = async (script: string, given: ScriptCircumstances): Promise<ScriptVerdict> => {
+const execute = async (script: string, workdir: string, context: TurnContext): Promise<ScriptVerdict> => {
   const cutOff = new AbortController()
   let stdout = ""
   const end = await runProgram({
     file: "bash",
     // On a descriptor of its own, because an argument can't be as long as a script, and stdin belongs to the script.
     arguments: ["-c", 'eval "$(cat <&3)" 3<&-'],
-    workdir: given.workdir,
+    workdir,
     environment: process.env,
     input: "",
     sideInput: script,
-    timeoutMs: given.timeoutMs,
-    signal: AbortSignal.any([given.signal, cutOff.signal]),
+    timeoutMs: SCRIPT_TIMEOUT_MS,
+    signal: AbortSignal.any([context.signal, cutOff.signal]),
     onStdout: (text) => {
       stdout += text
       if (stdout.length > MAX_OUTPUT_CHARS) cutOff.abort()
     },
-    onProgress: given.onProgress,
+    onProgress: context.beat,
   })
   switch (end.kind) {
     case "aborted":
@@ -47,7 +46,7 @@ export const runScript = async (script: string, given: ScriptCircumstances): Pro
     case "unstartable":
       return fault(`the script can't be started: ${end.why}`)
     case "timeout":
-      return fault(`the script did not end within ${given.timeoutMs} ms${tail(end.stderr, MAX_TAIL_CHARS)}`)
+      return fault(`the script did not end within ${SCRIPT_TIMEOUT_MS} ms${tail(end.stderr, MAX_TAIL_CHARS)}`)
     case "exited":
       return end.code === 0
         ? verdictOf(stdout)
@@ -68,7 +67,7 @@ const verdictOf = (stdout: string): ScriptVerdict => {
   const { wakeAgent, data, reason } = parsed as Readonly<Record<string, unknown>>
   if (typeof wakeAgent !== "boolean") return fault(`${expected}: 'wakeAgent' is missing or no boolean`)
   if (wakeAgent) return { kind: "wake", data }
-  return { kind: "skip", reason: typeof reason === "string" ? reason : "its script said no", error: null }
+  return { kind: "skipped", result: typeof reason === "string" ? reason : "its script said no", error: null }
 }
 
-const fault = (error: string): ScriptVerdict => ({ kind: "skip", reason: null, error })
+const fault = (error: string): ScriptVerdict => ({ kind: "skipped", result: null, error })

@@ -4,35 +4,25 @@
  */
 import { log } from "./Log.ts"
 
-export class Shutdown {
-  readonly #stopping = new AbortController()
-  readonly #giveUp = new AbortController()
-  readonly #stopMs: number
+export interface Shutdown {
+  readonly stopping: AbortSignal
+  readonly giveUp: AbortSignal
+}
 
-  constructor(stopMs: number) {
-    this.#stopMs = stopMs
-  }
-
-  get stopping(): AbortSignal {
-    return this.#stopping.signal
-  }
-
-  get giveUp(): AbortSignal {
-    return this.#giveUp.signal
-  }
-
-  listen(): void {
-    const onSignal = (name: NodeJS.Signals): void => {
-      if (this.#stopping.signal.aborted) {
-        log("info", `${name} again: giving up the turn at hand`)
-        this.#giveUp.abort()
-        return
-      }
-      log("info", `${name}: claiming nothing more; a turn at hand has ${this.#stopMs} ms`)
-      this.#stopping.abort()
-      setTimeout(() => this.#giveUp.abort(), this.#stopMs).unref()
+export const listenForShutdown = (stopMs: number): Shutdown => {
+  const stopping = new AbortController()
+  const giveUp = new AbortController()
+  const onSignal = (name: NodeJS.Signals): void => {
+    if (stopping.signal.aborted) {
+      log("info", `${name} again: giving up the turn at hand`)
+      giveUp.abort()
+      return
     }
-    process.on("SIGTERM", onSignal)
-    process.on("SIGINT", onSignal)
+    log("info", `${name}: claiming nothing more; a turn at hand has ${stopMs} ms`)
+    stopping.abort()
+    setTimeout(() => giveUp.abort(), stopMs).unref()
   }
+  process.on("SIGTERM", onSignal)
+  process.on("SIGINT", onSignal)
+  return { stopping: stopping.signal, giveUp: giveUp.signal }
 }

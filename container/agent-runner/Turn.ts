@@ -6,12 +6,11 @@ import { setTimeout as sleep } from "node:timers/promises"
 import { ring } from "./Bell.ts"
 import { claim, end, release, type Ending } from "./Claims.ts"
 import type { Configuration } from "./Configuration.ts"
-import type { Heartbeat } from "./Heartbeat.ts"
 import type { Batch, Inbox } from "./Inbox.ts"
 import { log, messageOf } from "./Log.ts"
 import { OutboundBroken, type OutboundFile } from "./OutboundFile.ts"
 import { newOutboundId, type OutboundMessage, post, textContent } from "./Outbox.ts"
-import { runScript, SCRIPT_TIMEOUT_MS } from "./PreTaskScript.ts"
+import { runScript } from "./PreTaskScript.ts"
 import { promptOf, scriptOf } from "./Prompt.ts"
 import {
   type Draft,
@@ -26,7 +25,7 @@ import { setTool } from "./ToolState.ts"
 export interface TurnServices {
   readonly configuration: Configuration
   readonly file: OutboundFile
-  readonly heartbeat: Heartbeat
+  readonly beat: () => void
   readonly inbox: Inbox
   readonly provider: Provider
   readonly shutdown: Shutdown
@@ -34,8 +33,7 @@ export interface TurnServices {
 
 type Verdict =
   | { readonly kind: "answered"; readonly text: string }
-  | { readonly kind: "skipped"; readonly reason: string | null; readonly error: string | null }
-  | { readonly kind: "failed"; readonly error: string; readonly retryable: boolean }
+  | Exclude<Ending, { readonly kind: "completed" }>
   | { readonly kind: "released" }
 
 /** A provider that does not end when told to is not waited for longer than this. */
@@ -43,12 +41,12 @@ const ABORT_PATIENCE_MS = 1_500
 
 /** Rejects with `OutboundBroken` only; the claims stay open then. */
 export const runTurn = async (batch: Batch, services: TurnServices): Promise<void> => {
-  const { file, heartbeat } = services
+  const { beat, file } = services
   const rows = [...batch.triggers, ...batch.context]
   const names = batch.triggers.map((row) => `${row.id} (try ${row.tries})`).join(", ")
   const claimedAtMs = Date.now()
   await file.write("claim", (database) => claim(database, rows, claimedAtMs))
-  heartbeat.beat()
+  beat()
   ring()
   log("info", `claimed ${names}${batch.context.length > 0 ? ` with ${batch.context.length} of context` : ""}`)
   const verdict = await judge(batch, services)
@@ -66,9 +64,9 @@ const judge = async (batch: Batch, services: TurnServices): Promise<Verdict> => 
   const script = batch.triggers[0] === undefined ? undefined : scriptOf(batch.triggers[0])
   let scriptData: unknown
   if (script !== undefined) {
-    const verdict = await askScript(script, context, services)
+    const verdict = await runScript(script, services.configuration.workdir, context)
     if (verdict.kind === "aborted") return { kind: "released" }
-    if (verdict.kind === "skip") return { kind: "skipped", reason: verdict.reason, error: verdict.error }
+    if (verdict.kind === "skipped") return verdict
     scriptData = verdict.data
   }
   try {
@@ -80,20 +78,6 @@ const judge = async (batch: Batch, services: TurnServices): Promise<Verdict> => 
     if (context.signal.aborted) return { kind: "released" }
     const retryable = !(error instanceof ProviderError) || error.retryable
     return { kind: "failed", error: messageOf(error), retryable }
-  }
-}
-
-const askScript = async (script: string, context: TurnContext, { configuration }: TurnServices) => {
-  await context.onTool("script", SCRIPT_TIMEOUT_MS)
-  try {
-    return await runScript(script, {
-      workdir: configuration.workdir,
-      timeoutMs: SCRIPT_TIMEOUT_MS,
-      signal: context.signal,
-      onProgress: context.beat,
-    })
-  } finally {
-    await context.onToolEnd()
   }
 }
 
@@ -113,8 +97,7 @@ const askProvider = (prompt: Prompt, context: TurnContext, { provider }: TurnSer
   return Promise.race([provider.run(prompt, context), impatience]).finally(() => done.abort())
 }
 
-const contextOf = (batch: Batch, { file, heartbeat, inbox, shutdown }: TurnServices): TurnContext => {
-  const beat = (): void => heartbeat.beat()
+const contextOf = (batch: Batch, { beat, file, inbox, shutdown }: TurnServices): TurnContext => {
   const show = async (what: string, tool: Parameters<typeof setTool>[1]): Promise<void> => {
     const atMs = Date.now()
     await file.write(what, (database) => setTool(database, tool, atMs))
@@ -143,12 +126,8 @@ const commit = async (batch: Batch, verdict: Verdict, { file, inbox }: TurnServi
     return
   }
   if (verdict.kind !== "answered") {
-    const ending: Ending =
-      verdict.kind === "skipped"
-        ? { kind: "skipped", result: verdict.reason, error: verdict.error }
-        : { kind: "failed", error: verdict.error, retryable: verdict.retryable }
     await file.write(verdict.kind, (database) => {
-      end(database, triggers, ending, atMs)
+      end(database, triggers, verdict, atMs)
       // No agent has seen this context, so it is offered again.
       release(database, context)
     })

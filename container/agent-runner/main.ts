@@ -6,7 +6,7 @@
  */
 import { clearStale } from "./Claims.ts"
 import { type Configuration, ConfigurationError, readConfiguration } from "./Configuration.ts"
-import { Heartbeat } from "./Heartbeat.ts"
+import { makeHeartbeat } from "./Heartbeat.ts"
 import { Inbox } from "./Inbox.ts"
 import { log, logWritten, messageOf } from "./Log.ts"
 import { runLoop } from "./Loop.ts"
@@ -14,16 +14,12 @@ import { OutboundBroken, OutboundFile } from "./OutboundFile.ts"
 import { command } from "./providers/Command.ts"
 import { echo } from "./providers/Echo.ts"
 import type { Provider } from "./providers/Provider.ts"
-import { Shutdown } from "./Shutdown.ts"
+import { listenForShutdown } from "./Shutdown.ts"
 
-/** Never falls back to another one: the compiler refuses a provider without a case. */
-const providerOf = ({ command: words, provider, providerTimeoutMs, workdir }: Configuration): Provider => {
-  switch (provider) {
-    case "echo":
-      return echo
-    case "command":
-      return command({ command: words, workdir, timeoutMs: providerTimeoutMs })
-  }
+/** Never falls back to another one: the compiler refuses a provider without an entry. */
+const providers: Readonly<Record<Configuration["provider"], (configuration: Configuration) => Provider>> = {
+  echo: () => echo,
+  command,
 }
 
 const run = async (): Promise<number> => {
@@ -32,22 +28,17 @@ const run = async (): Promise<number> => {
   process.stderr.on("error", () => undefined)
   try {
     const configuration = readConfiguration(process.env)
-    const shutdown = new Shutdown(configuration.stopMs)
-    shutdown.listen()
-    const file = new OutboundFile({
-      path: configuration.outboundPath,
-      writeLimitMs: configuration.writeLimitMs,
-      giveUp: shutdown.giveUp,
-    })
+    const shutdown = listenForShutdown(configuration.stopMs)
+    const file = new OutboundFile(configuration, shutdown.giveUp)
     log("info", `started with the provider '${configuration.provider}', times in ${configuration.zone}`)
     const stale = await file.write("stale claims", clearStale)
     if (stale > 0) log("info", `cleared ${stale} claims of another process`)
     await runLoop({
       configuration,
       file,
-      heartbeat: new Heartbeat(configuration.heartbeatPath),
+      beat: makeHeartbeat(configuration.heartbeatPath),
       inbox: new Inbox(configuration.inboundPath),
-      provider: providerOf(configuration),
+      provider: providers[configuration.provider](configuration),
       shutdown,
     })
     log("info", "stopped")

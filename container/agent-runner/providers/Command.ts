@@ -7,15 +7,12 @@
  * that the first message has spent: 0 the first time).
  */
 import { runProgram, type ProgramEnd, tail } from "../BoundedProcess.ts"
+import type { Configuration } from "../Configuration.ts"
 import { CommandOutput } from "./CommandOutput.ts"
-import { type Prompt, type Provider, ProviderError, type TurnContext } from "./Provider.ts"
+import { asTool, type Prompt, type Provider, ProviderError, type TurnContext } from "./Provider.ts"
 
-export interface CommandOptions {
-  /** Program and arguments, not empty. */
-  readonly command: ReadonlyArray<string>
-  readonly workdir: string
-  readonly timeoutMs: number | null
-}
+/** `command` is not empty. */
+type CommandOptions = Pick<Configuration, "command" | "providerTimeoutMs" | "workdir">
 
 const FINAL_EXIT_CODES: ReadonlySet<number> = new Set([65, 78])
 /** One environment variable may hold 128 KiB on Linux. */
@@ -23,14 +20,11 @@ const MAX_IDS_CHARS = 64 * 1024
 
 export const command = (options: CommandOptions): Provider => ({
   name: "command",
-  run: async (prompt, context) => {
-    await context.onTool("command", options.timeoutMs)
-    try {
-      return { text: await execute(options, prompt, context) }
-    } finally {
-      await context.onToolEnd()
-    }
-  },
+  run: async (prompt, context) => ({
+    text: await asTool(context, "command", options.providerTimeoutMs, () =>
+      execute(options, prompt, context),
+    ),
+  }),
 })
 
 const execute = async (options: CommandOptions, prompt: Prompt, context: TurnContext): Promise<string> => {
@@ -57,7 +51,7 @@ const execute = async (options: CommandOptions, prompt: Prompt, context: TurnCon
     },
     input: prompt.text,
     sideInput: null,
-    timeoutMs: options.timeoutMs,
+    timeoutMs: options.providerTimeoutMs,
     signal: AbortSignal.any([context.signal, cutOff.signal]),
     onStdout: (text) => {
       if (trouble !== undefined) return
@@ -71,7 +65,7 @@ const execute = async (options: CommandOptions, prompt: Prompt, context: TurnCon
   })
   await posted.catch(fail)
   if (trouble !== undefined) throw trouble.error
-  refuseBadEnd(file, options.timeoutMs, end)
+  refuseBadEnd(file, options.providerTimeoutMs, end)
   const text = output.end()
   await posted
   return text
@@ -80,24 +74,24 @@ const execute = async (options: CommandOptions, prompt: Prompt, context: TurnCon
 const MAX_TAIL_CHARS = 1_500
 
 const refuseBadEnd = (file: string, timeoutMs: number | null, end: ProgramEnd): void => {
+  if (end.kind === "exited" && end.code === 0) return
+  const said = "stderr" in end ? tail(end.stderr, MAX_TAIL_CHARS) : ""
+  throw new ProviderError(
+    `the command '${file}' ${howItEnded(end, timeoutMs)}${said}`,
+    end.kind === "exited" && end.code !== null && FINAL_EXIT_CODES.has(end.code) ? "final" : "retryable",
+  )
+}
+
+const howItEnded = (end: ProgramEnd, timeoutMs: number | null): string => {
   switch (end.kind) {
     case "unstartable":
-      throw new ProviderError(`the command '${file}' can't be started: ${end.why}`, "retryable")
+      return `can't be started: ${end.why}`
     case "aborted":
-      throw new ProviderError(`the command '${file}' was stopped`, "retryable")
+      return "was stopped"
     case "timeout":
-      throw new ProviderError(
-        `the command '${file}' did not end within ${timeoutMs} ms (providerTimeoutMs)${tail(end.stderr, MAX_TAIL_CHARS)}`,
-        "retryable",
-      )
+      return `did not end within ${timeoutMs} ms (providerTimeoutMs)`
     case "exited":
-      if (end.code === 0) return
-      throw new ProviderError(
-        end.code === null
-          ? `the command '${file}' was ended by ${end.signal}${tail(end.stderr, MAX_TAIL_CHARS)}`
-          : `the command '${file}' exited with ${end.code}${tail(end.stderr, MAX_TAIL_CHARS)}`,
-        end.code !== null && FINAL_EXIT_CODES.has(end.code) ? "final" : "retryable",
-      )
+      return end.code === null ? `was ended by ${end.signal}` : `exited with ${end.code}`
   }
 }
 

@@ -39,6 +39,21 @@ export interface TurnContext {
   readonly post: (draft: Draft) => Promise<void>
 }
 
+/** The work is the tool in flight for as long as it takes. */
+export const asTool = async <A>(
+  context: TurnContext,
+  name: string,
+  timeoutMs: number | null,
+  work: () => Promise<A>,
+): Promise<A> => {
+  await context.onTool(name, timeoutMs)
+  try {
+    return await work()
+  } finally {
+    await context.onToolEnd()
+  }
+}
+
 export interface Provider {
   readonly name: string
   /** The answer; an empty text sends none. Rejects with `ProviderError`; any other error counts as retryable. */
