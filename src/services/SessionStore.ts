@@ -21,7 +21,7 @@ import { type QueuedWork, removeGroup } from "./ledger/GroupRemoval.ts"
 import { ingest } from "./ledger/Ingest.ts"
 import { projectionOf } from "./ledger/Projection.ts"
 import { conflict, NotFound, type Refusal } from "./ledger/Refusals.ts"
-import { noteClockJump, reanchorIntervals } from "./ledger/ClockJumps.ts"
+import { markClock, noteClockJump, reanchorIntervals } from "./ledger/ClockJumps.ts"
 import { cancelOverdue } from "./ledger/Occurrences.ts"
 import { type Backfill, backfillSeries, runNow } from "./ledger/SeriesRuns.ts"
 import * as SeriesTransitions from "./ledger/SeriesTransitions.ts"
@@ -192,6 +192,8 @@ const seriesOf = ({ always, inUnit }: Transactions) => ({
     always("fireSlots", (tx, known) => fireSlots(tx, limit, known, outage)),
   /** Notes that the clock jumped by so much. Set back, it leaves work for `reanchorIntervals`. */
   noteClockJump: (byMs: number) => always("noteClockJump", (tx, known) => noteClockJump(tx, byMs, known)),
+  /** Keeps where both clocks of this boot stand, for the next daemon. */
+  markClock: (mark: Parameters<typeof markClock>[1]) => always("markClock", (tx) => markClock(tx, mark)),
   /** Sets the grids of intervals back with the clock, of some series. Call again at the limit, and at a start. */
   reanchorIntervals: (limit: number) =>
     always("reanchorIntervals", (tx, known) => reanchorIntervals(tx, limit, known)),

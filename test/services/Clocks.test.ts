@@ -1,6 +1,8 @@
 /** A clock that is set, or a host that sleeps, while a pass goes on. */
 import { assert, describe, it } from "@effect/vitest"
 import { Clock, Effect, Layer } from "effect"
+import { ContainerRuntime } from "../../src/services/ContainerRuntime.ts"
+import type { LedgerReader } from "../../src/services/LedgerDriver.ts"
 import { SessionStore } from "../../src/services/SessionStore.ts"
 import { Clocks } from "../../src/services/sweep/Clocks.ts"
 import { Fleet } from "../../src/services/sweep/Fleet.ts"
@@ -10,7 +12,7 @@ const HOUR = 3_600_000
 const BEGIN = 1_800_000_000_000
 
 /** The wall clock and the monotonic one of a host; `noted`: the jumps that reached the ledger. */
-const host = () => {
+const host = (mark?: { readonly bootId: string; readonly monotonicMs: number }) => {
   const at = { wall: BEGIN, monotonicMs: 0, noted: Array<number>() }
   const clock = Layer.effect(
     Clock.Clock,
@@ -21,7 +23,11 @@ const host = () => {
       monotonicTimeNanosUnsafe: () => BigInt(at.monotonicMs) * 1_000_000n,
     })),
   )
+  const marks = new Map(mark && [["clock.mark", JSON.stringify({ ...mark, wall: BEGIN - 600_000 })]])
   const store = Layer.succeed(SessionStore, {
+    read: (question) =>
+      Effect.sync(() => question({ meta: (key: string) => marks.get(key) } as LedgerReader)),
+    markClock: (now) => Effect.sync(() => void marks.set("clock.mark", JSON.stringify(now))),
     reanchorIntervals: () => Effect.succeed(0),
     noteClockJump: (drift: number) =>
       Effect.andThen(
@@ -29,7 +35,11 @@ const host = () => {
         Effect.sync(() => void at.noted.push(drift)),
       ),
   } satisfies Partial<SessionStore["Service"]> as unknown as SessionStore["Service"])
-  return { at, layer: Clocks.layer.pipe(Layer.provideMerge(Layer.mergeAll(Fleet.layer, store, clock))) }
+  const runtime = Layer.succeed(ContainerRuntime, {
+    bootId: "this boot",
+  } as ContainerRuntime["Service"])
+  const layer = Clocks.layer.pipe(Layer.provideMerge(Layer.mergeAll(Fleet.layer, store, clock, runtime)))
+  return { at, layer, marks }
 }
 
 describe("the clock within a pass", () => {
@@ -58,6 +68,35 @@ describe("the clock within a pass", () => {
         assert.lengthOf(at.noted, 1, "the next pass finds nothing new")
       }).pipe(Effect.provide(sleeps.layer)),
   )
+
+  // Ten minutes ago by the wall clock: the monotonic one says whether they passed.
+  for (const [what, mark, ageOrigin] of [
+    ["ten minutes passed", { bootId: "this boot", monotonicMs: -600_000 }, 0],
+    ["the clock was set while no daemon ran", { bootId: "this boot", monotonicMs: -1_000 }, BEGIN],
+    ["the host was booted meanwhile", { bootId: "another boot", monotonicMs: -1_000 }, 0],
+  ] as const) {
+    const restarted = host(mark)
+    it.effect(
+      `a daemon that starts where ${what} counts ages from ${ageOrigin === 0 ? "before" : "now"}`,
+      () =>
+        Effect.gen(function* () {
+          const clocks = yield* Clocks
+          const fleet = yield* Fleet
+          const { life } = fleet.adopt(anIncarnation(), null, BEGIN)
+          assert.strictEqual(life.ageOrigin, 0)
+          yield* clocks.read
+          assert.deepStrictEqual(
+            [...fleet.all()].map((member) => member.life.ageOrigin),
+            [ageOrigin],
+          )
+          assert.deepStrictEqual(restarted.at.noted, [], "intervals stay as they are")
+          assert.deepInclude(JSON.parse(restarted.marks.get("clock.mark") ?? ""), {
+            bootId: "this boot",
+            wall: BEGIN,
+          })
+        }).pipe(Effect.provide(restarted.layer)),
+    )
+  }
 
   const goesOn = host()
   it.effect("time that passes on both clocks is no jump, however long a pass takes", () =>

@@ -55,6 +55,8 @@ describe("a pass over sessions of which none has anything due", () => {
           const sweep = yield* Sweep
           yield* setUp
           yield* sweep.recover
+          // The first pass of a daemon compares the clocks with those of the daemon before.
+          yield* sweep.pass
           asked.clear()
           yield* sweep.pass
           const ofOne = new Map(asked)

@@ -6,7 +6,7 @@ import { Option, Schema } from "effect"
 import { CLOCK_JUMP_MS, ClockJump, reanchored } from "../../domain/ClockJump.ts"
 import { formatExchangeTime } from "../../domain/ExchangeTime.ts"
 import { SeriesId } from "../../domain/Ids.ts"
-import { DAY_MS, type EpochMs } from "../../domain/Instant.ts"
+import { DAY_MS, EpochMs } from "../../domain/Instant.ts"
 import { HELD_BACK } from "../../domain/Message.ts"
 import type { Series } from "../../domain/Series.ts"
 import type { LedgerReader, LedgerTx } from "../LedgerDriver.ts"
@@ -25,7 +25,20 @@ const Left = Schema.Array(Schema.Struct({ jump: ClockJump, after: Schema.NullOr(
 const lastJson = Schema.fromJsonString(ClockJump)
 const leftJson = Schema.fromJsonString(Left)
 
-/** The last jump that the daemon saw; a jump while no daemon runs can't be seen. */
+/** Where both clocks of a host stood during one of its boots. The next daemon of that boot can tell a jump from time that passed. */
+const ClockMark = Schema.Struct({ bootId: Schema.String, wall: EpochMs, monotonicMs: Schema.Int })
+const markJson = Schema.fromJsonString(ClockMark)
+const MARK = "clock.mark"
+
+export const markClock = (tx: LedgerTx, mark: typeof ClockMark.Type): void =>
+  tx.putMeta(MARK, Schema.encodeSync(markJson)(mark))
+
+export const clockMark = (reader: LedgerReader, bootId: string) =>
+  Option.getOrNull(
+    Option.filter(Schema.decodeUnknownOption(markJson)(reader.meta(MARK)), (mark) => mark.bootId === bootId),
+  )
+
+/** The last jump that a daemon saw; one while no daemon runs moves no interval, and is not noted. */
 const lastClockJump = (reader: LedgerReader): ClockJump | undefined =>
   Option.getOrUndefined(Schema.decodeUnknownOption(lastJson)(reader.meta(LAST)))
 

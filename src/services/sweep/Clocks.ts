@@ -7,12 +7,18 @@ import { CLOCK_JUMP_MS } from "../../domain/ClockJump.ts"
 import type { EpochMs } from "../../domain/Instant.ts"
 import { ON_TIME_MS, type Outage } from "../../domain/SlotDecision.ts"
 import type { LedgerError } from "../LedgerDriver.ts"
+import { ContainerRuntime } from "../ContainerRuntime.ts"
+import { clockMark } from "../ledger/ClockJumps.ts"
 import { SessionStore } from "../SessionStore.ts"
 import { Fleet } from "./Fleet.ts"
 
 /** Series of one transaction, and transactions of one pass, that set intervals back. */
 const BATCH = 200
 const MAX_BATCHES = 50
+/** Between two marks of the clocks in the ledger. */
+const MARK_EVERY_MS = 600_000
+/** By so much of the time that passes a clock is corrected at most that is kept well: 500 parts in a million, as RFC 5905 allows. */
+const MAX_SLEW = 0.0005
 
 export class Clocks extends Context.Service<
   Clocks,
@@ -34,6 +40,7 @@ export class Clocks extends Context.Service<
 const make = Effect.gen(function* () {
   const fleet = yield* Fleet
   const store = yield* SessionStore
+  const { bootId } = yield* ContainerRuntime
   let outage: Outage | null = null
   /** A start goes on with what the daemon before left. */
   let owesIntervals = true
@@ -42,6 +49,8 @@ const make = Effect.gen(function* () {
       owesIntervals = (yield* store.reanchorIntervals(BATCH)) >= BATCH
   })
   let last: Reading | null = null
+  let mark: "to-compare" | "compared" = "to-compare"
+  let markAgainAtMs = 0
   const jumps = yield* Semaphore.make(1)
   const read = Effect.map(Clock.Clock, (clock): Reading => ({
     wall: clock.currentTimeMillisUnsafe(),
@@ -60,8 +69,18 @@ const make = Effect.gen(function* () {
       owesIntervals = true
       if (drift > 0) outage = { from: last.wall, to: here.wall, cause: "jumped" }
       last = here
+      markAgainAtMs = 0
     }),
   )
+  /** Containers may have lived through a jump that no daemon saw. Intervals stay as they are. */
+  const compareWithMark = Effect.fnUntraced(function* (here: Reading) {
+    const before = yield* store.read((reader) => clockMark(reader, bootId))
+    const drift = driftOf(before, here)
+    const slewMs = Math.abs(here.monotonicMs - (before?.monotonicMs ?? 0)) * MAX_SLEW
+    if (Math.abs(drift) <= CLOCK_JUMP_MS + slewMs) return
+    yield* Effect.logWarning(`the clock jumped by ${drift} ms while no daemon ran: ages start again from now`)
+    fleet.setClock(here.wall, "jumped")
+  })
   return Clocks.of({
     read: Effect.gen(function* () {
       yield* noticeJump
@@ -71,6 +90,12 @@ const make = Effect.gen(function* () {
       else if (wall < last.wall) fleet.setClock(wall, "back")
       else if (wall - last.wall > ON_TIME_MS) outage = { from: last.wall, to: wall, cause: "stalled" }
       last = here
+      if (mark === "to-compare") yield* compareWithMark(here)
+      mark = "compared"
+      if (here.monotonicMs >= markAgainAtMs) {
+        markAgainAtMs = here.monotonicMs + MARK_EVERY_MS
+        yield* Effect.ignore(store.markClock({ bootId, ...here }))
+      }
       yield* setIntervalsBack
       return wall
     }),
