@@ -22,9 +22,9 @@ const PROMISED =
 /** A pair is moved to its place, two lists, two questions about a group that is as it was, three of a projection, one the driver's. */
 const BUDGET = 8
 
-/** Spare pairs are made beside the wakes. */
-const isBeside = (file: unknown, dataDir: string): boolean =>
-  typeof file === "string" && file.startsWith(path.join(dataDir, "tmp"))
+/** Spare pairs are made beside the wakes. A link's place is its second word. */
+const isBeside = (words: ReadonlyArray<unknown>, dataDir: string): boolean =>
+  words.some((word) => typeof word === "string" && word.startsWith(path.join(dataDir, "tmp")))
 
 const counting = (dataDir: string) =>
   Effect.acquireRelease(
@@ -37,7 +37,7 @@ const counting = (dataDir: string) =>
           const real = functions[name]
           if (real === undefined) continue
           functions[name] = (...words) => {
-            if (home === fs || !isBeside(words[0], dataDir)) calls.push(name)
+            if (home === fs || !isBeside(words, dataDir)) calls.push(name)
             return real.apply(home, [...words])
           }
           restore.push(() => void (functions[name] = real))
