@@ -16,6 +16,9 @@ const MAX_CHUNK_BYTES = 8 * 1024 * 1024
 
 type Line = Result.Result<SendRequest, string>
 
+/** A line of stdin with its number there, as an editor shows it: empty lines count. */
+type Numbered = { readonly number: number; readonly text: string }
+
 const reader = (defaults: Readonly<Record<string, unknown>>) => {
   const decode = Schema.decodeUnknownResult(
     Schema.fromJsonString(Schema.Record(Schema.String, Schema.Unknown)),
@@ -32,18 +35,20 @@ const reader = (defaults: Readonly<Record<string, unknown>>) => {
 }
 
 /** Of stdin, with an empty chunk for its end. */
-async function* chunksOfStdin(): AsyncGenerator<ReadonlyArray<string>> {
-  let chunk: Array<string> = []
+async function* chunksOfStdin(): AsyncGenerator<ReadonlyArray<Numbered>> {
+  let chunk: Array<Numbered> = []
   let bytes = 0
-  for await (const line of createInterface({ input: process.stdin, crlfDelay: Infinity })) {
-    if (line.trim() === "") continue
-    const size = Buffer.byteLength(line)
+  let number = 0
+  for await (const text of createInterface({ input: process.stdin, crlfDelay: Infinity })) {
+    number += 1
+    if (text.trim() === "") continue
+    const size = Buffer.byteLength(text)
     if (chunk.length === MAX_SEND_BATCH || (chunk.length > 0 && bytes + size > MAX_CHUNK_BYTES)) {
       yield chunk
       chunk = []
       bytes = 0
     }
-    chunk.push(line)
+    chunk.push({ number, text })
     bytes += size
   }
   if (chunk.length > 0) yield chunk
@@ -57,7 +62,7 @@ export const sendBatch = Effect.fnUntraced(function* (
   const read = reader(defaults)
   const asTyped = yield* hints
   const chunks = chunksOfStdin()
-  let number = 0
+  let sent = 0
   let refused = 0
   while (true) {
     const chunk = yield* Effect.tryPromise({
@@ -65,16 +70,17 @@ export const sendBatch = Effect.fnUntraced(function* (
       catch: (cause) => refusal(`stdin could not be read: ${String(cause)}`),
     })
     if (chunk.done === true) break
-    const lines = chunk.value.map(read)
+    const lines = chunk.value.map(({ text }) => read(text))
     const requests = lines.filter(Result.isSuccess).map(({ success }) => success)
     const replies = (requests.length === 0 ? [] : yield* api.sendBatch({ requests })).values()
-    for (const line of lines) {
+    sent += lines.length
+    for (const [index, line] of lines.entries()) {
       const reply = Result.isSuccess(line) ? replies.next().value : undefined
       const outcome = reply?.outcome ?? "failed"
       if (outcome === "failed") refused += 1
       yield* print(
         JSON.stringify({
-          line: ++number,
+          line: chunk.value[index]?.number,
           outcome,
           id: reply?.message?.id ?? null,
           sessionId: reply?.message?.sessionId ?? null,
@@ -84,6 +90,6 @@ export const sendBatch = Effect.fnUntraced(function* (
       )
     }
   }
-  if (number === 0) return yield* refusal("stdin is empty; write one message a line, as JSON")
-  if (refused > 0) return yield* refusal(`${refused} of ${number} messages were not accepted`)
+  if (sent === 0) return yield* refusal("stdin is empty; write one message a line, as JSON")
+  if (refused > 0) return yield* refusal(`${refused} of ${sent} messages were not accepted`)
 })

@@ -137,7 +137,7 @@ describe("from init to down", () => {
       { txet: "third" },
     ]
       .map((line) => `${JSON.stringify(line)}\n`)
-      .join("")
+      .join("\n")
     const ran = await lamplighter.runWith({ input }, "send", "--batch", "--group", "g1")
     assert.strictEqual(ran.code, 1)
     assert.include(ran.stderr, "2 of 4 messages were not accepted")
@@ -148,10 +148,11 @@ describe("from init to down", () => {
         .map((line) => JSON.parse(line))
         .map(({ id, line, outcome }) => [line, outcome, id]),
       [
+        // As an editor numbers them: empty lines count.
         [1, "accepted", "b-1"],
-        [2, "failed", null],
-        [3, "accepted", "b-2"],
-        [4, "failed", null],
+        [3, "failed", null],
+        [5, "accepted", "b-2"],
+        [7, "failed", null],
       ],
     )
     const again = await lamplighter.runWith({ input }, "send", "--batch", "--group", "g1")
