@@ -12,5 +12,5 @@ export const explain = (error: unknown): string => {
     return `the daemon went away before it answered (${said}); 'lamplighter status' tells whether it runs, and what it had accepted is kept`
   if (Predicate.isTagged(error, "UnexpectedAnswer"))
     return `what answers on the daemon's socket is no daemon of this version (${said}); stop it, and start the one of this version`
-  return said
+  return Predicate.isTagged(error, "ConfigurationError") ? said.replaceAll("\n", "; ") : said
 }

@@ -1,6 +1,8 @@
 /** Every mistake a user can make at the command line: a clear error that names it, a non-zero exit, and nothing lost. */
 import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
 import * as fs from "node:fs"
+import { explain } from "../../src/cli/Failure.ts"
+import { issueOf, reportOf } from "../../src/layers/configuration/ConfigurationError.ts"
 import { commandLine } from "../support/CommandLine.ts"
 
 const lamplighter = commandLine()
@@ -24,6 +26,11 @@ const refused = async (words: ReadonlyArray<string>, ...named: ReadonlyArray<str
 }
 
 describe("bad input", () => {
+  it("tells two mistakes of a configuration apart in its one line", () => {
+    const issues = ["a", "b"].map((key) => issueOf(key, null, "text", `${key} is missing`))
+    assert.strictEqual(explain(reportOf(issues)), "a is missing; b is missing")
+  })
+
   it("names a session, group, message or task that does not exist", async () => {
     await refused(["send", "g1", "x", "--session", "nobody"], "nobody")
     await refused(["send", "g2", "x"], "g2", "group list")
