@@ -87,8 +87,9 @@ export const cancelOpen = (unit: SessionUnit, message: Message, why: string | nu
     const attempt = own.tx.openAttempt(message.id)
     if (attempt !== undefined) {
       const { now } = own.context
-      own.tx.putAttempt({ ...attempt, endedAt: now, outcome: "host-stopped", costsTry: false, error: why })
+      // Why it stops comes before what that ends: the container may have died unheard, and its end is the host's all the same.
       requestStop(own.tx, own.session().id, attempt.incarnation, "cancelled", why ?? "", own.context)
+      own.tx.putAttempt({ ...attempt, endedAt: now, outcome: "host-stopped", costsTry: false, error: why })
     }
     const event = message.state === "claimed" ? "cancel-running" : "cancel"
     return finishMessage(own, message, event, { error: why, result: null })
