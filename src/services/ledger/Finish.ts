@@ -87,7 +87,7 @@ export const cancelOpen = (unit: SessionUnit, message: Message, why: string | nu
     const attempt = own.tx.openAttempt(message.id)
     if (attempt !== undefined) {
       const { now } = own.context
-      // Why it stops comes before what that ends: the container may have died unheard, and its end is the host's all the same.
+      // The reason for the stop is recorded before the attempt ends. The container may have died unnoticed; this end is still the host's.
       requestStop(own.tx, own.session().id, attempt.incarnation, "cancelled", why ?? "", own.context)
       own.tx.putAttempt({ ...attempt, endedAt: now, outcome: "host-stopped", costsTry: false, error: why })
     }

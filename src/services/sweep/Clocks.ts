@@ -17,7 +17,7 @@ const BATCH = 200
 const MAX_BATCHES = 50
 /** Between two marks of the clocks in the ledger. */
 const MARK_EVERY_MS = 600_000
-/** By so much of the time that passes a clock is corrected at most that is kept well: 500 parts in a million, as RFC 5905 allows. */
+/** A well-kept clock is corrected by at most this share of the time that passes: 500 parts in a million (RFC 5905). */
 const MAX_SLEW = 0.0005
 
 export class Clocks extends Context.Service<
@@ -25,7 +25,7 @@ export class Clocks extends Context.Service<
   {
     /** Reads the clock, once for a pass. */
     readonly read: Effect.Effect<EpochMs, LedgerError>
-    /** For what is judged in a pass that goes on: a host that slept meanwhile has aged nobody. */
+    /** The clock within a pass. A jump since the pass began is dealt with first: a host that slept meanwhile has aged nobody. */
     readonly now: Effect.Effect<EpochMs, LedgerError>
     /** The last time in which nobody looked. */
     readonly outage: () => Outage | null

@@ -24,7 +24,7 @@ const make = Effect.gen(function* () {
     Effect.suspend(() =>
       FiberMap.hasUnsafe(fibers, key)
         ? Effect.succeed(false)
-        : Effect.as(FiberMap.run(fibers, key, errand, { startImmediately: true }), true),
+        : Effect.as(FiberMap.run(fibers, key, errand, { onlyIfMissing: true, startImmediately: true }), true),
     )
   return {
     run,
